@@ -1,0 +1,28 @@
+# Flags for every target. No -march=native and no -ffast-math anywhere; fused multiply-adds are written out in the source.
+add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers -Wno-restrict
+                    -ffp-contract=off -fvisibility=hidden -fstack-protector-strong)
+if(TERN_WERROR)
+  add_compile_options(-Werror)
+endif()
+add_compile_definitions($<$<CONFIG:Release>:_FORTIFY_SOURCE=2>)
+add_link_options(-Wl,-z,relro,-z,now)
+
+if(TERN_SANITIZE)
+  add_compile_options(-fsanitize=${TERN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -U_FORTIFY_SOURCE)
+  add_link_options(-fsanitize=${TERN_SANITIZE})
+endif()
+
+find_program(TERN_CCACHE ccache)
+if(TERN_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${TERN_CCACHE})
+endif()
+find_program(TERN_MOLD mold)
+if(TERN_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+# Instruction sets by file name: only these files may use them, and the rest of the program chooses at run time.
+# g++ 12 calls its own "undefined" intrinsics uninitialized (GCC bug 105593), hence the two exceptions.
+set(TERN_FLAGS_avx2 -O2 -Wno-uninitialized -Wno-maybe-uninitialized -mavx2 -mfma -mf16c -mbmi2)
+set(TERN_FLAGS_avx512 -O2 -Wno-uninitialized -Wno-maybe-uninitialized -mavx512f -mavx512bw -mavx512dq -mavx512vl
+    -mavx512vnni -mavx512bf16 -mavx512vbmi -mfma -mf16c -mbmi2 -mprefer-vector-width=512)

@@ -1,0 +1,31 @@
+# Libraries from the distribution, header-only or static where it ships them.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+pkg_check_modules(PCRE2 REQUIRED libpcre2-8)
+pkg_check_modules(UTF8PROC REQUIRED libutf8proc)
+
+add_library(tern_fmt INTERFACE)
+target_compile_definitions(tern_fmt INTERFACE FMT_HEADER_ONLY=1)
+
+add_library(tern_pcre2 INTERFACE)
+find_library(TERN_PCRE2_STATIC NAMES libpcre2-8.a)
+target_link_libraries(tern_pcre2 INTERFACE ${TERN_PCRE2_STATIC})
+target_compile_definitions(tern_pcre2 INTERFACE PCRE2_CODE_UNIT_WIDTH=8)
+
+add_library(tern_utf8proc INTERFACE)
+find_library(TERN_UTF8PROC_STATIC NAMES libutf8proc.a)
+target_link_libraries(tern_utf8proc INTERFACE ${TERN_UTF8PROC_STATIC})
+target_compile_definitions(tern_utf8proc INTERFACE UTF8PROC_STATIC)
+
+find_path(TERN_BOOST_INCLUDE boost/beast/core.hpp REQUIRED)
+add_library(tern_beast INTERFACE)
+target_include_directories(tern_beast SYSTEM INTERFACE ${TERN_BOOST_INCLUDE})
+target_link_libraries(tern_beast INTERFACE Threads::Threads)
+
+find_library(TERN_EDIT NAMES edit)
+
+add_library(tern_crypto INTERFACE)
+find_library(TERN_CRYPTO_STATIC NAMES libcrypto.a REQUIRED)
+target_link_libraries(tern_crypto INTERFACE ${TERN_CRYPTO_STATIC} Threads::Threads ${CMAKE_DL_LIBS})

@@ -1,0 +1,72 @@
+// Tokens in, tokens out: the engine owns scheduler, block pool and runner, and advances all sequences step by step.
+//
+// One thread at a time calls it (run and chat: the main thread; a server: its engine thread, see engine_thread.h). A step is
+// schedule, execute, sample, commit; what happened comes back as TokenEvents in the order of the batch.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "core/clock.h"
+#include "engine/batch.h"
+#include "engine/kv/block_pool.h"
+#include "engine/request.h"
+#include "engine/runner/runner.h"
+#include "engine/sampler.h"
+#include "engine/scheduler/scheduler.h"
+
+namespace tern {
+
+struct EngineOptions {
+  int64_t max_model_len = 0;       // prompt and answer together
+  int64_t max_batched_tokens = 512;
+  int64_t max_sequences = 16;
+  int64_t block_tokens = 16;
+  int64_t vocabulary = 0;
+};
+
+struct EngineStats {
+  int64_t waiting = 0, running = 0;
+  int64_t steps = 0;
+  int64_t prompt_tokens = 0, answer_tokens = 0;
+  int32_t kv_blocks = 0, kv_blocks_free = 0;
+};
+
+class Engine {
+ public:
+  Engine(std::unique_ptr<Runner> runner, const EngineOptions& options, std::shared_ptr<const Clock> clock);
+
+  // Takes the request in and gives it an id. Throws a bad-input error (naming both numbers) when the prompt is empty,
+  // leaves no room for an answer, or holds a token that the model does not have.
+  RequestId submit(Request request);
+  // Ends the request at the next step with finish reason kCancelled; unknown ids are ignored (it may just have ended).
+  void cancel(RequestId id);
+  // Advances every scheduled sequence; appends what happened to `events`. False when nothing is left to do.
+  bool step(std::vector<TokenEvent>& events);
+
+  EngineStats stats() const;
+  const Runner& runner() const { return *runner_; }
+  const EngineOptions& options() const { return options_; }
+
+ private:
+  void drop_cancelled(std::vector<TokenEvent>& events);
+  TokenEvent sample(Sequence& sequence, std::span<const float> logits);
+  void finish(RequestId id);
+
+  std::unique_ptr<Runner> runner_;
+  EngineOptions options_;
+  std::shared_ptr<const Clock> clock_;
+  BlockPool pool_;
+  std::unique_ptr<Scheduler> scheduler_;
+  std::unordered_map<RequestId, std::unique_ptr<Sequence>> sequences_;
+  Sampler sampler_;
+  StepPlan plan_;
+  Batch batch_;
+  RequestId next_id_ = 1;
+  bool any_cancelled_ = false;
+  EngineStats totals_;
+};
+
+}  // namespace tern

@@ -1,0 +1,239 @@
+// Binds a lowered program to the CPU: chooses kernels, packs weights, plans memory, and runs steps on a team of threads.
+#include <algorithm>
+#include <map>
+
+#include "core/checked.h"
+#include "core/error.h"
+#include "engine/runner/cpu_steps.h"
+#include "engine/runner/runner.h"
+
+namespace tern {
+namespace {
+
+int32_t element_bytes(Format kv_format) {
+  switch (kv_format) {
+    case Format::kF32: return 4;
+    case Format::kF16:
+    case Format::kBF16: return 2;
+    default: bad_input("[kv] cache format " + std::string(name_of(kv_format)) + " is not supported; known: f32, f16, bf16");
+  }
+}
+
+class CpuRunner final : public Runner {
+ public:
+  CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelConfig& config, const Program& lowered,
+            const RunnerOptions& options);
+
+  std::span<const float> execute(const Batch& batch) override;
+  int32_t kv_blocks() const override { return kv_blocks_; }
+  int threads() const override { return pool_.size(); }
+  MemoryReport memory() const override { return memory_; }
+  std::vector<OpReport> report() const override;
+
+ private:
+  struct PackedLinear {
+    std::unique_ptr<Linear> linear;
+    Buffer storage;
+    std::vector<std::vector<float>> biases;
+  };
+  void bind_rope(const ModelConfig& config);
+  void bind_linears();
+  const Linear& bind_linear(const Op& op);
+  void pack(PackedLinear& packed, const Op& op);
+  void reserve_kv();
+  void reserve_workspace();
+  std::unique_ptr<CpuStep> bind_step(const Op& op);
+  KvLayerView kv_view(const Op& op) const;
+
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  WeightMap weights_;
+  Program program_;
+  RunnerOptions options_;
+  ThreadPool pool_;
+  CpuArena arena_;
+  RopeTable rope_;
+  std::vector<PackedLinear> linears_;
+  std::map<size_t, const Linear*> linear_of_op_;
+  const Linear* tied_head_ = nullptr;
+  Buffer kv_, workspace_;
+  int32_t kv_blocks_ = 0;
+  std::vector<std::unique_ptr<CpuStep>> steps_;
+  MemoryReport memory_;
+};
+
+CpuRunner::CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelConfig& config, const Program& lowered,
+                     const RunnerOptions& options)
+    : checkpoint_(std::move(checkpoint)),
+      weights_(*checkpoint_),
+      program_(lowered),
+      options_(options),
+      pool_(options.threads),
+      arena_(program_, options.max_batched_tokens, options.max_rows) {
+  weights_.check(program_);
+  bind_rope(config);
+  bind_linears();
+  reserve_kv();
+  reserve_workspace();
+  for (const Op& op : program_.ops) steps_.push_back(bind_step(op));
+  memory_.activations = arena_.bytes() + workspace_.bytes();
+  memory_.kv_pool = kv_.bytes();
+}
+
+void CpuRunner::bind_rope(const ModelConfig& config) {
+  std::vector<float> factors;
+  if (config.rope.scaling == RopeScaling::kFactors) {
+    factors = decode_tensor(checkpoint_->tensor(tensor_name(Role::kRopeFactors, -1, checkpoint_->kind)));
+  }
+  rope_ = rope_table(config.rope, factors, options_.max_model_len);
+}
+
+void CpuRunner::bind_linears() {
+  linears_.reserve(program_.ops.size());  // steps keep references into it
+  for (size_t i = 0; i < program_.ops.size(); ++i) {
+    if (program_.ops[i].kind == OpKind::kLinear) linear_of_op_[i] = &bind_linear(program_.ops[i]);
+  }
+}
+
+const Linear& CpuRunner::bind_linear(const Op& op) {
+  PackedLinear& packed = linears_.emplace_back();
+  std::vector<LinearPart> parts;
+  std::string name;
+  packed.biases.resize(op.weights.size());
+  for (size_t i = 0; i < op.weights.size(); ++i) {
+    const TensorInfo& tensor = weights_.tensor(op.weights[i]);
+    if (i < op.biases.size() && op.biases[i].role != Role::kNone) packed.biases[i] = weights_.vector(op.biases[i]);
+    const float* bias = packed.biases[i].empty() ? nullptr : packed.biases[i].data();
+    parts.push_back({tensor.format, tensor.rows(), tensor.data.data(), bias});
+    name += (name.empty() ? "" : "+") + std::string(tensor.name);
+  }
+  packed.linear = std::make_unique<Linear>(std::move(name), op.weights[0].cols, std::move(parts), options_.kernels);
+  pack(packed, op);
+  if (op.weights[0].role == Role::kTokenEmbedding) tied_head_ = packed.linear.get();
+  return *packed.linear;
+}
+
+// One matrix at a time, and the file's pages of what was copied are given back at once: the peak is one copy.
+void CpuRunner::pack(PackedLinear& packed, const Op& op) {
+  packed.storage = Buffer(packed.linear->packed_bytes(), "packed weights", PageHint::kHuge);
+  memory_.packed_weights += packed.storage.bytes();
+  pool_.run([&](const Team& team) { packed.linear->pack(packed.storage.data(), team); });
+  for (size_t i = 0; i < op.weights.size(); ++i) {
+    const TensorInfo& tensor = weights_.tensor(op.weights[i]);
+    if (packed.linear->copies(static_cast<int64_t>(i))) {
+      checkpoint_->release_pages(tensor);
+    } else {
+      memory_.mapped_weights += tensor.data.size();
+    }
+  }
+}
+
+void CpuRunner::reserve_kv() {
+  const int64_t blocks = (options_.kv_tokens + options_.block_tokens - 1) / options_.block_tokens;
+  if (blocks < 1 || blocks > INT32_MAX) fail(ErrorCode::kResource, "[kv] a pool of " + std::to_string(blocks) + " blocks is not possible");
+  kv_blocks_ = static_cast<int32_t>(blocks);
+  const Checked bytes = Checked(static_cast<uint64_t>(blocks)) * Checked(static_cast<uint64_t>(options_.block_tokens)) *
+                        Checked(kv_bytes_per_token(program_, options_.kv_format));
+  kv_ = Buffer(bytes.value_or(UINT64_MAX), "the KV pool");
+}
+
+KvLayerView CpuRunner::kv_view(const Op& op) const {
+  const CacheGroup& group = program_.caches[static_cast<size_t>(op.cache_group)];
+  const auto at = std::find(group.layers.begin(), group.layers.end(), op.layer) - group.layers.begin();
+  const int32_t bytes = element_bytes(options_.kv_format);
+  const int64_t half = group.kv_heads * group.head_dim * options_.block_tokens * bytes;  // k or v of one layer
+  KvLayerView view{};
+  view.pool = kv_.data();
+  view.block_bytes = 2 * half * static_cast<int64_t>(group.layers.size());
+  view.k_offset = 2 * half * at;
+  view.v_offset = view.k_offset + half;
+  view.block_tokens = static_cast<int32_t>(options_.block_tokens);
+  view.kv_heads = static_cast<int32_t>(group.kv_heads);
+  view.head_dim = static_cast<int32_t>(group.head_dim);
+  view.element_bytes = bytes;
+  view.format = options_.kv_format;
+  return view;
+}
+
+AttentionDesc attention_desc(const AttentionFacts& facts) {
+  AttentionDesc desc{};
+  desc.heads = static_cast<int32_t>(facts.heads);
+  desc.kv_heads = static_cast<int32_t>(facts.kv_heads);
+  desc.head_dim = static_cast<int32_t>(facts.head_dim);
+  desc.scale = facts.scale;
+  desc.window = facts.window;
+  return desc;
+}
+
+void CpuRunner::reserve_workspace() {
+  const Attention attention(attention_desc(program_.attention), options_.kv_format, options_.kernels);
+  uint64_t bytes = attention.workspace_bytes(options_.max_batched_tokens, options_.max_model_len, pool_.size());
+  for (const PackedLinear& packed : linears_) {
+    bytes = std::max(bytes, packed.linear->workspace_bytes(options_.max_batched_tokens, pool_.size()));
+  }
+  workspace_ = Buffer(bytes, "kernel workspace");
+}
+
+std::unique_ptr<CpuStep> CpuRunner::bind_step(const Op& op) {
+  const auto in = [&](size_t i) { return arena_.place(op.inputs[i]); };
+  const auto out = [&](size_t i) { return arena_.place(op.outputs[i]); };
+  const auto index = static_cast<size_t>(&op - program_.ops.data());
+  switch (op.kind) {
+    case OpKind::kEmbed: return std::make_unique<EmbedStep>(weights_.tensor(op.weights[0]), tied_head_, out(0));
+    case OpKind::kSelectRows: return std::make_unique<SelectRowsStep>(in(0), out(0));
+    case OpKind::kLinear: return std::make_unique<LinearStep>(*linear_of_op_.at(index), in(0), out(0));
+    case OpKind::kRmsNorm:
+      return std::make_unique<NormStep>(RmsNorm(options_.kernels), weights_.vector(op.weights[0]), op.eps, in(0), Place{},
+                                        Place{}, out(0));
+    case OpKind::kAddRmsNorm:
+      return std::make_unique<NormStep>(RmsNorm(options_.kernels), weights_.vector(op.weights[0]), op.eps, in(0), in(1),
+                                        out(0), out(1));
+    case OpKind::kRopeKv:
+      return std::make_unique<RopeKvStep>(RopeKv(options_.kv_format, options_.kernels), program_.attention, rope_,
+                                          kv_view(op), in(0), out(0));
+    case OpKind::kAttention:
+      return std::make_unique<AttentionStep>(
+          Attention(attention_desc(program_.attention), options_.kv_format, options_.kernels), kv_view(op), in(0), out(0));
+    case OpKind::kGlu: return std::make_unique<GluStep>(Glu(op.activation, options_.kernels), in(0), out(0));
+    default: bad_input("[cpu] the lowered program holds an unfused " + std::string(name_of(op.kind)));
+  }
+}
+
+std::span<const float> CpuRunner::execute(const Batch& batch) {
+  const StepContext context{batch, batch.shape(), workspace_.data()};
+  TERN_CHECK(context.shape.tokens <= options_.max_batched_tokens && context.shape.rows <= options_.max_rows);
+  pool_.run([&](const Team& team) {
+    for (const auto& step : steps_) {
+      step->run(context, team);
+      team.sync();
+    }
+  });
+  const Place logits = arena_.place(program_.entries[0].result);
+  return {logits.data, static_cast<size_t>(context.shape.rows * logits.cols)};
+}
+
+std::vector<OpReport> CpuRunner::report() const {
+  std::vector<OpReport> rows;
+  const std::string text = to_string(program_);
+  size_t at = 0;
+  for (const auto& step : steps_) {
+    const size_t end = text.find('\n', at);
+    rows.push_back({text.substr(at, end - at), step->kernel(), step->cost(1, 1)});
+    at = end + 1;
+  }
+  return rows;
+}
+
+}  // namespace
+
+uint64_t kv_bytes_per_token(const Program& program, Format kv_format) {
+  uint64_t elements = 0;
+  for (const CacheGroup& group : program.caches) elements += static_cast<uint64_t>(group.elements_per_token());
+  return elements * static_cast<uint64_t>(element_bytes(kv_format));
+}
+
+std::unique_ptr<Runner> make_cpu_runner(std::shared_ptr<const Checkpoint> checkpoint, const ModelConfig& config,
+                                        const Program& lowered, const RunnerOptions& options) {
+  return std::make_unique<CpuRunner>(std::move(checkpoint), config, lowered, options);
+}
+
+}  // namespace tern

@@ -1,0 +1,64 @@
+// What turns a batch into logits. A runner owns its executable: the lowered program bound to packed weights, activations
+// and the KV pool, all reserved on construction; execute() allocates nothing. Engine thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/batch.h"
+#include "kernels/cost.h"
+#include "kernels/selection.h"
+#include "model/config.h"
+#include "model/program.h"
+
+namespace tern {
+
+struct RunnerOptions {
+  int threads = 0;                  // 0: as many as the process may use
+  int64_t max_batched_tokens = 512;
+  int64_t max_rows = 64;            // rows of logits a step
+  int64_t max_model_len = 0;        // longest sequence; bounds positions
+  int64_t kv_tokens = 0;            // tokens that the KV pool holds, rounded up to whole blocks
+  int64_t block_tokens = 16;
+  Format kv_format = Format::kF16;
+  KernelSelection kernels;
+};
+
+// What was reserved, in bytes.
+struct MemoryReport {
+  uint64_t packed_weights = 0;
+  uint64_t mapped_weights = 0;  // used where they lie in the file
+  uint64_t activations = 0;
+  uint64_t kv_pool = 0;
+};
+
+// One op of the executable, for listings.
+struct OpReport {
+  std::string line;    // the program's line
+  std::string kernel;  // implementation chosen
+  Cost cost;           // for one decoded token without history
+};
+
+class Runner {
+ public:
+  virtual ~Runner() = default;
+  // Logits of the batch's wanted rows: [rows, vocabulary], valid until the next call.
+  virtual std::span<const float> execute(const Batch& batch) = 0;
+  virtual int32_t kv_blocks() const = 0;
+  virtual int threads() const = 0;
+  virtual MemoryReport memory() const = 0;
+  virtual std::vector<OpReport> report() const = 0;
+};
+
+// Bytes of KV that one token takes in all layers.
+uint64_t kv_bytes_per_token(const Program& program, Format kv_format);
+
+// Keeps `checkpoint` alive while weights are used where they lie. Throws when a weight is missing or has another shape,
+// a shape has no kernel, or memory is short.
+std::unique_ptr<Runner> make_cpu_runner(std::shared_ptr<const Checkpoint> checkpoint, const ModelConfig& config,
+                                        const Program& lowered, const RunnerOptions& options);
+
+}  // namespace tern

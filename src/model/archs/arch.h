@@ -1,0 +1,35 @@
+// An architecture: one file here, one row in archs(), one golden test.
+//
+// It knows its names in both kinds of checkpoint and how to read its facts from their metadata; the program is built from
+// the facts alone (model/blocks/). No other file of tern mentions a model's name.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "formats/checkpoint.h"
+#include "model/config.h"
+#include "model/program.h"
+
+namespace tern {
+
+struct ArchSpec {
+  std::string_view name;
+  std::span<const std::string_view> gguf_names;          // general.architecture
+  std::span<const std::string_view> hugging_face_names;  // config.json, architectures[0]
+  ModelConfig (*config)(const Checkpoint& checkpoint);
+  Program (*program)(const ModelConfig& config);
+};
+
+extern const ArchSpec kArchLlama;
+extern const ArchSpec kArchQwen2;
+
+std::span<const ArchSpec* const> archs();
+
+// The architecture of a checkpoint; throws a bad-input line naming it when there is no row.
+const ArchSpec& arch_of(const Checkpoint& checkpoint);
+
+// Reads and validates the facts.
+ModelConfig model_config(const Checkpoint& checkpoint);
+
+}  // namespace tern

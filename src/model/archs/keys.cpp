@@ -1,0 +1,151 @@
+#include "model/archs/keys.h"
+
+#include <cmath>
+#include <limits>
+
+#include "core/error.h"
+#include "core/limits.h"
+#include "model/roles.h"
+
+namespace tern {
+namespace {
+
+constexpr auto kDimMax = static_cast<int64_t>(Limits::kModelDim);
+constexpr auto kContextMax = static_cast<int64_t>(Limits::kContext);
+
+// The metadata of a GGUF file, seen under its architecture's prefix.
+class GgufKeys {
+ public:
+  explicit GgufKeys(const Metadata& metadata)
+      : metadata_(metadata), prefix_(std::string(metadata.string("general.architecture")) + ".") {}
+
+  int64_t required(const char* key, int64_t max) const { return metadata_.integer(prefix_ + key, 1, max); }
+  int64_t optional(const char* key, int64_t fallback, int64_t max) const {
+    return metadata_.integer_or(prefix_ + key, fallback, 0, max);
+  }
+  double number_or(const char* key, double fallback) const { return metadata_.number_or(prefix_ + key, fallback); }
+  double number(const char* key) const { return metadata_.number(prefix_ + key); }
+  std::string_view string_or(const char* key, std::string_view fallback) const {
+    return metadata_.string_or(prefix_ + key, fallback);
+  }
+  [[noreturn]] void refuse(const char* key, const std::string& reason) const { metadata_.refuse(prefix_ + key, reason); }
+
+ private:
+  const Metadata& metadata_;
+  std::string prefix_;
+};
+
+double yarn_attention_factor(double factor) { return factor > 1.0 ? 0.1 * std::log(factor) + 1.0 : 1.0; }
+
+void read_gguf_rope(const Checkpoint& checkpoint, const GgufKeys& keys, ModelConfig& config) {
+  RopeConfig& rope = config.rope;
+  rope.theta = keys.number_or("rope.freq_base", 10000.0);
+  rope.dims = keys.optional("rope.dimension_count", config.head_dim, kDimMax);
+  rope.original_context = keys.optional("rope.scaling.original_context_length", config.context, kContextMax);
+  const std::string_view type = keys.string_or("rope.scaling.type", "none");
+  rope.factor = keys.number_or("rope.scaling.factor", keys.number_or("rope.scale_linear", 1.0));
+  if (type == "linear" || (type == "none" && rope.factor != 1.0)) {
+    rope.scaling = RopeScaling::kLinear;
+  } else if (type == "yarn") {
+    rope.scaling = RopeScaling::kYarn;
+    rope.beta_fast = keys.number_or("rope.scaling.yarn_beta_fast", 32.0);
+    rope.beta_slow = keys.number_or("rope.scaling.yarn_beta_slow", 1.0);
+    rope.attention_factor = keys.number_or("rope.scaling.attn_factor", 1.0) * yarn_attention_factor(rope.factor);
+  } else if (type != "none") {
+    keys.refuse("rope.scaling.type", "\"" + printable(type) + "\" is not supported; known: none, linear, yarn");
+  }
+  if (checkpoint.find(tensor_name(Role::kRopeFactors, -1, CheckpointKind::kGguf)) != nullptr) {
+    rope.scaling = RopeScaling::kFactors;
+  }
+}
+
+ModelConfig from_gguf(const Checkpoint& checkpoint) {
+  const GgufKeys keys(checkpoint.metadata);
+  ModelConfig config;
+  config.model_name = std::string(checkpoint.metadata.string_or("general.name", ""));
+  config.layers = keys.required("block_count", static_cast<int64_t>(Limits::kLayers));
+  config.hidden = keys.required("embedding_length", kDimMax);
+  config.ffn = keys.required("feed_forward_length", kDimMax);
+  config.heads = keys.required("attention.head_count", kDimMax);
+  config.kv_heads = keys.optional("attention.head_count_kv", config.heads, kDimMax);
+  config.head_dim = keys.optional("attention.key_length", config.hidden / config.heads, kDimMax);
+  if (keys.optional("attention.value_length", config.head_dim, kDimMax) != config.head_dim) {
+    keys.refuse("attention.value_length", "differs from attention.key_length, which is not supported");
+  }
+  config.context = keys.required("context_length", kContextMax);
+  config.window = keys.optional("attention.sliding_window", 0, kContextMax);
+  config.norm_eps = static_cast<float>(keys.number("attention.layer_norm_rms_epsilon"));
+  config.tied_embeddings = checkpoint.find(tensor_name(Role::kOutput, -1, CheckpointKind::kGguf)) == nullptr;
+  read_gguf_rope(checkpoint, keys, config);
+  return config;
+}
+
+void read_hugging_face_rope(const Metadata& metadata, ModelConfig& config) {
+  RopeConfig& rope = config.rope;
+  // transformers 5 keeps everything under rope_parameters; before, rope_theta and rope_scaling stood apart.
+  const std::string group = metadata.has("rope_parameters.rope_type") || metadata.has("rope_parameters.rope_theta")
+                                ? "rope_parameters."
+                                : "rope_scaling.";
+  rope.style = RopeStyle::kHalves;
+  rope.dims = config.head_dim;
+  rope.theta = metadata.number_or(group + "rope_theta", metadata.number_or("rope_theta", 10000.0));
+  const std::string_view type = metadata.string_or(group + "rope_type", metadata.string_or(group + "type", "default"));
+  rope.factor = metadata.number_or(group + "factor", 1.0);
+  rope.original_context = metadata.integer_or(group + "original_max_position_embeddings", config.context, 1, kContextMax);
+  if (type == "linear") {
+    rope.scaling = RopeScaling::kLinear;
+  } else if (type == "llama3") {
+    rope.scaling = RopeScaling::kLlama3;
+    rope.low_frequency_factor = metadata.number(group + "low_freq_factor");
+    rope.high_frequency_factor = metadata.number(group + "high_freq_factor");
+  } else if (type == "yarn") {
+    rope.scaling = RopeScaling::kYarn;
+    rope.beta_fast = metadata.number_or(group + "beta_fast", 32.0);
+    rope.beta_slow = metadata.number_or(group + "beta_slow", 1.0);
+    rope.attention_factor = metadata.number_or(group + "attention_factor", yarn_attention_factor(rope.factor));
+  } else if (type != "default") {
+    metadata.refuse(group + "rope_type",
+                    "\"" + printable(type) + "\" is not supported; known: default, linear, llama3, yarn");
+  }
+}
+
+ModelConfig from_hugging_face(const Checkpoint& checkpoint) {
+  const Metadata& metadata = checkpoint.metadata;
+  ModelConfig config;
+  config.model_name = std::string(metadata.string_or("_name_or_path", ""));
+  config.layers = metadata.integer("num_hidden_layers", 1, static_cast<int64_t>(Limits::kLayers));
+  config.hidden = metadata.integer("hidden_size", 1, kDimMax);
+  config.ffn = metadata.integer("intermediate_size", 1, kDimMax);
+  config.heads = metadata.integer("num_attention_heads", 1, kDimMax);
+  config.kv_heads = metadata.integer_or("num_key_value_heads", config.heads, 1, kDimMax);
+  config.head_dim = metadata.integer_or("head_dim", config.hidden / config.heads, 1, kDimMax);
+  config.context = metadata.integer("max_position_embeddings", 1, kContextMax);
+  config.norm_eps = static_cast<float>(metadata.number("rms_norm_eps"));
+  config.tied_embeddings = metadata.boolean_or("tie_word_embeddings", false);
+  const std::string_view act = metadata.string_or("hidden_act", "silu");
+  if (act != "silu") metadata.refuse("hidden_act", "\"" + printable(act) + "\" is not supported; known: silu");
+  read_hugging_face_rope(metadata, config);
+  return config;
+}
+
+}  // namespace
+
+ModelConfig decoder_config(const Checkpoint& checkpoint) {
+  ModelConfig config =
+      checkpoint.kind == CheckpointKind::kGguf ? from_gguf(checkpoint) : from_hugging_face(checkpoint);
+  const std::string embedding = tensor_name(Role::kTokenEmbedding, -1, checkpoint.kind);
+  config.vocabulary = checkpoint.tensor(embedding).rows();
+  const char* key = checkpoint.kind == CheckpointKind::kGguf ? "tokenizer.ggml.tokens" : "vocab_size";
+  if (checkpoint.metadata.has(key)) {
+    const int64_t said = checkpoint.kind == CheckpointKind::kGguf
+                             ? static_cast<int64_t>(checkpoint.metadata.array(key).size)
+                             : checkpoint.metadata.integer(key, 1, static_cast<int64_t>(Limits::kVocabulary));
+    if (said != config.vocabulary) {
+      checkpoint.metadata.refuse(key, "has " + std::to_string(said) + " entries, but " + embedding + " has " +
+                                          std::to_string(config.vocabulary) + " rows");
+    }
+  }
+  return config;
+}
+
+}  // namespace tern

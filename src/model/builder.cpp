@@ -1,0 +1,123 @@
+#include "model/builder.h"
+
+#include <cmath>
+
+namespace tern {
+
+ProgramBuilder::ProgramBuilder(const ModelConfig& config) : config_(config) {
+  program_.vocabulary = config.vocabulary;
+  program_.attention = {config.heads,  config.kv_heads, config.head_dim, config.window,
+                        1.0f / std::sqrt(static_cast<float>(config.head_dim)), config.rope.dims, config.rope.style};
+}
+
+Operand ProgramBuilder::new_buffer(std::string name, int64_t cols, RowCount rows) {
+  program_.buffers.push_back({std::move(name), rows, cols});
+  return {static_cast<int32_t>(program_.buffers.size()) - 1, 0, cols};
+}
+
+Op& ProgramBuilder::append(OpKind kind, int32_t layer) {
+  program_.ops.push_back({.kind = kind, .layer = layer});
+  return program_.ops.back();
+}
+
+RowCount ProgramBuilder::rows_of(const Operand& operand) const {
+  return program_.buffers[static_cast<size_t>(operand.buffer)].rows;
+}
+
+Operand ProgramBuilder::embed() {
+  const Operand out = new_buffer("embedding", config_.hidden);
+  Op& op = append(OpKind::kEmbed, -1);
+  op.outputs = {out};
+  op.weights = {{Role::kTokenEmbedding, -1, config_.vocabulary, config_.hidden}};
+  return out;
+}
+
+Operand ProgramBuilder::rms_norm(Operand in, Role weight, int32_t layer) {
+  const Operand out = new_buffer("norm", in.cols, rows_of(in));
+  Op& op = append(OpKind::kRmsNorm, layer);
+  op.inputs = {in};
+  op.outputs = {out};
+  op.weights = {{weight, layer, 1, in.cols}};
+  op.eps = config_.norm_eps;
+  return out;
+}
+
+Operand ProgramBuilder::linear(Operand in, Role weight, Role bias, int32_t layer, int64_t out_features,
+                               std::string name) {
+  const Operand out = new_buffer(std::move(name), out_features, rows_of(in));
+  Op& op = append(OpKind::kLinear, layer);
+  op.inputs = {in};
+  op.outputs = {out};
+  op.weights = {{weight, layer, out_features, in.cols}};
+  if (bias != Role::kNone) op.biases = {{bias, layer, 1, out_features}};
+  return out;
+}
+
+Operand ProgramBuilder::rope(Operand in, int32_t layer, std::string name) {
+  const Operand out = new_buffer(std::move(name), in.cols);
+  Op& op = append(OpKind::kRope, layer);
+  op.inputs = {in};
+  op.outputs = {out};
+  return out;
+}
+
+void ProgramBuilder::kv_write(Operand k, Operand v, int32_t layer, int32_t cache_group) {
+  Op& op = append(OpKind::kKvWrite, layer);
+  op.inputs = {k, v};
+  op.cache_group = cache_group;
+}
+
+Operand ProgramBuilder::attention(Operand q, int32_t layer, int32_t cache_group) {
+  const Operand out = new_buffer("attention", q.cols);
+  Op& op = append(OpKind::kAttention, layer);
+  op.inputs = {q};
+  op.outputs = {out};
+  op.cache_group = cache_group;
+  return out;
+}
+
+Operand ProgramBuilder::activation(Operand in, int32_t layer) {
+  const Operand out = new_buffer("activation", in.cols);
+  Op& op = append(OpKind::kActivation, layer);
+  op.inputs = {in};
+  op.outputs = {out};
+  op.activation = config_.activation;
+  return out;
+}
+
+Operand ProgramBuilder::mul(Operand a, Operand b, int32_t layer) {
+  const Operand out = new_buffer("product", a.cols);
+  Op& op = append(OpKind::kMul, layer);
+  op.inputs = {a, b};
+  op.outputs = {out};
+  return out;
+}
+
+Operand ProgramBuilder::add(Operand a, Operand b, int32_t layer) {
+  const Operand out = new_buffer("hidden", a.cols, rows_of(a));
+  Op& op = append(OpKind::kAdd, layer);
+  op.inputs = {a, b};
+  op.outputs = {out};
+  return out;
+}
+
+Operand ProgramBuilder::select_rows(Operand in) {
+  const Operand out = new_buffer("selected", in.cols, RowCount::kRows);
+  Op& op = append(OpKind::kSelectRows, -1);
+  op.inputs = {in};
+  op.outputs = {out};
+  return out;
+}
+
+int32_t ProgramBuilder::cache_group(CacheGroup group) {
+  program_.caches.push_back(std::move(group));
+  return static_cast<int32_t>(program_.caches.size()) - 1;
+}
+
+Program ProgramBuilder::finish(std::string entry, Operand result) {
+  program_.entries.push_back({std::move(entry), result});
+  check_program(program_);
+  return std::move(program_);
+}
+
+}  // namespace tern

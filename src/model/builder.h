@@ -1,0 +1,39 @@
+// Writes a source program, op by op. Blocks use it; nothing else builds programs from scratch.
+#pragma once
+
+#include <string>
+
+#include "model/config.h"
+#include "model/program.h"
+
+namespace tern {
+
+class ProgramBuilder {
+ public:
+  explicit ProgramBuilder(const ModelConfig& config);
+
+  // Each appends one op and returns the buffer that it assigns.
+  Operand embed();
+  Operand rms_norm(Operand in, Role weight, int32_t layer);
+  Operand linear(Operand in, Role weight, Role bias, int32_t layer, int64_t out_features, std::string name);
+  Operand rope(Operand in, int32_t layer, std::string name);
+  void kv_write(Operand k, Operand v, int32_t layer, int32_t cache_group);
+  Operand attention(Operand q, int32_t layer, int32_t cache_group);
+  Operand activation(Operand in, int32_t layer);
+  Operand mul(Operand a, Operand b, int32_t layer);
+  Operand add(Operand a, Operand b, int32_t layer);
+  Operand select_rows(Operand in);
+  int32_t cache_group(CacheGroup group);
+
+  Program finish(std::string entry, Operand result);
+
+ private:
+  Operand new_buffer(std::string name, int64_t cols, RowCount rows = RowCount::kTokens);
+  Op& append(OpKind kind, int32_t layer);
+  RowCount rows_of(const Operand& operand) const;
+
+  const ModelConfig& config_;
+  Program program_;
+};
+
+}  // namespace tern

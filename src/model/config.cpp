@@ -1,0 +1,41 @@
+#include "model/config.h"
+
+#include <cmath>
+
+#include "core/error.h"
+#include "core/limits.h"
+
+namespace tern {
+namespace {
+
+void require(bool holds, const std::string& source, const std::string& what) {
+  if (!holds) bad_input(source + ": " + what);
+}
+
+void in_range(int64_t value, uint64_t max, const std::string& source, const char* name) {
+  require(value >= 1 && static_cast<uint64_t>(value) <= max, source,
+          std::string(name) + " " + std::to_string(value) + " is not in 1.." + std::to_string(max));
+}
+
+}  // namespace
+
+void validate(const ModelConfig& c, const std::string& source) {
+  in_range(c.layers, Limits::kLayers, source, "layer count");
+  in_range(c.hidden, Limits::kModelDim, source, "hidden size");
+  in_range(c.ffn, Limits::kModelDim, source, "feed-forward size");
+  in_range(c.heads, 4096, source, "head count");
+  in_range(c.kv_heads, 4096, source, "KV head count");
+  in_range(c.head_dim, 1024, source, "head size");
+  in_range(c.vocabulary, Limits::kVocabulary, source, "vocabulary size");
+  in_range(c.context, Limits::kContext, source, "context length");
+  require(c.heads % c.kv_heads == 0, source,
+          std::to_string(c.heads) + " heads are not a multiple of " + std::to_string(c.kv_heads) + " KV heads");
+  require(c.rope.dims >= 2 && c.rope.dims % 2 == 0 && c.rope.dims <= c.head_dim, source,
+          "rope dimension " + std::to_string(c.rope.dims) + " does not fit head size " + std::to_string(c.head_dim));
+  require(std::isfinite(c.norm_eps) && c.norm_eps >= 0, source, "norm epsilon is not a finite number >= 0");
+  require(std::isfinite(c.rope.theta) && c.rope.theta > 0, source, "rope base is not a finite number > 0");
+  require(std::isfinite(c.rope.factor) && c.rope.factor > 0, source, "rope scaling factor is not a finite number > 0");
+  require(c.window >= 0, source, "attention window is negative");
+}
+
+}  // namespace tern

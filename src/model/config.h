@@ -1,0 +1,57 @@
+// The facts about one model, read from its checkpoint's metadata by its architecture. Plain values; written once on loading.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "kernels/activation/glu.h"
+#include "kernels/rope/rope.h"
+
+namespace tern {
+
+enum class RopeScaling : uint8_t {
+  kNone,
+  kLinear,   // every position divided by `factor`
+  kLlama3,   // low frequencies divided by `factor`, high ones kept, a ramp between (Llama 3.1 release)
+  kYarn,     // the same by wavelength against the original context, with an attention factor (arXiv 2309.00071)
+  kFactors,  // each frequency divided by its entry of the weight rope_freqs
+};
+
+struct RopeConfig {
+  RopeStyle style = RopeStyle::kInterleaved;
+  double theta = 10000.0;
+  int64_t dims = 0;  // leading elements of a head that rotate
+  RopeScaling scaling = RopeScaling::kNone;
+  double factor = 1.0;
+  double low_frequency_factor = 1.0;
+  double high_frequency_factor = 4.0;
+  double beta_fast = 32.0;
+  double beta_slow = 1.0;
+  double attention_factor = 1.0;  // multiplies cosines and sines
+  int64_t original_context = 0;
+};
+
+struct ModelConfig {
+  std::string architecture;  // the ArchSpec's name
+  std::string model_name;    // what the file calls itself, may be empty
+  int64_t layers = 0;
+  int64_t hidden = 0;
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t ffn = 0;
+  int64_t vocabulary = 0;
+  int64_t context = 0;
+  float norm_eps = 1e-5f;
+  bool tied_embeddings = false;  // the output head is the token embedding
+  bool qkv_bias = false;
+  bool output_bias = false;  // bias on the attention's output projection
+  int64_t window = 0;  // keys further back are not seen; 0: all
+  Activation activation = Activation::kSilu;
+  RopeConfig rope;
+};
+
+// Throws a bad-input line naming `source` and the first fact that is out of range or contradicts another.
+void validate(const ModelConfig& config, const std::string& source);
+
+}  // namespace tern

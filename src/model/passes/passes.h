@@ -1,0 +1,38 @@
+// From the source program to the lowered one. Each pass is a pure function in a file of its own; the order is lower()'s.
+#pragma once
+
+#include "model/program.h"
+
+namespace tern {
+
+// Neighbouring linear ops that read the same operand become one with stacked weights (Q, K, V; gate and up). Their outputs
+// become column ranges of one buffer.
+Program merge_linears(const Program& program);
+
+// add followed by the norm of its result: one op with both outputs.
+Program fuse_add_norm(const Program& program);
+
+// rope(q), rope(k), kv_write of ranges of one buffer: one op.
+Program fuse_rope_kv(const Program& program);
+
+// mul(activation(gate), up) of ranges of one buffer: one op.
+Program fuse_glu(const Program& program);
+
+// Rows whose logits nobody wants leave the program as early as possible: select_rows moves up to the last attention.
+Program select_rows_early(const Program& program);
+
+// Drops buffers that no op assigns any more and numbers the rest anew.
+Program drop_unused_buffers(const Program& program);
+
+Program lower(const Program& source);
+
+// Where each buffer lives: column offsets inside one arena of `token_cols` f32 columns a token and one of `row_cols` a
+// wanted row. Buffers whose lifetimes do not overlap share columns.
+struct MemoryPlan {
+  std::vector<int64_t> offset;  // per buffer, in columns
+  int64_t token_cols = 0;
+  int64_t row_cols = 0;
+};
+MemoryPlan plan_memory(const Program& program);
+
+}  // namespace tern

@@ -1,0 +1,76 @@
+#include <algorithm>
+#include <limits>
+
+#include "model/passes/passes.h"
+
+namespace tern {
+namespace {
+
+constexpr int64_t kAlignCols = 16;  // 64 bytes of f32: every buffer starts on a cache line
+
+struct Lifetime {
+  int64_t first = std::numeric_limits<int64_t>::max();
+  int64_t last = -1;
+};
+
+std::vector<Lifetime> lifetimes(const Program& program) {
+  std::vector<Lifetime> lives(program.buffers.size());
+  const auto touch = [&](const Operand& operand, int64_t at) {
+    Lifetime& life = lives[static_cast<size_t>(operand.buffer)];
+    life.first = std::min(life.first, at);
+    life.last = std::max(life.last, at);
+  };
+  for (size_t i = 0; i < program.ops.size(); ++i) {
+    for (const Operand& input : program.ops[i].inputs) touch(input, static_cast<int64_t>(i));
+    for (const Operand& output : program.ops[i].outputs) touch(output, static_cast<int64_t>(i));
+  }
+  for (const Entry& entry : program.entries) touch(entry.result, static_cast<int64_t>(program.ops.size()));
+  return lives;
+}
+
+struct Placed {
+  int64_t begin, end;  // columns
+  Lifetime life;
+};
+
+// The lowest gap of `cols` columns among buffers alive at the same time (first fit).
+int64_t first_fit(std::vector<Placed>& placed, const Lifetime& life, int64_t cols) {
+  std::vector<std::pair<int64_t, int64_t>> busy;
+  for (const Placed& other : placed) {
+    if (other.life.first <= life.last && life.first <= other.life.last) busy.emplace_back(other.begin, other.end);
+  }
+  std::sort(busy.begin(), busy.end());
+  int64_t at = 0;
+  for (const auto& [begin, end] : busy) {
+    if (begin - at >= cols) break;
+    at = std::max(at, end);
+  }
+  placed.push_back({at, at + cols, life});
+  return at;
+}
+
+}  // namespace
+
+MemoryPlan plan_memory(const Program& program) {
+  const std::vector<Lifetime> lives = lifetimes(program);
+  std::vector<size_t> order;
+  for (size_t i = 0; i < program.buffers.size(); ++i) {
+    if (lives[i].last >= 0) order.push_back(i);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return lives[a].first < lives[b].first; });
+
+  MemoryPlan plan;
+  plan.offset.assign(program.buffers.size(), -1);
+  std::vector<Placed> tokens, rows;
+  for (size_t i : order) {
+    const VirtualBuffer& buffer = program.buffers[i];
+    const bool per_token = buffer.rows == RowCount::kTokens;
+    const int64_t cols = (buffer.cols + kAlignCols - 1) / kAlignCols * kAlignCols;
+    plan.offset[i] = first_fit(per_token ? tokens : rows, lives[i], cols);
+    int64_t& total = per_token ? plan.token_cols : plan.row_cols;
+    total = std::max(total, plan.offset[i] + cols);
+  }
+  return plan;
+}
+
+}  // namespace tern

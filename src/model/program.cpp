@@ -1,0 +1,76 @@
+#include "model/program.h"
+
+#include <fmt/core.h>
+
+#include <array>
+
+#include "core/error.h"
+
+namespace tern {
+namespace {
+
+constexpr std::array<std::string_view, 13> kOpNames{"embed",      "rms_norm", "linear", "rope",        "kv_write",
+                                                    "attention",  "activation", "mul",  "add",         "select_rows",
+                                                    "add_rms_norm", "rope_kv", "glu"};
+
+std::string operand_text(const Program& program, const Operand& operand) {
+  const VirtualBuffer& buffer = program.buffers[static_cast<size_t>(operand.buffer)];
+  const char symbol = buffer.rows == RowCount::kTokens ? 't' : 'r';
+  if (operand.begin == 0 && operand.cols == buffer.cols) return fmt::format("{}[{},{}]", buffer.name, symbol, operand.cols);
+  return fmt::format("{}[{},{}:{}]", buffer.name, symbol, operand.begin, operand.begin + operand.cols);
+}
+
+std::string weights_text(const std::vector<WeightUse>& weights) {
+  std::string text;
+  for (const WeightUse& use : weights) {
+    if (!text.empty()) text += " | ";
+    text += use.rows > 1 ? fmt::format("{}[{},{}]", name_of(use.role), use.rows, use.cols)
+                         : fmt::format("{}[{}]", name_of(use.role), use.cols);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string_view name_of(OpKind kind) { return kOpNames.at(static_cast<size_t>(kind)); }
+
+std::string to_string(const Program& program) {
+  std::string text;
+  for (size_t i = 0; i < program.ops.size(); ++i) {
+    const Op& op = program.ops[i];
+    const std::string layer = op.layer >= 0 ? fmt::format("L{}", op.layer) : "-";
+    text += fmt::format("{:4} {:>4} {:<13}", i, layer, name_of(op.kind));
+    for (size_t o = 0; o < op.outputs.size(); ++o) text += (o ? ", " : " ") + operand_text(program, op.outputs[o]);
+    if (!op.outputs.empty()) text += " =";
+    for (size_t n = 0; n < op.inputs.size(); ++n) text += (n ? ", " : " ") + operand_text(program, op.inputs[n]);
+    if (!op.weights.empty()) text += " * " + weights_text(op.weights);
+    if (!op.biases.empty()) text += " + " + weights_text(op.biases);
+    if (op.cache_group >= 0) text += fmt::format(" cache{}[{}]", op.cache_group, op.layer);
+    text += '\n';
+  }
+  return text;
+}
+
+void check_program(const Program& program) {
+  std::vector<bool> assigned(program.buffers.size(), false);
+  auto in_range = [&](const Operand& operand) {
+    TERN_CHECK(operand.buffer >= 0 && operand.buffer < static_cast<int32_t>(program.buffers.size()));
+    TERN_CHECK(operand.begin >= 0 &&
+               operand.begin + operand.cols <= program.buffers[static_cast<size_t>(operand.buffer)].cols);
+  };
+  for (const Op& op : program.ops) {
+    for (const Operand& input : op.inputs) {
+      in_range(input);
+      TERN_CHECK(assigned[static_cast<size_t>(input.buffer)], program.buffers[static_cast<size_t>(input.buffer)].name);
+    }
+    for (const Operand& output : op.outputs) {
+      in_range(output);
+      TERN_CHECK(!assigned[static_cast<size_t>(output.buffer)], program.buffers[static_cast<size_t>(output.buffer)].name);
+      assigned[static_cast<size_t>(output.buffer)] = true;
+    }
+    TERN_CHECK(op.cache_group < static_cast<int32_t>(program.caches.size()));
+  }
+  for (const Entry& entry : program.entries) in_range(entry.result);
+}
+
+}  // namespace tern

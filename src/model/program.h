@@ -1,0 +1,112 @@
+// A model as a list of operations over named weights and virtual buffers: a pure, printable value.
+//
+// The *source* program is what the blocks write: unfused, never changed. Passes derive the *lowered* program from it
+// (model/passes/). Every op declares all that it reads and writes: buffers (each assigned by exactly one op), weights and
+// cache groups. Order is the list's order. Sizes are symbolic in the tokens and wanted rows of a step.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/activation/glu.h"
+#include "kernels/rope/rope.h"
+#include "model/roles.h"
+
+namespace tern {
+
+enum class OpKind : uint8_t {
+  // Source ops.
+  kEmbed,       // out[t] = weight[token[t]]
+  kRmsNorm,     // out = rms_norm(in) * weight
+  kLinear,      // out = in * weight^T (+ bias); several weights: stacked columns
+  kRope,        // out = rotate(in)
+  kKvWrite,     // cache[layer] <- (in0 = k, in1 = v)
+  kAttention,   // out = attention(in, cache[layer])
+  kActivation,  // out = act(in)
+  kMul,         // out = in0 * in1
+  kAdd,         // out = in0 + in1
+  kSelectRows,  // the rows of `in` whose logits are wanted
+  // Fused ops, written by passes.
+  kAddRmsNorm,  // out0 = in0 + in1, out1 = rms_norm(out0) * weight
+  kRopeKv,      // out = rotate(q), cache[layer] <- (rotate(k), v); in0 = q | k | v side by side
+  kGlu,         // out = act(gate) * up; in0 = gate | up side by side
+};
+
+std::string_view name_of(OpKind kind);
+
+enum class RowCount : uint8_t { kTokens, kRows };
+
+struct VirtualBuffer {
+  std::string name;
+  RowCount rows = RowCount::kTokens;
+  int64_t cols = 0;  // f32 elements a row
+};
+
+// Columns [begin, begin + cols) of a buffer's rows.
+struct Operand {
+  int32_t buffer = -1;
+  int64_t begin = 0;
+  int64_t cols = 0;
+};
+
+struct WeightUse {
+  Role role;
+  int32_t layer = -1;  // -1: not of a layer
+  int64_t rows = 0;    // outputs; 1 for vectors
+  int64_t cols = 0;
+};
+
+struct Op {
+  OpKind kind;
+  int32_t layer = -1;
+  std::vector<Operand> inputs;
+  std::vector<Operand> outputs;
+  std::vector<WeightUse> weights;  // kLinear: matrices in column order
+  std::vector<WeightUse> biases;   // kLinear: empty, or one a matrix (role kNone where a matrix has none)
+  int32_t cache_group = -1;        // what the op reads or writes, -1: none
+  float eps = 0;                   // norms
+  Activation activation = Activation::kSilu;
+};
+
+enum class CacheKind : uint8_t { kPagedTokens, kSlidingWindow, kLatent, kState };
+
+// Storage that lives as long as a sequence. The block pool deals in its opaque bytes; runners lay them out.
+struct CacheGroup {
+  CacheKind kind = CacheKind::kPagedTokens;
+  std::vector<int32_t> layers;
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t window = 0;
+  // Elements (k and v together) of one token in all layers.
+  int64_t elements_per_token() const { return static_cast<int64_t>(layers.size()) * kv_heads * head_dim * 2; }
+};
+
+struct Entry {
+  std::string name;  // "logits"
+  Operand result;
+};
+
+struct AttentionFacts {
+  int64_t heads = 0, kv_heads = 0, head_dim = 0, window = 0;
+  float scale = 0;
+  int64_t rope_dims = 0;
+  RopeStyle rope_style = RopeStyle::kInterleaved;
+};
+
+struct Program {
+  std::vector<VirtualBuffer> buffers;
+  std::vector<CacheGroup> caches;
+  std::vector<Op> ops;
+  std::vector<Entry> entries;
+  AttentionFacts attention;
+  int64_t vocabulary = 0;
+};
+
+// One line an op: "  7 L0 linear        qkv[t,960] = norm[t,576] * attn_q[576,576] | ...".
+std::string to_string(const Program& program);
+
+// Breaks TERN_CHECK when an operand is out of range, a buffer is assigned twice or read before it is assigned.
+void check_program(const Program& program);
+
+}  // namespace tern

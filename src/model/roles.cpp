@@ -1,0 +1,55 @@
+#include "model/roles.h"
+
+#include <array>
+
+#include "core/error.h"
+
+namespace tern {
+namespace {
+
+struct RoleRow {
+  Role role;
+  std::string_view name;
+  std::string_view gguf;          // # stands for the layer
+  std::string_view hugging_face;  // likewise; empty where that side has no such tensor
+};
+
+constexpr std::array kRoles{
+    RoleRow{Role::kNone, "none", "", ""},
+    RoleRow{Role::kTokenEmbedding, "token_embd", "token_embd.weight", "model.embed_tokens.weight"},
+    RoleRow{Role::kOutputNorm, "output_norm", "output_norm.weight", "model.norm.weight"},
+    RoleRow{Role::kOutput, "output", "output.weight", "lm_head.weight"},
+    RoleRow{Role::kAttentionNorm, "attn_norm", "blk.#.attn_norm.weight", "model.layers.#.input_layernorm.weight"},
+    RoleRow{Role::kAttentionQ, "attn_q", "blk.#.attn_q.weight", "model.layers.#.self_attn.q_proj.weight"},
+    RoleRow{Role::kAttentionK, "attn_k", "blk.#.attn_k.weight", "model.layers.#.self_attn.k_proj.weight"},
+    RoleRow{Role::kAttentionV, "attn_v", "blk.#.attn_v.weight", "model.layers.#.self_attn.v_proj.weight"},
+    RoleRow{Role::kAttentionOut, "attn_out", "blk.#.attn_output.weight", "model.layers.#.self_attn.o_proj.weight"},
+    RoleRow{Role::kAttentionQBias, "attn_q.bias", "blk.#.attn_q.bias", "model.layers.#.self_attn.q_proj.bias"},
+    RoleRow{Role::kAttentionKBias, "attn_k.bias", "blk.#.attn_k.bias", "model.layers.#.self_attn.k_proj.bias"},
+    RoleRow{Role::kAttentionVBias, "attn_v.bias", "blk.#.attn_v.bias", "model.layers.#.self_attn.v_proj.bias"},
+    RoleRow{Role::kAttentionOutBias, "attn_out.bias", "blk.#.attn_output.bias", "model.layers.#.self_attn.o_proj.bias"},
+    RoleRow{Role::kFfnNorm, "ffn_norm", "blk.#.ffn_norm.weight", "model.layers.#.post_attention_layernorm.weight"},
+    RoleRow{Role::kFfnGate, "ffn_gate", "blk.#.ffn_gate.weight", "model.layers.#.mlp.gate_proj.weight"},
+    RoleRow{Role::kFfnUp, "ffn_up", "blk.#.ffn_up.weight", "model.layers.#.mlp.up_proj.weight"},
+    RoleRow{Role::kFfnDown, "ffn_down", "blk.#.ffn_down.weight", "model.layers.#.mlp.down_proj.weight"},
+    RoleRow{Role::kRopeFactors, "rope_freqs", "rope_freqs.weight", ""},
+};
+
+const RoleRow& row_of(Role role) {
+  const RoleRow& row = kRoles.at(static_cast<size_t>(role));
+  TERN_CHECK(row.role == role, std::string(row.name));
+  return row;
+}
+
+}  // namespace
+
+std::string_view name_of(Role role) { return row_of(role).name; }
+
+std::string tensor_name(Role role, int32_t layer, CheckpointKind kind) {
+  const RoleRow& row = row_of(role);
+  std::string name(kind == CheckpointKind::kGguf ? row.gguf : row.hugging_face);
+  if (const size_t at = name.find('#'); at != std::string::npos) name.replace(at, 1, std::to_string(layer));
+  return name;
+}
+
+}  // namespace tern

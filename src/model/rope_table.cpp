@@ -1,0 +1,78 @@
+#include "model/rope_table.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "core/error.h"
+
+namespace tern {
+namespace {
+
+// Llama 3.1: wavelengths longer than original/low are divided by the factor, shorter than original/high kept, and between
+// the two blended linearly in original/wavelength.
+double llama3_frequency(const RopeConfig& rope, double frequency) {
+  const double wavelength = 2.0 * std::numbers::pi / frequency;
+  const auto original = static_cast<double>(rope.original_context);
+  if (wavelength < original / rope.high_frequency_factor) return frequency;
+  if (wavelength > original / rope.low_frequency_factor) return frequency / rope.factor;
+  const double smooth = (original / wavelength - rope.low_frequency_factor) /
+                        (rope.high_frequency_factor - rope.low_frequency_factor);
+  return (1.0 - smooth) * frequency / rope.factor + smooth * frequency;
+}
+
+// The pair whose wavelength makes `rotations` turns in the original context (arXiv 2309.00071, section 3.2).
+double yarn_pair(const RopeConfig& rope, double rotations) {
+  return static_cast<double>(rope.dims) *
+         std::log(static_cast<double>(rope.original_context) / (rotations * 2.0 * std::numbers::pi)) /
+         (2.0 * std::log(rope.theta));
+}
+
+double yarn_frequency(const RopeConfig& rope, double frequency, int64_t pair) {
+  const double low = std::max(std::floor(yarn_pair(rope, rope.beta_fast)), 0.0);
+  double high = std::min(std::ceil(yarn_pair(rope, rope.beta_slow)), static_cast<double>(rope.dims - 1));
+  if (high == low) high += 0.001;  // no division by zero when the ramp is empty
+  const double ramp = std::clamp((static_cast<double>(pair) - low) / (high - low), 0.0, 1.0);
+  return frequency / rope.factor * ramp + frequency * (1.0 - ramp);
+}
+
+}  // namespace
+
+std::vector<float> rope_frequencies(const RopeConfig& rope, std::span<const float> factors) {
+  std::vector<float> out(static_cast<size_t>(rope.dims / 2));
+  if (rope.scaling == RopeScaling::kFactors && factors.size() != out.size()) {
+    bad_input("[rope] rope_freqs has " + std::to_string(factors.size()) + " entries, the model rotates " +
+              std::to_string(out.size()) + " pairs");
+  }
+  for (size_t i = 0; i < out.size(); ++i) {
+    const auto pair = static_cast<int64_t>(i);
+    double frequency = 1.0 / std::pow(rope.theta, 2.0 * static_cast<double>(pair) / static_cast<double>(rope.dims));
+    switch (rope.scaling) {
+      case RopeScaling::kNone: break;
+      case RopeScaling::kLinear: frequency /= rope.factor; break;
+      case RopeScaling::kLlama3: frequency = llama3_frequency(rope, frequency); break;
+      case RopeScaling::kYarn: frequency = yarn_frequency(rope, frequency, pair); break;
+      case RopeScaling::kFactors: frequency /= static_cast<double>(factors[i]); break;
+    }
+    out[i] = static_cast<float>(frequency);
+  }
+  return out;
+}
+
+RopeTable rope_table(const RopeConfig& rope, std::span<const float> factors, int64_t positions) {
+  const std::vector<float> frequencies = rope_frequencies(rope, factors);
+  RopeTable table;
+  table.cos.reserve(static_cast<size_t>(positions) * frequencies.size());
+  table.sin.reserve(table.cos.capacity());
+  for (int64_t position = 0; position < positions; ++position) {
+    for (float frequency : frequencies) {
+      // The product is rounded to f32 first, as the reference implementations do; at position 10,000 that matters.
+      const float angle = static_cast<float>(position) * frequency;
+      table.cos.push_back(static_cast<float>(std::cos(static_cast<double>(angle)) * rope.attention_factor));
+      table.sin.push_back(static_cast<float>(std::sin(static_cast<double>(angle)) * rope.attention_factor));
+    }
+  }
+  return table;
+}
+
+}  // namespace tern

@@ -1,0 +1,60 @@
+#include "model/weights.h"
+
+#include <fmt/core.h>
+
+#include "core/error.h"
+
+namespace tern {
+namespace {
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::string text;
+  for (int64_t dim : shape) text += (text.empty() ? "" : " x ") + std::to_string(dim);
+  return text;
+}
+
+bool fits(const TensorInfo& tensor, const WeightUse& use) {
+  return use.rows == 1 ? tensor.elements() == use.cols : tensor.rows() == use.rows && tensor.cols() == use.cols;
+}
+
+}  // namespace
+
+const TensorInfo& WeightMap::tensor(const WeightUse& use) const {
+  const TensorInfo& found = checkpoint_.tensor(tensor_name(use.role, use.layer, checkpoint_.kind));
+  if (!fits(found, use)) {
+    bad_input(fmt::format("{}: tensor {} is {}, the model's facts need {} x {}", checkpoint_.metadata.source(),
+                          printable(found.name), shape_text(found.shape), use.rows, use.cols));
+  }
+  return found;
+}
+
+std::vector<float> decode_tensor(const TensorInfo& tensor) {
+  const FormatInfo& info = format_info(tensor.format);
+  std::vector<float> out(static_cast<size_t>(tensor.elements()));
+  info.decode(tensor.data.data(), tensor.elements() / info.block_elements, out.data());
+  return out;
+}
+
+std::vector<float> WeightMap::vector(const WeightUse& use) const { return decode_tensor(tensor(use)); }
+
+void WeightMap::check(const Program& program) const {
+  for (const Op& op : program.ops) {
+    for (const WeightUse& use : op.weights) tensor(use);
+    for (const WeightUse& use : op.biases) {
+      if (use.role != Role::kNone) tensor(use);
+    }
+  }
+}
+
+uint64_t weight_bytes_per_token(const Program& program, const WeightMap& weights) {
+  uint64_t bytes = 0;
+  for (const Op& op : program.ops) {
+    for (const WeightUse& use : op.weights) {
+      const TensorInfo& tensor = weights.tensor(use);
+      bytes += op.kind == OpKind::kEmbed ? tensor.data.size() / static_cast<uint64_t>(use.rows) : tensor.data.size();
+    }
+  }
+  return bytes;
+}
+
+}  // namespace tern

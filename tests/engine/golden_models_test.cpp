@@ -1,0 +1,211 @@
+// Tiny random models against transformers: logits within 1e-4 whatever the chunking, through GGUF and through safetensors;
+// greedy continuations equal; the same bits alone, in company, chunked, and on one or two threads.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/thread_pool.h"
+#include "engine/engine.h"
+#include "engine/scoring.h"
+#include "model/archs/arch.h"
+#include "model/passes/passes.h"
+
+namespace tern {
+namespace {
+
+constexpr float kTolerance = 1e-4f;
+
+struct Golden {
+  std::string name;
+  std::string path;  // of the checkpoint
+};
+
+std::vector<Golden> goldens() {
+  std::vector<Golden> all;
+  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(TERN_GOLDEN_DIR) / "models")) {
+    const std::string name = entry.path().filename().string();
+    all.push_back({name, (entry.path() / "model.gguf").string()});
+    all.push_back({name, (entry.path() / "hf").string()});
+  }
+  std::sort(all.begin(), all.end(), [](const Golden& a, const Golden& b) { return a.path < b.path; });
+  return all;
+}
+
+struct Expected {
+  nlohmann::json json;
+  std::vector<float> logits;
+};
+
+Expected expected_of(const Golden& golden) {
+  const std::filesystem::path folder = std::filesystem::path(TERN_GOLDEN_DIR) / "models" / golden.name;
+  Expected out;
+  out.json = nlohmann::json::parse(std::ifstream(folder / "expected.json"));
+  std::ifstream raw(folder / "logits.f32", std::ios::binary);
+  std::vector<char> bytes((std::istreambuf_iterator<char>(raw)), std::istreambuf_iterator<char>());
+  out.logits.resize(bytes.size() / sizeof(float));
+  std::memcpy(out.logits.data(), bytes.data(), out.logits.size() * sizeof(float));
+  return out;
+}
+
+struct Setup {
+  int threads = 1;
+  int64_t max_batched_tokens = 512;
+  Format kv_format = Format::kF32;
+  std::string kernels;
+};
+
+struct Loaded {
+  ModelConfig config;
+  std::unique_ptr<Runner> runner;
+  ScoringLimits limits;
+};
+
+constexpr int64_t kContext = 400;
+
+Loaded load(const std::string& path, const Setup& setup) {
+  auto checkpoint = open_checkpoint(path);
+  Loaded out;
+  out.config = model_config(*checkpoint);
+  const Program lowered = lower(arch_of(*checkpoint).program(out.config));
+  RunnerOptions options;
+  options.threads = setup.threads;
+  options.max_batched_tokens = setup.max_batched_tokens;
+  options.max_rows = 512;
+  options.max_model_len = kContext;
+  options.kv_tokens = kContext * 40;
+  options.kv_format = setup.kv_format;
+  options.kernels = KernelSelection::parse(setup.kernels);
+  out.limits = {setup.max_batched_tokens, options.max_rows, options.block_tokens};
+  out.runner = make_cpu_runner(checkpoint, out.config, lowered, options);
+  return out;
+}
+
+std::vector<std::vector<float>> all_logits(Loaded& model, const std::vector<int32_t>& ids) {
+  std::vector<std::vector<float>> rows(ids.size());
+  score(*model.runner, model.limits, ids, 0, [&](int64_t position, std::span<const float> logits) {
+    rows[static_cast<size_t>(position)].assign(logits.begin(), logits.end());
+  });
+  return rows;
+}
+
+class GoldenModels : public testing::TestWithParam<Golden> {};
+
+void expect_logits(const Golden& golden, const Setup& setup) {
+  Loaded model = load(golden.path, setup);
+  const Expected expected = expected_of(golden);
+  size_t at = 0;
+  for (size_t p = 0; p < expected.json["prompts"].size(); ++p) {
+    const auto rows = all_logits(model, expected.json["prompts"][p]["ids"].get<std::vector<int32_t>>());
+    for (int64_t position : expected.json["positions"][p].get<std::vector<int64_t>>()) {
+      float worst = 0;
+      for (float logit : rows[static_cast<size_t>(position)]) {
+        worst = std::max(worst, std::abs(logit - expected.logits[at++]));
+      }
+      ASSERT_LE(worst, kTolerance) << golden.path << " prompt " << p << " position " << position;
+    }
+  }
+  EXPECT_EQ(at, expected.logits.size());
+}
+
+TEST_P(GoldenModels, ReferenceKernelsMatchTransformers) { expect_logits(GetParam(), {.kernels = "ref"}); }
+TEST_P(GoldenModels, FastKernelsMatchTransformersInF32) { expect_logits(GetParam(), {.threads = 2}); }
+TEST_P(GoldenModels, ChunksOfSevenMatchTransformers) { expect_logits(GetParam(), {.max_batched_tokens = 7}); }
+
+TEST_P(GoldenModels, SameBitsHoweverChunkedAndThreaded) {
+  const Expected expected = expected_of(GetParam());
+  for (const char* kernels : {"", "avx2", "ref"}) {
+    if (std::string(kernels) == "avx2" && (detect_isa() & kIsaAvx2) == 0) continue;
+    Loaded whole = load(GetParam().path, {.kv_format = Format::kF16, .kernels = kernels});
+    Loaded chunked = load(GetParam().path, {.threads = 2, .max_batched_tokens = 7, .kv_format = Format::kF16, .kernels = kernels});
+    for (const auto& prompt : expected.json["prompts"]) {
+      const auto ids = prompt["ids"].get<std::vector<int32_t>>();
+      EXPECT_TRUE(all_logits(whole, ids) == all_logits(chunked, ids)) << kernels << " " << prompt["name"];
+    }
+  }
+}
+
+std::map<RequestId, std::vector<int32_t>> run_all(Engine& engine, std::map<RequestId, std::vector<TokenLogprobs>>* logprobs) {
+  std::map<RequestId, std::vector<int32_t>> answers;
+  std::vector<TokenEvent> events;
+  bool more = true;
+  while (more) {
+    events.clear();
+    more = engine.step(events);
+    for (const TokenEvent& event : events) {
+      answers[event.request].push_back(event.token);
+      if (logprobs != nullptr && event.logprobs) (*logprobs)[event.request].push_back(*event.logprobs);
+    }
+  }
+  return answers;
+}
+
+Request greedy_request(std::vector<int32_t> prompt, int64_t max_tokens) {
+  Request request;
+  request.prompt = std::move(prompt);
+  request.sampling.temperature = 0;
+  request.max_tokens = max_tokens;
+  request.logprobs = 3;
+  return request;
+}
+
+Engine make_engine(const Golden& golden, const Setup& setup) {
+  Loaded model = load(golden.path, setup);
+  const int64_t vocabulary = model.config.vocabulary;
+  return Engine(std::move(model.runner),
+                {.max_model_len = kContext, .max_batched_tokens = setup.max_batched_tokens, .max_sequences = 32, .vocabulary = vocabulary},
+                std::make_shared<SteadyClock>());
+}
+
+TEST_P(GoldenModels, GreedyContinuationMatchesTransformers) {
+  constexpr double kSure = 0.02;  // closer logits may swap by rounding
+  const Expected expected = expected_of(GetParam());
+  Engine engine = make_engine(GetParam(), {.kernels = "ref"});
+  for (size_t p = 0; p < expected.json["prompts"].size(); ++p) {
+    const auto greedy = expected.json["greedy"][p].get<std::vector<int32_t>>();
+    const auto gaps = expected.json["gaps"][p].get<std::vector<double>>();
+    engine.submit(greedy_request(expected.json["prompts"][p]["ids"].get<std::vector<int32_t>>(), static_cast<int64_t>(greedy.size())));
+    const auto answer = run_all(engine, nullptr).begin()->second;
+    for (size_t i = 0; i < greedy.size() && gaps[i] > kSure; ++i) ASSERT_EQ(answer[i], greedy[i]) << p << " step " << i;
+  }
+}
+
+TEST_P(GoldenModels, SameBitsAloneAndAmongThirtyOneOthers) {
+  const Expected expected = expected_of(GetParam());
+  const auto prompt = expected.json["prompts"][1]["ids"].get<std::vector<int32_t>>();
+  const auto other = expected.json["prompts"][2]["ids"].get<std::vector<int32_t>>();
+  Engine alone = make_engine(GetParam(), {.kv_format = Format::kF16});
+  std::map<RequestId, std::vector<TokenLogprobs>> alone_logprobs, company_logprobs;
+  const RequestId id = alone.submit(greedy_request(prompt, 24));
+  const auto solo = run_all(alone, &alone_logprobs)[id];
+
+  Engine company = make_engine(GetParam(), {.threads = 2, .max_batched_tokens = 61, .kv_format = Format::kF16});
+  RequestId watched = 0;
+  for (int i = 0; i < 32; ++i) {
+    if (i == 13) {
+      watched = company.submit(greedy_request(prompt, 24));
+    } else {
+      company.submit(greedy_request({other.begin(), other.begin() + 1 + i * 9}, 5 + i));
+    }
+  }
+  EXPECT_EQ(run_all(company, &company_logprobs)[watched], solo);
+  ASSERT_EQ(company_logprobs[watched].size(), alone_logprobs[id].size());
+  for (size_t i = 0; i < solo.size(); ++i) {
+    EXPECT_EQ(company_logprobs[watched][i].logprob, alone_logprobs[id][i].logprob);
+    EXPECT_EQ(company_logprobs[watched][i].top, alone_logprobs[id][i].top);
+  }
+  EXPECT_EQ(company.stats().kv_blocks_free, company.stats().kv_blocks);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, GoldenModels, testing::ValuesIn(goldens()), [](const auto& instance) {
+  std::string name = instance.param.name + (instance.param.path.ends_with(".gguf") ? "_gguf" : "_safetensors");
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+}  // namespace
+}  // namespace tern

@@ -1,0 +1,254 @@
+"""golden/models/<name>/: tiny random models as GGUF and as a Hugging Face folder, with the logits they must give.
+
+The folder is what transformers saves; the GGUF is written from the same weights with the conventions of llama.cpp's
+converter (llama: rows of q and k reordered for rotation of neighbouring pairs; llama3 scaling as rope_freqs.weight).
+Logits and greedy continuations come from transformers in float32 with eager attention. reference.py computes them
+again from the GGUF in float64, and this script fails if the two disagree.
+"""
+import json
+import math
+
+import gguf
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+import bpe
+import corpus
+import fixture
+import reference
+
+VOCAB = 320
+GREEDY_STEPS = 16
+CHATML = ("{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}"
+          "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}")
+
+COMMON = dict(vocab_size=VOCAB, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+              num_key_value_heads=2, max_position_embeddings=512, rms_norm_eps=1e-5, bos_token_id=317, eos_token_id=319,
+              attn_implementation="eager")
+
+# name: (config class, model class, config, tokenizer.ggml.pre, does config.json keep rope_theta and rope_scaling at
+# the top level, as checkpoints from before transformers 5 do?)
+MODELS = {
+    "llama-tiny": (LlamaConfig, LlamaForCausalLM, dict(
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0}), "smollm", True),
+    "llama3-tiny": (LlamaConfig, LlamaForCausalLM, dict(
+        tie_word_embeddings=True,
+        rope_parameters={"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0,
+                         "high_freq_factor": 4.0, "original_max_position_embeddings": 64}), "llama-bpe", True),
+    "llama-linear-tiny": (LlamaConfig, LlamaForCausalLM, dict(
+        hidden_size=96, num_attention_heads=2, num_key_value_heads=1, head_dim=32, tie_word_embeddings=True,
+        rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}), "smollm", True),
+    "mistral-tiny": (MistralConfig, MistralForCausalLM, dict(
+        num_key_value_heads=1, intermediate_size=64, sliding_window=None, head_dim=16,
+        rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}), "smollm", False),
+    "llama-yarn-tiny": (LlamaConfig, LlamaForCausalLM, dict(
+        tie_word_embeddings=True,
+        rope_parameters={"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0,
+                         "original_max_position_embeddings": 64}), "smollm", False),
+    "qwen2-tiny": (Qwen2Config, Qwen2ForCausalLM, dict(
+        tie_word_embeddings=True, rms_norm_eps=1e-6, use_sliding_window=False,
+        rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}), "qwen2", True),
+}
+
+
+def randomize(model, generator):
+    """Weights that matter everywhere: norms around 1, non-zero biases, logits spread over several units."""
+    for name, weight in model.named_parameters():
+        noise = torch.randn(weight.shape, generator=generator)
+        if "norm" in name:
+            value = 1.0 + 0.25 * noise
+        elif name.endswith("bias"):
+            value = 0.5 * noise
+        elif "embed_tokens" in name:
+            value = noise * 0.35   # also the head where the two are tied
+        elif "lm_head" in name:
+            value = noise * 0.35
+        else:
+            value = noise * (1.6 / math.sqrt(weight.shape[1]))
+        weight.data.copy_(value)
+
+
+def save_hf(model, config, old_layout, vocabulary, folder):
+    """config.json, model.safetensors, tokenizer.json and tokenizer_config.json."""
+    described = config.to_dict()
+    kept = {key: value for key, value in described.items()
+            if value is not None and key not in ("transformers_version", "_name_or_path", "return_dict", "chunk_size_feed_forward",
+                                                 "output_attentions", "output_hidden_states", "id2label", "label2id",
+                                                 "is_encoder_decoder", "problem_type", "pretraining_tp", "mlp_bias")}
+    kept["architectures"] = [type(model).__name__]
+    kept["torch_dtype" if old_layout else "dtype"] = "float32"
+    kept.pop("dtype" if old_layout else "torch_dtype", None)
+    if old_layout:
+        rope = dict(kept.pop("rope_parameters"))
+        kept["rope_theta"] = rope.pop("rope_theta")
+        kept["rope_scaling"] = rope if rope["rope_type"] != "default" else None
+    (folder / "config.json").write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
+    weights = {name: weight.data.contiguous() for name, weight in model.named_parameters()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)
+    bpe.encoder(vocabulary, {bpe.CONTROL}).save(str(folder / "tokenizer.json"), pretty=False)
+    fixture.write_json(folder / "tokenizer_config.json", {
+        "add_bos_token": False, "bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>",
+        "chat_template": CHATML, "tokenizer_class": "PreTrainedTokenizerFast"})
+
+
+GGUF_NAMES = {
+    "model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
+    "lm_head.weight": "output.weight",
+    "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
+    "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+}
+
+
+def gguf_name(name):
+    """model.layers.3.self_attn.q_proj.bias -> blk.3.attn_q.bias"""
+    if name in GGUF_NAMES:
+        return GGUF_NAMES[name]
+    layer, rest = name.removeprefix("model.layers.").split(".", 1)
+    part, kind = rest.rsplit(".", 1)
+    return f"blk.{layer}.{GGUF_NAMES[part]}.{kind}"
+
+
+def pair_neighbours(weight, heads):
+    """Reorders each head's rows from (first half, second half) to (0, half, 1, half + 1, ...)."""
+    halves = weight.reshape(heads, 2, weight.shape[0] // heads // 2, -1)
+    return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(weight.shape)
+
+
+def llama3_factors(head_dim, rope):
+    """What each frequency is divided by."""
+    factors = []
+    for i in range(0, head_dim, 2):
+        wavelength = 2 * math.pi * rope["rope_theta"] ** (i / head_dim)
+        turns = rope["original_max_position_embeddings"] / wavelength
+        low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+        share = min(max((turns - low) / (high - low), 0.0), 1.0)
+        factors.append(1.0 / ((1.0 - share) / rope["factor"] + share))
+    return np.array(factors, np.float32)
+
+
+def write_gguf(path, name, model, config, vocabulary):
+    arch = "qwen2" if config.model_type == "qwen2" else "llama"
+    rope = config.rope_parameters
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    writer = gguf.GGUFWriter(path, arch)
+    writer.add_type("model")
+    writer.add_name(name)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_rope_freq_base(rope["rope_theta"])
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if rope["rope_type"] in ("linear", "yarn"):
+        writer.add_rope_scaling_type(gguf.RopeScalingType(rope["rope_type"]))
+        writer.add_rope_scaling_factor(rope["factor"])
+    if rope["rope_type"] == "yarn":
+        writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+    if head_dim != config.hidden_size // config.num_attention_heads or config.model_type == "mistral":
+        writer.add_key_length(head_dim)
+        writer.add_value_length(head_dim)
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    if arch == "llama":
+        writer.add_vocab_size(config.vocab_size)
+        writer.add_rope_dimension_count(head_dim)
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    bpe.add_to_gguf(writer, vocabulary)
+
+    if rope["rope_type"] == "llama3":
+        writer.add_tensor("rope_freqs.weight", llama3_factors(head_dim, rope))
+    for source, weight in model.named_parameters():
+        data = weight.data.numpy()
+        if arch == "llama" and "q_proj" in source:
+            data = pair_neighbours(data, config.num_attention_heads)
+        if arch == "llama" and "k_proj" in source:
+            data = pair_neighbours(data, config.num_key_value_heads)
+        writer.add_tensor(gguf_name(source), data)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@torch.no_grad()
+def logits_of(model, ids):
+    return model(torch.tensor([ids]), use_cache=False).logits[0].numpy()
+
+
+def greedy(model, ids):
+    """Continuation and the gap between the two best logits at each step."""
+    ids, gaps = list(ids), []
+    for _ in range(GREEDY_STEPS):
+        last = logits_of(model, ids)[-1]
+        second, best = np.partition(last, -2)[-2:]
+        gaps.append(float(best - second))
+        ids.append(int(last.argmax()))
+    return ids[-GREEDY_STEPS:], gaps
+
+
+def clear_prompt(model, index, length):
+    """A random prompt whose greedy continuation neither loops nor has a near tie (safe under another order of additions)."""
+    for attempt in range(100):
+        ids = np.random.default_rng([2, index, length, attempt]).integers(0, VOCAB - 3, length).tolist()
+        continuation, gaps = greedy(model, ids)
+        if min(gaps) > 0.02 and len(set(continuation)) > 4:
+            return ids, continuation, gaps
+    raise RuntimeError("no prompt without a near tie")
+
+
+def tokenizer(pre):
+    extra = [(token, bpe.CONTROL) for token in ("<|im_start|>", "<|endoftext|>", "<|im_end|>")]
+    vocabulary = bpe.train(pre, VOCAB, corpus.english(), extra)
+    vocabulary.keys = {"bos_token_id": 317, "eos_token_id": 319, "padding_token_id": 318, "add_bos_token": False}
+    vocabulary.chat_template = CHATML
+    return vocabulary
+
+
+def make(index, name):
+    config_class, model_class, options, pre, old_layout = MODELS[name]
+    config = config_class(**{**COMMON, **options})
+    torch.manual_seed(index)
+    model = model_class(config).float().eval()
+    randomize(model, torch.Generator().manual_seed(1000 + index))
+
+    out = fixture.folder("models", name)
+    vocabulary = tokenizer(pre)
+    save_hf(model, config, old_layout, vocabulary, fixture.folder("models", name, "hf"))
+    write_gguf(out / "model.gguf", name, model, config, vocabulary)
+
+    # Both files must give the same logits as the model in memory.
+    loaded = model_class.from_pretrained(out / "hf", attn_implementation="eager", dtype=torch.float32).eval()
+    prompts, stored, greedy_ids, gaps, blocks = [], [], [], [], []
+    for length in (1, 17, 300):
+        ids, continuation, gap = clear_prompt(model, index, length)
+        logits = logits_of(model, ids)
+        assert np.abs(logits - logits_of(loaded, ids)).max() < 1e-5, name
+        precise = reference.logits(out / "model.gguf", ids)
+        error = np.abs(logits - precise).max()
+        assert error < 2e-4, (name, length, error)
+        positions = list(range(length)) if length <= 17 else np.linspace(0, length - 1, 24).round().astype(int).tolist()
+        prompts.append({"name": f"p{length}", "ids": ids})
+        stored.append(positions)
+        greedy_ids.append(continuation)
+        gaps.append([round(g, 6) for g in gap])
+        blocks.append(logits[positions])
+        print(f"{name} p{length}: logits in [{logits.min():.2f}, {logits.max():.2f}], sd {logits.std():.2f}, "
+              f"float32-float64 {error:.1e}, least gap {min(gap):.4f}, distinct greedy {len(set(continuation))}")
+    fixture.write_array(out / "logits.f32", np.concatenate(blocks), "<f4")
+    fixture.write_json(out / "expected.json",
+                       {"prompts": prompts, "positions": stored, "greedy": greedy_ids, "gaps": gaps})
+
+
+def main():
+    torch.set_num_threads(1)  # one order of float additions
+    for index, name in enumerate(MODELS):
+        make(index, name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""golden/quant/<type>.blocks and <type>.f32: random blocks of each weight format and what they decode to.
+
+Codes are random bytes; the float16 scales inside a block cycle through awkward values (zero, -0, denormal, largest,
+negative) and random ones. The reference decoder is gguf.quants.dequantize. No NaN appears, so files compare bit by bit.
+"""
+import numpy as np
+from gguf import GGMLQuantizationType as Type
+from gguf.constants import GGML_QUANT_SIZES
+from gguf.quants import dequantize
+
+import fixture
+
+BLOCKS = 64
+
+# Byte offsets of the float16 scales in a block, by format.
+SCALE_OFFSETS = {
+    "q4_0": [0], "q4_1": [0, 2], "q5_0": [0], "q5_1": [0, 2], "q8_0": [0],
+    "q2_k": [80, 82], "q3_k": [108], "q4_k": [0, 2], "q5_k": [0, 2], "q6_k": [208],
+}
+
+# zero, -0, least denormal, a negative denormal, greatest denormal, least normal, 1, -1, largest, -largest
+AWKWARD_F16 = [0x0000, 0x8000, 0x0001, 0x8155, 0x03FF, 0x0400, 0x3C00, 0xBC00, 0x7BFF, 0xFBFF]
+# ... of bfloat16, with infinities, which a plain float format may hold.
+AWKWARD_BF16 = [0x0000, 0x8000, 0x0001, 0x8055, 0x007F, 0x0080, 0x3F80, 0xBF80, 0x7F7F, 0xFF7F, 0x7F80, 0xFF80]
+
+
+def random_f16(rng, count):
+    """Scales as real weights have them (about 1e-5 to 1, both signs), as float16 bits."""
+    values = rng.choice([-1.0, 1.0], count) * 10.0 ** rng.uniform(-5, 0, count)
+    return values.astype(np.float16).view(np.uint16)
+
+
+def scales(rng):
+    """One float16 per block: the awkward ones in random order, then usual ones."""
+    bits = np.concatenate([np.array(AWKWARD_F16, np.uint16), random_f16(rng, BLOCKS - len(AWKWARD_F16))])
+    return rng.permutation(bits)
+
+
+def quantized_blocks(name, rng):
+    size = GGML_QUANT_SIZES[Type[name.upper()]][1]
+    blocks = rng.integers(0, 256, (BLOCKS, size), dtype=np.uint8)
+    for offset in SCALE_OFFSETS[name]:
+        blocks[:, offset:offset + 2] = scales(rng).astype("<u2").view(np.uint8).reshape(BLOCKS, 2)
+    return blocks
+
+
+def float_blocks(name, rng, count=32 * BLOCKS):
+    """All specials first, then random bit patterns; those that are NaN lose their top exponent bit."""
+    exponent = 0x7C00 if name == "f16" else 0x7F80
+    specials = AWKWARD_F16 + [0x7C00, 0xFC00] if name == "f16" else AWKWARD_BF16
+    bits = rng.integers(0, 1 << 16, count).astype(np.uint16)
+    bits[(bits & exponent) == exponent] &= 0xBFFF
+    bits[:len(specials)] = specials
+    return bits.astype("<u2").view(np.uint8).reshape(BLOCKS, -1)
+
+
+def main():
+    out = fixture.folder("quant")
+    for index, name in enumerate(["f16", "bf16", *SCALE_OFFSETS]):
+        rng = np.random.default_rng([1, index])
+        blocks = float_blocks(name, rng) if name in ("f16", "bf16") else quantized_blocks(name, rng)
+        decoded = np.asarray(dequantize(blocks, Type[name.upper()]), np.float32)
+        assert not np.isnan(decoded).any(), name
+        assert name in ("f16", "bf16") or np.isfinite(decoded).all(), name
+        fixture.write_array(out / f"{name}.blocks", blocks, "u1")
+        fixture.write_array(out / f"{name}.f32", decoded, "<f4")
+
+
+if __name__ == "__main__":
+    main()

