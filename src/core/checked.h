@@ -1,8 +1,8 @@
 // Arithmetic on numbers that come from a file or a request.
 //
-// Every size, count, offset and dimension read from outside goes through Checked before it is multiplied, added, rounded
-// or used as an index; an overflow is an answer (no value), never a wrapped number. Wrapping sums are the one fault that
-// kept coming back in GGUF readers, each time one expression further down.
+// Every size, count, offset and dimension read from outside goes through Checked before it is multiplied, added,
+// rounded or used as an index; an overflow is an answer (no value), never a wrapped number. Wrapping sums are the one
+// fault that kept coming back in GGUF readers, each time one expression further down.
 #pragma once
 
 #include <cstdint>

@@ -5,6 +5,18 @@
 
 namespace tern {
 
+std::string_view name_of(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kFailed:
+      return "failed";
+    case ErrorCode::kBadInput:
+      return "bad_input";
+    case ErrorCode::kResource:
+      return "resource";
+  }
+  return "failed";
+}
+
 void fail(ErrorCode code, std::string message) { throw Error(code, message); }
 
 void bad_input(std::string message) { throw Error(ErrorCode::kBadInput, message); }

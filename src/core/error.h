@@ -1,9 +1,9 @@
 // The two ways in which something goes wrong for good.
 //
-// tern::Error: an operation cannot go on (bad file, unsupported model, no memory). Thrown; caught in main, in the request
-// handler and in the engine thread's loop, and nowhere else except to add context. The message is one line that names
-// the value: "[gguf] model.gguf: tensor count 4294967296 exceeds the file".
-// TERN_CHECK: a bug in tern itself. Always on, prints and terminates; never reachable from input.
+// tern::Error: an operation cannot go on (bad file, unsupported model, no memory). Thrown; caught in main, in the
+// request handler and in the engine thread's loop, and nowhere else except to add context. The message is one line that
+// names the value: "[gguf] model.gguf: tensor count 4294967296 exceeds the file". TERN_CHECK: a bug in tern itself.
+// Always on, prints and terminates; never reachable from input.
 #pragma once
 
 #include <stdexcept>
@@ -18,6 +18,8 @@ enum class ErrorCode : int {
   kBadInput = 2,  // a file, flag, request or prompt is at fault
   kResource = 3,  // a device or memory is missing or exhausted
 };
+
+std::string_view name_of(ErrorCode code);  // "bad_input"
 
 class Error : public std::runtime_error {
  public:
@@ -40,9 +42,9 @@ std::string printable(std::string_view text, size_t max_bytes = 80);
 
 }  // namespace tern
 
-#define TERN_CHECK(expression, ...)                                                        \
-  do {                                                                                     \
-    if (!(expression)) [[unlikely]] {                                                      \
-      ::tern::check_failed(__FILE__, __LINE__, #expression, ::std::string{__VA_ARGS__});   \
-    }                                                                                      \
+#define TERN_CHECK(expression, ...)                                                      \
+  do {                                                                                   \
+    if (!(expression)) [[unlikely]] {                                                    \
+      ::tern::check_failed(__FILE__, __LINE__, #expression, ::std::string{__VA_ARGS__}); \
+    }                                                                                    \
   } while (false)

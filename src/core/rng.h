@@ -13,7 +13,9 @@ constexpr uint64_t mix64(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-constexpr uint64_t random_bits(uint64_t seed, uint64_t index) { return mix64(mix64(seed) ^ mix64(index + 0x632be59bd9b4e019ull)); }
+constexpr uint64_t random_bits(uint64_t seed, uint64_t index) {
+  return mix64(mix64(seed) ^ mix64(index + 0x632be59bd9b4e019ull));
+}
 
 // Uniform in [0, 1), 53 bits.
 constexpr double random_unit(uint64_t seed, uint64_t index) {

@@ -2,8 +2,8 @@
 //
 // run(work) calls work(team) once on every worker at the same time; the caller is worker 0. Inside, Team::sync() is a
 // barrier. Workers spin briefly between runs and inside barriers, then park, so an idle pool costs nothing and a second
-// busy process does not turn spinning into a collapse. At most as many workers as the cgroup and the affinity mask allow.
-// One caller at a time; destroying the pool joins the workers.
+// busy process does not turn spinning into a collapse. At most as many workers as the cgroup and the affinity mask
+// allow. One caller at a time; destroying the pool joins the workers.
 #pragma once
 
 #include <atomic>

@@ -17,7 +17,8 @@ Buffer::Buffer(uint64_t bytes, const char* what, PageHint hint) {
   const uint64_t mapped = (bytes + kPage - 1) / kPage * kPage;
   void* at = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (at == MAP_FAILED) {
-    fail(ErrorCode::kResource, std::string("[memory] ") + what + ": " + std::to_string(bytes) + " bytes are not available");
+    fail(ErrorCode::kResource,
+         std::string("[memory] ") + what + ": " + std::to_string(bytes) + " bytes are not available");
   }
   if (hint == PageHint::kHuge) ::madvise(at, mapped, MADV_HUGEPAGE);  // a hint: failure changes nothing
   data_ = static_cast<std::byte*>(at);

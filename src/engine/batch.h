@@ -1,5 +1,5 @@
-// One step's work as the runner sees it: a ragged batch. Filled by the engine from a plan; its memory is reused from step
-// to step. Engine thread only.
+// One step's work as the runner sees it: a ragged batch. Filled by the engine from a plan; its memory is reused from
+// step to step. Engine thread only.
 #pragma once
 
 #include <cstdint>

@@ -11,7 +11,8 @@ Engine::Engine(std::unique_ptr<Runner> runner, const EngineOptions& options, std
       options_(options),
       clock_(std::move(clock)),
       pool_(runner_->kv_blocks()),
-      scheduler_(make_fcfs_scheduler({options.max_batched_tokens, options.max_sequences, options.block_tokens}, pool_)) {
+      scheduler_(
+          make_fcfs_scheduler({options.max_batched_tokens, options.max_sequences, options.block_tokens}, pool_)) {
   batch_.reserve(options.max_batched_tokens, options.max_sequences);
 }
 
@@ -24,7 +25,8 @@ RequestId Engine::submit(Request request) {
   }
   for (int32_t id : request.prompt) {
     if (id < 0 || id >= options_.vocabulary) {
-      bad_input("[request] token " + std::to_string(id) + " is not in the vocabulary of " + std::to_string(options_.vocabulary));
+      bad_input("[request] token " + std::to_string(id) + " is not in the vocabulary of " +
+                std::to_string(options_.vocabulary));
     }
   }
   const int64_t room = options_.max_model_len - prompt;
@@ -60,7 +62,8 @@ void Engine::drop_cancelled(std::vector<TokenEvent>& events) {
   }
   std::sort(dropped.begin(), dropped.end());
   for (RequestId id : dropped) {
-    events.push_back({.request = id, .token = -1, .finish = FinishReason::kCancelled, .logprobs = {}, .time_ns = clock_->now_ns()});
+    events.push_back(
+        {.request = id, .token = -1, .finish = FinishReason::kCancelled, .logprobs = {}, .time_ns = clock_->now_ns()});
     finish(id);
   }
 }

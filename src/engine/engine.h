@@ -1,7 +1,7 @@
 // Tokens in, tokens out: the engine owns scheduler, block pool and runner, and advances all sequences step by step.
 //
-// One thread at a time calls it (run and chat: the main thread; a server: its engine thread, see engine_thread.h). A step is
-// schedule, execute, sample, commit; what happened comes back as TokenEvents in the order of the batch.
+// One thread at a time calls it (run and chat: the main thread; a server: its engine thread, see engine_thread.h). A
+// step is schedule, execute, sample, commit; what happened comes back as TokenEvents in the order of the batch.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@
 namespace tern {
 
 struct EngineOptions {
-  int64_t max_model_len = 0;       // prompt and answer together
+  int64_t max_model_len = 0;  // prompt and answer together
   int64_t max_batched_tokens = 512;
   int64_t max_sequences = 16;
   int64_t block_tokens = 16;

@@ -27,16 +27,16 @@ struct Request {
   RequestId id = 0;  // given by submit
   std::vector<int32_t> prompt;
   SamplingParams sampling;
-  int64_t max_tokens = 0;          // answer tokens at most; 0: as many as the context leaves
+  int64_t max_tokens = 0;           // answer tokens at most; 0: as many as the context leaves
   std::vector<int32_t> end_tokens;  // a sampled one of these ends the answer
-  int32_t logprobs = -1;           // report this many top log-probabilities a token; -1: none
+  int32_t logprobs = -1;            // report this many top log-probabilities a token; -1: none
 };
 
 enum class FinishReason : uint8_t { kNone, kStop, kLength, kCancelled, kError };
 std::string_view name_of(FinishReason reason);
 
 struct TokenLogprobs {
-  float logprob = 0;  // of the sampled token: log-softmax of the raw logits
+  float logprob = 0;                           // of the sampled token: log-softmax of the raw logits
   std::vector<std::pair<int32_t, float>> top;  // most probable first, ties by id
 };
 

@@ -19,11 +19,16 @@ bool before(const C& a, const C& b) {
 
 std::string_view name_of(FinishReason reason) {
   switch (reason) {
-    case FinishReason::kNone: return "none";
-    case FinishReason::kStop: return "stop";
-    case FinishReason::kLength: return "length";
-    case FinishReason::kCancelled: return "cancelled";
-    case FinishReason::kError: return "error";
+    case FinishReason::kNone:
+      return "none";
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
+    case FinishReason::kError:
+      return "error";
   }
   return "error";
 }
@@ -40,7 +45,8 @@ int32_t argmax(std::span<const float> logits) {
   return static_cast<int32_t>(std::find(logits.begin(), logits.end(), best) - logits.begin());
 }
 
-void Sampler::apply_penalties(const SamplingParams& p, std::span<const int32_t> prompt, std::span<const int32_t> answer) {
+void Sampler::apply_penalties(const SamplingParams& p, std::span<const int32_t> prompt,
+                              std::span<const int32_t> answer) {
   for (const auto& [id, bias] : p.logit_bias) {
     if (id >= 0 && id < static_cast<int32_t>(logits_.size())) logits_[static_cast<size_t>(id)] += bias;
   }
@@ -139,7 +145,8 @@ TokenLogprobs log_probabilities(std::span<const float> logits, int32_t chosen, i
     const float la = logits[static_cast<size_t>(a)], lb = logits[static_cast<size_t>(b)];
     return la != lb ? la > lb : a < b;
   });
-  for (std::ptrdiff_t i = 0; i < count; ++i) out.top.emplace_back(ids[static_cast<size_t>(i)], logprob(ids[static_cast<size_t>(i)]));
+  for (std::ptrdiff_t i = 0; i < count; ++i)
+    out.top.emplace_back(ids[static_cast<size_t>(i)], logprob(ids[static_cast<size_t>(i)]));
   return out;
 }
 

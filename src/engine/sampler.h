@@ -1,4 +1,5 @@
-// From one row of logits to one token. Exact (never approximate top-k), deterministic in (logits, params, history, index).
+// From one row of logits to one token. Exact (never approximate top-k), deterministic in (logits, params, history,
+// index).
 //
 // Order: logit bias, penalties, temperature, min-p, top-k, top-p, draw; ties are broken by the lower id everywhere.
 // Not thread-safe: holds scratch that is reused from call to call.
@@ -14,8 +15,8 @@ namespace tern {
 
 class Sampler {
  public:
-  // `prompt` and `answer` feed the penalties; `answer.size()` is the index of the draw. A row that holds a NaN, or nothing
-  // finite, has no token: returns -1.
+  // `prompt` and `answer` feed the penalties; `answer.size()` is the index of the draw. A row that holds a NaN, or
+  // nothing finite, has no token: returns -1.
   int32_t sample(std::span<const float> logits, const SamplingParams& params, std::span<const int32_t> prompt,
                  std::span<const int32_t> answer);
 

@@ -13,7 +13,8 @@ void score(Runner& runner, const ScoringLimits& limits, std::span<const int32_t>
   const auto total = static_cast<int64_t>(ids.size());
   const int64_t capacity = static_cast<int64_t>(runner.kv_blocks()) * limits.block_tokens;
   if (total > capacity) {
-    bad_input("[score] the text has " + std::to_string(total) + " tokens, the KV pool holds " + std::to_string(capacity));
+    bad_input("[score] the text has " + std::to_string(total) + " tokens, the KV pool holds " +
+              std::to_string(capacity));
   }
   std::vector<int32_t> blocks(static_cast<size_t>((total + limits.block_tokens - 1) / limits.block_tokens));
   std::iota(blocks.begin(), blocks.end(), 0);

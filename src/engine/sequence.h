@@ -10,9 +10,9 @@ namespace tern {
 
 struct Sequence {
   Request request;
-  std::vector<int32_t> answer;          // sampled so far
-  int64_t computed = 0;                 // tokens whose keys and values are in the cache
-  std::vector<int32_t> blocks;          // block table
+  std::vector<int32_t> answer;  // sampled so far
+  int64_t computed = 0;         // tokens whose keys and values are in the cache
+  std::vector<int32_t> blocks;  // block table
   bool cancelled = false;
 
   int64_t known() const { return static_cast<int64_t>(request.prompt.size() + answer.size()); }

@@ -6,8 +6,13 @@ namespace tern {
 
 ProgramBuilder::ProgramBuilder(const ModelConfig& config) : config_(config) {
   program_.vocabulary = config.vocabulary;
-  program_.attention = {config.heads,  config.kv_heads, config.head_dim, config.window,
-                        1.0f / std::sqrt(static_cast<float>(config.head_dim)), config.rope.dims, config.rope.style};
+  program_.attention = {config.heads,
+                        config.kv_heads,
+                        config.head_dim,
+                        config.window,
+                        1.0f / std::sqrt(static_cast<float>(config.head_dim)),
+                        config.rope.dims,
+                        config.rope.style};
 }
 
 Operand ProgramBuilder::new_buffer(std::string name, int64_t cols, RowCount rows) {

@@ -1,4 +1,5 @@
-// The facts about one model, read from its checkpoint's metadata by its architecture. Plain values; written once on loading.
+// The facts about one model, read from its checkpoint's metadata by its architecture. Plain values; written once on
+// loading.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +47,7 @@ struct ModelConfig {
   bool tied_embeddings = false;  // the output head is the token embedding
   bool qkv_bias = false;
   bool output_bias = false;  // bias on the attention's output projection
-  int64_t window = 0;  // keys further back are not seen; 0: all
+  int64_t window = 0;        // keys further back are not seen; 0: all
   Activation activation = Activation::kSilu;
   RopeConfig rope;
 };

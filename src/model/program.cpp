@@ -9,14 +9,15 @@
 namespace tern {
 namespace {
 
-constexpr std::array<std::string_view, 13> kOpNames{"embed",      "rms_norm", "linear", "rope",        "kv_write",
-                                                    "attention",  "activation", "mul",  "add",         "select_rows",
-                                                    "add_rms_norm", "rope_kv", "glu"};
+constexpr std::array<std::string_view, 13> kOpNames{"embed",        "rms_norm",   "linear", "rope", "kv_write",
+                                                    "attention",    "activation", "mul",    "add",  "select_rows",
+                                                    "add_rms_norm", "rope_kv",    "glu"};
 
 std::string operand_text(const Program& program, const Operand& operand) {
   const VirtualBuffer& buffer = program.buffers[static_cast<size_t>(operand.buffer)];
   const char symbol = buffer.rows == RowCount::kTokens ? 't' : 'r';
-  if (operand.begin == 0 && operand.cols == buffer.cols) return fmt::format("{}[{},{}]", buffer.name, symbol, operand.cols);
+  if (operand.begin == 0 && operand.cols == buffer.cols)
+    return fmt::format("{}[{},{}]", buffer.name, symbol, operand.cols);
   return fmt::format("{}[{},{}:{}]", buffer.name, symbol, operand.begin, operand.begin + operand.cols);
 }
 
@@ -65,7 +66,8 @@ void check_program(const Program& program) {
     }
     for (const Operand& output : op.outputs) {
       in_range(output);
-      TERN_CHECK(!assigned[static_cast<size_t>(output.buffer)], program.buffers[static_cast<size_t>(output.buffer)].name);
+      TERN_CHECK(!assigned[static_cast<size_t>(output.buffer)],
+                 program.buffers[static_cast<size_t>(output.buffer)].name);
       assigned[static_cast<size_t>(output.buffer)] = true;
     }
     TERN_CHECK(op.cache_group < static_cast<int32_t>(program.caches.size()));

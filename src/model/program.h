@@ -1,8 +1,8 @@
 // A model as a list of operations over named weights and virtual buffers: a pure, printable value.
 //
 // The *source* program is what the blocks write: unfused, never changed. Passes derive the *lowered* program from it
-// (model/passes/). Every op declares all that it reads and writes: buffers (each assigned by exactly one op), weights and
-// cache groups. Order is the list's order. Sizes are symbolic in the tokens and wanted rows of a step.
+// (model/passes/). Every op declares all that it reads and writes: buffers (each assigned by exactly one op), weights
+// and cache groups. Order is the list's order. Sizes are symbolic in the tokens and wanted rows of a step.
 #pragma once
 
 #include <cstdint>

@@ -9,15 +9,15 @@
 namespace tern {
 namespace {
 
-// Llama 3.1: wavelengths longer than original/low are divided by the factor, shorter than original/high kept, and between
-// the two blended linearly in original/wavelength.
+// Llama 3.1: wavelengths longer than original/low are divided by the factor, shorter than original/high kept, and
+// between the two blended linearly in original/wavelength.
 double llama3_frequency(const RopeConfig& rope, double frequency) {
   const double wavelength = 2.0 * std::numbers::pi / frequency;
   const auto original = static_cast<double>(rope.original_context);
   if (wavelength < original / rope.high_frequency_factor) return frequency;
   if (wavelength > original / rope.low_frequency_factor) return frequency / rope.factor;
-  const double smooth = (original / wavelength - rope.low_frequency_factor) /
-                        (rope.high_frequency_factor - rope.low_frequency_factor);
+  const double smooth =
+      (original / wavelength - rope.low_frequency_factor) / (rope.high_frequency_factor - rope.low_frequency_factor);
   return (1.0 - smooth) * frequency / rope.factor + smooth * frequency;
 }
 
@@ -48,11 +48,20 @@ std::vector<float> rope_frequencies(const RopeConfig& rope, std::span<const floa
     const auto pair = static_cast<int64_t>(i);
     double frequency = 1.0 / std::pow(rope.theta, 2.0 * static_cast<double>(pair) / static_cast<double>(rope.dims));
     switch (rope.scaling) {
-      case RopeScaling::kNone: break;
-      case RopeScaling::kLinear: frequency /= rope.factor; break;
-      case RopeScaling::kLlama3: frequency = llama3_frequency(rope, frequency); break;
-      case RopeScaling::kYarn: frequency = yarn_frequency(rope, frequency, pair); break;
-      case RopeScaling::kFactors: frequency /= static_cast<double>(factors[i]); break;
+      case RopeScaling::kNone:
+        break;
+      case RopeScaling::kLinear:
+        frequency /= rope.factor;
+        break;
+      case RopeScaling::kLlama3:
+        frequency = llama3_frequency(rope, frequency);
+        break;
+      case RopeScaling::kYarn:
+        frequency = yarn_frequency(rope, frequency, pair);
+        break;
+      case RopeScaling::kFactors:
+        frequency /= static_cast<double>(factors[i]);
+        break;
     }
     out[i] = static_cast<float>(frequency);
   }

@@ -1,5 +1,5 @@
-// Tiny random models against transformers: logits within 1e-4 whatever the chunking, through GGUF and through safetensors;
-// greedy continuations equal; the same bits alone, in company, chunked, and on one or two threads.
+// Tiny random models against transformers: logits within 1e-4 whatever the chunking, through GGUF and through
+// safetensors; greedy continuations equal; the same bits alone, in company, chunked, and on one or two threads.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -121,7 +121,8 @@ TEST_P(GoldenModels, SameBitsHoweverChunkedAndThreaded) {
   for (const char* kernels : {"", "avx2", "ref"}) {
     if (std::string(kernels) == "avx2" && (detect_isa() & kIsaAvx2) == 0) continue;
     Loaded whole = load(GetParam().path, {.kv_format = Format::kF16, .kernels = kernels});
-    Loaded chunked = load(GetParam().path, {.threads = 2, .max_batched_tokens = 7, .kv_format = Format::kF16, .kernels = kernels});
+    Loaded chunked =
+        load(GetParam().path, {.threads = 2, .max_batched_tokens = 7, .kv_format = Format::kF16, .kernels = kernels});
     for (const auto& prompt : expected.json["prompts"]) {
       const auto ids = prompt["ids"].get<std::vector<int32_t>>();
       EXPECT_TRUE(all_logits(whole, ids) == all_logits(chunked, ids)) << kernels << " " << prompt["name"];
@@ -129,7 +130,8 @@ TEST_P(GoldenModels, SameBitsHoweverChunkedAndThreaded) {
   }
 }
 
-std::map<RequestId, std::vector<int32_t>> run_all(Engine& engine, std::map<RequestId, std::vector<TokenLogprobs>>* logprobs) {
+std::map<RequestId, std::vector<int32_t>> run_all(Engine& engine,
+                                                  std::map<RequestId, std::vector<TokenLogprobs>>* logprobs) {
   std::map<RequestId, std::vector<int32_t>> answers;
   std::vector<TokenEvent> events;
   bool more = true;
@@ -157,7 +159,10 @@ Engine make_engine(const Golden& golden, const Setup& setup) {
   Loaded model = load(golden.path, setup);
   const int64_t vocabulary = model.config.vocabulary;
   return Engine(std::move(model.runner),
-                {.max_model_len = kContext, .max_batched_tokens = setup.max_batched_tokens, .max_sequences = 32, .vocabulary = vocabulary},
+                {.max_model_len = kContext,
+                 .max_batched_tokens = setup.max_batched_tokens,
+                 .max_sequences = 32,
+                 .vocabulary = vocabulary},
                 std::make_shared<SteadyClock>());
 }
 
@@ -168,7 +173,8 @@ TEST_P(GoldenModels, GreedyContinuationMatchesTransformers) {
   for (size_t p = 0; p < expected.json["prompts"].size(); ++p) {
     const auto greedy = expected.json["greedy"][p].get<std::vector<int32_t>>();
     const auto gaps = expected.json["gaps"][p].get<std::vector<double>>();
-    engine.submit(greedy_request(expected.json["prompts"][p]["ids"].get<std::vector<int32_t>>(), static_cast<int64_t>(greedy.size())));
+    engine.submit(greedy_request(expected.json["prompts"][p]["ids"].get<std::vector<int32_t>>(),
+                                 static_cast<int64_t>(greedy.size())));
     const auto answer = run_all(engine, nullptr).begin()->second;
     for (size_t i = 0; i < greedy.size() && gaps[i] > kSure; ++i) ASSERT_EQ(answer[i], greedy[i]) << p << " step " << i;
   }

@@ -1,7 +1,7 @@
 // The activation memory of a CPU executable: where the planned columns of each buffer lie.
 //
-// A buffer of n columns is a dense [capacity, n] array at offset * capacity floats of its arena, so rows of one buffer are
-// contiguous, which is what kernels want; capacity is the most tokens (or rows) of a step.
+// A buffer of n columns is a dense [capacity, n] array at offset * capacity floats of its arena, so rows of one buffer
+// are contiguous, which is what kernels want; capacity is the most tokens (or rows) of a step.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@
 namespace tern {
 
 struct Place {
-  float* data = nullptr;   // row 0, first column of the operand
-  int64_t stride = 0;      // floats from row to row
+  float* data = nullptr;  // row 0, first column of the operand
+  int64_t stride = 0;     // floats from row to row
   int64_t cols = 0;
   RowCount rows = RowCount::kTokens;
 };

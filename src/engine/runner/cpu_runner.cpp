@@ -1,4 +1,5 @@
-// Binds a lowered program to the CPU: chooses kernels, packs weights, plans memory, and runs steps on a team of threads.
+// Binds a lowered program to the CPU: chooses kernels, packs weights, plans memory, and runs steps on a team of
+// threads.
 #include <algorithm>
 #include <map>
 
@@ -12,10 +13,13 @@ namespace {
 
 int32_t element_bytes(Format kv_format) {
   switch (kv_format) {
-    case Format::kF32: return 4;
+    case Format::kF32:
+      return 4;
     case Format::kF16:
-    case Format::kBF16: return 2;
-    default: bad_input("[kv] cache format " + std::string(name_of(kv_format)) + " is not supported; known: f32, f16, bf16");
+    case Format::kBF16:
+      return 2;
+    default:
+      bad_input("[kv] cache format " + std::string(name_of(kv_format)) + " is not supported; known: f32, f16, bf16");
   }
 }
 
@@ -129,7 +133,8 @@ void CpuRunner::pack(PackedLinear& packed, const Op& op) {
 
 void CpuRunner::reserve_kv() {
   const int64_t blocks = (options_.kv_tokens + options_.block_tokens - 1) / options_.block_tokens;
-  if (blocks < 1 || blocks > INT32_MAX) fail(ErrorCode::kResource, "[kv] a pool of " + std::to_string(blocks) + " blocks is not possible");
+  if (blocks < 1 || blocks > INT32_MAX)
+    fail(ErrorCode::kResource, "[kv] a pool of " + std::to_string(blocks) + " blocks is not possible");
   kv_blocks_ = static_cast<int32_t>(blocks);
   const Checked bytes = Checked(static_cast<uint64_t>(blocks)) * Checked(static_cast<uint64_t>(options_.block_tokens)) *
                         Checked(kv_bytes_per_token(program_, options_.kv_format));
@@ -178,12 +183,15 @@ std::unique_ptr<CpuStep> CpuRunner::bind_step(const Op& op) {
   const auto out = [&](size_t i) { return arena_.place(op.outputs[i]); };
   const auto index = static_cast<size_t>(&op - program_.ops.data());
   switch (op.kind) {
-    case OpKind::kEmbed: return std::make_unique<EmbedStep>(weights_.tensor(op.weights[0]), tied_head_, out(0));
-    case OpKind::kSelectRows: return std::make_unique<SelectRowsStep>(in(0), out(0));
-    case OpKind::kLinear: return std::make_unique<LinearStep>(*linear_of_op_.at(index), in(0), out(0));
+    case OpKind::kEmbed:
+      return std::make_unique<EmbedStep>(weights_.tensor(op.weights[0]), tied_head_, out(0));
+    case OpKind::kSelectRows:
+      return std::make_unique<SelectRowsStep>(in(0), out(0));
+    case OpKind::kLinear:
+      return std::make_unique<LinearStep>(*linear_of_op_.at(index), in(0), out(0));
     case OpKind::kRmsNorm:
-      return std::make_unique<NormStep>(RmsNorm(options_.kernels), weights_.vector(op.weights[0]), op.eps, in(0), Place{},
-                                        Place{}, out(0));
+      return std::make_unique<NormStep>(RmsNorm(options_.kernels), weights_.vector(op.weights[0]), op.eps, in(0),
+                                        Place{}, Place{}, out(0));
     case OpKind::kAddRmsNorm:
       return std::make_unique<NormStep>(RmsNorm(options_.kernels), weights_.vector(op.weights[0]), op.eps, in(0), in(1),
                                         out(0), out(1));
@@ -192,9 +200,12 @@ std::unique_ptr<CpuStep> CpuRunner::bind_step(const Op& op) {
                                           kv_view(op), in(0), out(0));
     case OpKind::kAttention:
       return std::make_unique<AttentionStep>(
-          Attention(attention_desc(program_.attention), options_.kv_format, options_.kernels), kv_view(op), in(0), out(0));
-    case OpKind::kGlu: return std::make_unique<GluStep>(Glu(op.activation, options_.kernels), in(0), out(0));
-    default: bad_input("[cpu] the lowered program holds an unfused " + std::string(name_of(op.kind)));
+          Attention(attention_desc(program_.attention), options_.kv_format, options_.kernels), kv_view(op), in(0),
+          out(0));
+    case OpKind::kGlu:
+      return std::make_unique<GluStep>(Glu(op.activation, options_.kernels), in(0), out(0));
+    default:
+      bad_input("[cpu] the lowered program holds an unfused " + std::string(name_of(op.kind)));
   }
 }
 

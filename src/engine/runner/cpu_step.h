@@ -1,5 +1,5 @@
-// One op of a CPU executable: bound to its weights and to its places in the activation arenas. Called by all workers of the
-// team together; the runner puts a barrier behind each.
+// One op of a CPU executable: bound to its weights and to its places in the activation arenas. Called by all workers of
+// the team together; the runner puts a barrier behind each.
 #pragma once
 
 #include <cstdint>

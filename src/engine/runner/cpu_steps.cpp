@@ -62,11 +62,11 @@ Cost NormStep::cost(int64_t tokens, int64_t rows) const {
 }
 
 void RopeKvStep::run(const StepContext& context, const Team& team) const {
-  rope_.run({qkv_.data, qkv_.stride, q_out_.data, static_cast<int32_t>(facts_.heads),
-             static_cast<int32_t>(facts_.kv_heads), static_cast<int32_t>(facts_.head_dim),
-             static_cast<int32_t>(facts_.rope_dims), facts_.rope_style, table_.cos.data(), table_.sin.data(), kv_,
-             context.shape},
-            team);
+  rope_.run(
+      {qkv_.data, qkv_.stride, q_out_.data, static_cast<int32_t>(facts_.heads), static_cast<int32_t>(facts_.kv_heads),
+       static_cast<int32_t>(facts_.head_dim), static_cast<int32_t>(facts_.rope_dims), facts_.rope_style,
+       table_.cos.data(), table_.sin.data(), kv_, context.shape},
+      team);
 }
 
 Cost RopeKvStep::cost(int64_t tokens, int64_t) const {

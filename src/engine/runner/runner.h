@@ -1,5 +1,5 @@
-// What turns a batch into logits. A runner owns its executable: the lowered program bound to packed weights, activations
-// and the KV pool, all reserved on construction; execute() allocates nothing. Engine thread only.
+// What turns a batch into logits. A runner owns its executable: the lowered program bound to packed weights,
+// activations and the KV pool, all reserved on construction; execute() allocates nothing. Engine thread only.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +17,11 @@
 namespace tern {
 
 struct RunnerOptions {
-  int threads = 0;                  // 0: as many as the process may use
+  int threads = 0;  // 0: as many as the process may use
   int64_t max_batched_tokens = 512;
-  int64_t max_rows = 64;            // rows of logits a step
-  int64_t max_model_len = 0;        // longest sequence; bounds positions
-  int64_t kv_tokens = 0;            // tokens that the KV pool holds, rounded up to whole blocks
+  int64_t max_rows = 64;      // rows of logits a step
+  int64_t max_model_len = 0;  // longest sequence; bounds positions
+  int64_t kv_tokens = 0;      // tokens that the KV pool holds, rounded up to whole blocks
   int64_t block_tokens = 16;
   Format kv_format = Format::kF16;
   KernelSelection kernels;

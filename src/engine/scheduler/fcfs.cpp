@@ -25,7 +25,8 @@ class FcfsScheduler final : public Scheduler {
   void schedule(StepPlan& plan) override {
     plan.sequences.clear();
     plan.tokens = 0;
-    while (!waiting_.empty() && static_cast<int64_t>(running_.size()) < limits_.max_sequences && admit(*waiting_.front())) {
+    while (!waiting_.empty() && static_cast<int64_t>(running_.size()) < limits_.max_sequences &&
+           admit(*waiting_.front())) {
       running_.push_back(waiting_.front());
       waiting_.pop_front();
     }

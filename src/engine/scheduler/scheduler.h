@@ -1,8 +1,8 @@
 // Who runs now: a pure state machine without thread, clock, socket or random number of its own. Engine thread only.
 //
 // schedule() picks from each chosen sequence how many of its pending tokens run in the next step, within a budget of
-// tokens; commit() tells it that they have run. A sequence in a plan has all the blocks that the plan needs. There is no
-// prefill or decode mode: a prompt's chunk and a single token are the same thing.
+// tokens; commit() tells it that they have run. A sequence in a plan has all the blocks that the plan needs. There is
+// no prefill or decode mode: a prompt's chunk and a single token are the same thing.
 #pragma once
 
 #include <cstdint>
@@ -42,8 +42,8 @@ class Scheduler {
   virtual int64_t running() const = 0;
 };
 
-// First come, first served: running sequences before waiting ones, each in order of arrival. A sequence is admitted when
-// the pool has all the blocks it can ever need, so it never has to be stopped for want of memory.
+// First come, first served: running sequences before waiting ones, each in order of arrival. A sequence is admitted
+// when the pool has all the blocks it can ever need, so it never has to be stopped for want of memory.
 std::unique_ptr<Scheduler> make_fcfs_scheduler(const SchedulerLimits& limits, BlockPool& pool);
 
 }  // namespace tern

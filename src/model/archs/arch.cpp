@@ -29,7 +29,8 @@ const ArchSpec& arch_of(const Checkpoint& checkpoint) {
     if (std::find(names.begin(), names.end(), name) != names.end()) return *arch;
     for (std::string_view known_name : names) known += (known.empty() ? "" : ", ") + std::string(known_name);
   }
-  bad_input(checkpoint.metadata.source() + ": architecture \"" + printable(name) + "\" is not supported; known: " + known);
+  bad_input(checkpoint.metadata.source() + ": architecture \"" + printable(name) +
+            "\" is not supported; known: " + known);
 }
 
 ModelConfig model_config(const Checkpoint& checkpoint) {

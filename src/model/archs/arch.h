@@ -1,7 +1,7 @@
 // An architecture: one file here, one row in archs(), one golden test.
 //
-// It knows its names in both kinds of checkpoint and how to read its facts from their metadata; the program is built from
-// the facts alone (model/blocks/). No other file of tern mentions a model's name.
+// It knows its names in both kinds of checkpoint and how to read its facts from their metadata; the program is built
+// from the facts alone (model/blocks/). No other file of tern mentions a model's name.
 #pragma once
 
 #include <span>

@@ -28,7 +28,9 @@ class GgufKeys {
   std::string_view string_or(const char* key, std::string_view fallback) const {
     return metadata_.string_or(prefix_ + key, fallback);
   }
-  [[noreturn]] void refuse(const char* key, const std::string& reason) const { metadata_.refuse(prefix_ + key, reason); }
+  [[noreturn]] void refuse(const char* key, const std::string& reason) const {
+    metadata_.refuse(prefix_ + key, reason);
+  }
 
  private:
   const Metadata& metadata_;
@@ -91,7 +93,8 @@ void read_hugging_face_rope(const Metadata& metadata, ModelConfig& config) {
   rope.theta = metadata.number_or(group + "rope_theta", metadata.number_or("rope_theta", 10000.0));
   const std::string_view type = metadata.string_or(group + "rope_type", metadata.string_or(group + "type", "default"));
   rope.factor = metadata.number_or(group + "factor", 1.0);
-  rope.original_context = metadata.integer_or(group + "original_max_position_embeddings", config.context, 1, kContextMax);
+  rope.original_context =
+      metadata.integer_or(group + "original_max_position_embeddings", config.context, 1, kContextMax);
   if (type == "linear") {
     rope.scaling = RopeScaling::kLinear;
   } else if (type == "llama3") {
@@ -131,8 +134,7 @@ ModelConfig from_hugging_face(const Checkpoint& checkpoint) {
 }  // namespace
 
 ModelConfig decoder_config(const Checkpoint& checkpoint) {
-  ModelConfig config =
-      checkpoint.kind == CheckpointKind::kGguf ? from_gguf(checkpoint) : from_hugging_face(checkpoint);
+  ModelConfig config = checkpoint.kind == CheckpointKind::kGguf ? from_gguf(checkpoint) : from_hugging_face(checkpoint);
   const std::string embedding = tensor_name(Role::kTokenEmbedding, -1, checkpoint.kind);
   config.vocabulary = checkpoint.tensor(embedding).rows();
   const char* key = checkpoint.kind == CheckpointKind::kGguf ? "tokenizer.ggml.tokens" : "vocab_size";

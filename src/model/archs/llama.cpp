@@ -1,5 +1,5 @@
-// The Llama family: Llama 1 to 3.x, Mistral, SmolLM2. Pre-norm decoder with grouped-query attention, rotary positions and
-// a SiLU-gated feed-forward. GGUF files hold q and k permuted for interleaved rotation; Hugging Face files do not.
+// The Llama family: Llama 1 to 3.x, Mistral, SmolLM2. Pre-norm decoder with grouped-query attention, rotary positions
+// and a SiLU-gated feed-forward. GGUF files hold q and k permuted for interleaved rotation; Hugging Face files do not.
 #include <array>
 
 #include "core/error.h"
@@ -22,7 +22,8 @@ ModelConfig config(const Checkpoint& checkpoint) {
     }
   } else {
     c.qkv_bias = c.output_bias = checkpoint.metadata.boolean_or("attention_bias", false);
-    if (checkpoint.metadata.boolean_or("mlp_bias", false)) checkpoint.metadata.refuse("mlp_bias", "is not supported yet");
+    if (checkpoint.metadata.boolean_or("mlp_bias", false))
+      checkpoint.metadata.refuse("mlp_bias", "is not supported yet");
     c.window = checkpoint.metadata.integer_or("sliding_window", 0, 0, 1 << 24);
   }
   return c;

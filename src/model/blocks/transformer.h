@@ -6,7 +6,8 @@
 namespace tern {
 
 // hidden + out(attention(rope(q), rope(k), v)) of the normed input.
-Operand self_attention(ProgramBuilder& builder, const ModelConfig& config, Operand hidden, int32_t layer, int32_t cache);
+Operand self_attention(ProgramBuilder& builder, const ModelConfig& config, Operand hidden, int32_t layer,
+                       int32_t cache);
 
 // hidden + down(act(gate) * up) of the normed input.
 Operand gated_mlp(ProgramBuilder& builder, const ModelConfig& config, Operand hidden, int32_t layer);

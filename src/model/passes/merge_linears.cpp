@@ -43,7 +43,8 @@ Op merge(Program& out, const std::vector<Op>& ops, size_t first, size_t count, s
 void redirect(std::vector<Operand>& operands, const std::vector<Operand>& moved) {
   for (Operand& operand : operands) {
     const auto at = static_cast<size_t>(operand.buffer);
-    if (at < moved.size() && moved[at].buffer >= 0) operand = {moved[at].buffer, moved[at].begin + operand.begin, operand.cols};
+    if (at < moved.size() && moved[at].buffer >= 0)
+      operand = {moved[at].buffer, moved[at].begin + operand.begin, operand.cols};
   }
 }
 

@@ -1,12 +1,13 @@
-// From the source program to the lowered one. Each pass is a pure function in a file of its own; the order is lower()'s.
+// From the source program to the lowered one. Each pass is a pure function in a file of its own; the order is
+// lower()'s.
 #pragma once
 
 #include "model/program.h"
 
 namespace tern {
 
-// Neighbouring linear ops that read the same operand become one with stacked weights (Q, K, V; gate and up). Their outputs
-// become column ranges of one buffer.
+// Neighbouring linear ops that read the same operand become one with stacked weights (Q, K, V; gate and up). Their
+// outputs become column ranges of one buffer.
 Program merge_linears(const Program& program);
 
 // add followed by the norm of its result: one op with both outputs.

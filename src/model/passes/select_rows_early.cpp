@@ -9,7 +9,8 @@ namespace {
 // The last op that mixes tokens; everything after it works on each row alone.
 size_t last_mixing_op(const std::vector<Op>& ops) {
   for (size_t i = ops.size(); i-- > 0;) {
-    if (ops[i].kind == OpKind::kAttention || ops[i].kind == OpKind::kKvWrite || ops[i].kind == OpKind::kRopeKv) return i;
+    if (ops[i].kind == OpKind::kAttention || ops[i].kind == OpKind::kKvWrite || ops[i].kind == OpKind::kRopeKv)
+      return i;
   }
   return 0;
 }

@@ -1,0 +1,144 @@
+#include "api/model.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+
+#include "core/error.h"
+#include "core/host_memory.h"
+#include "model/archs/arch.h"
+#include "model/passes/passes.h"
+#include "model/weights.h"
+
+namespace tern {
+namespace {
+
+constexpr int64_t kDefaultContext = 8192;
+
+int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+void fill_defaults(LoadOptions& options, const ModelFacts& facts) {
+  if (options.max_model_len == 0) options.max_model_len = std::min(facts.config.context, kDefaultContext);
+  if (options.max_model_len == kModelContext) options.max_model_len = facts.config.context;
+  if (options.max_model_len > facts.config.context) {
+    bad_input(fmt::format("[options] --max-model-len {} exceeds the model's context of {}", options.max_model_len,
+                          facts.config.context));
+  }
+  if (options.max_rows == 0) options.max_rows = options.max_sequences;
+  options.max_batched_tokens = std::max(options.max_batched_tokens, int64_t{1});
+  if (!options.kv_format) options.kv_format = options.kernels.ref_everywhere() ? Format::kF32 : Format::kF16;
+}
+
+// Tokens of the KV pool: what the given bytes hold, or the default.
+int64_t kv_tokens(const LoadOptions& options, const Program& lowered) {
+  const auto per_token = static_cast<int64_t>(kv_bytes_per_token(lowered, *options.kv_format));
+  if (options.kv_cache_bytes > 0) {
+    const int64_t tokens =
+        static_cast<int64_t>(options.kv_cache_bytes) / per_token / options.block_tokens * options.block_tokens;
+    if (tokens < options.block_tokens) {
+      bad_input(fmt::format("[options] --kv-cache-memory-bytes {} is less than one block of {} bytes",
+                            options.kv_cache_bytes, per_token * options.block_tokens));
+    }
+    return tokens;
+  }
+  const int64_t quarter = static_cast<int64_t>(available_memory_bytes() / 4) / per_token;
+  const int64_t full = round_up(options.max_model_len, options.block_tokens) * options.max_sequences;
+  return std::max(std::min(quarter / options.block_tokens * options.block_tokens, full), options.block_tokens);
+}
+
+std::string token_text(const Tokenizer& tokenizer, std::optional<int32_t> id) {
+  return id ? tokenizer.token_bytes(*id) : std::string();
+}
+
+std::string template_source(const LoadOptions& options, const Metadata& metadata) {
+  if (!options.chat_template.empty()) return options.chat_template;
+  for (const char* key : {"tokenizer.chat_template", "tokenizer_config.chat_template", "chat_template"}) {
+    if (metadata.has(key)) return std::string(metadata.string(key));
+  }
+  return "";
+}
+
+}  // namespace
+
+ModelFacts ModelFacts::read(const std::string& path) {
+  ModelFacts facts;
+  facts.checkpoint = open_checkpoint(path);
+  facts.config = model_config(*facts.checkpoint);
+  facts.source = arch_of(*facts.checkpoint).program(facts.config);
+  facts.lowered = lower(facts.source);
+  WeightMap(*facts.checkpoint).check(facts.lowered);
+  return facts;
+}
+
+uint64_t ModelFacts::parameters() const {
+  uint64_t count = 0;
+  for (const TensorInfo& tensor : checkpoint->tensors) count += static_cast<uint64_t>(tensor.elements());
+  return count;
+}
+
+std::string ModelFacts::type_name() const {
+  std::map<Format, uint64_t> bytes;
+  for (const TensorInfo& tensor : checkpoint->tensors) bytes[tensor.format] += tensor.data.size();
+  const auto most = std::max_element(bytes.begin(), bytes.end(), [](auto& a, auto& b) { return a.second < b.second; });
+  const auto millions = static_cast<double>(parameters()) / 1e6;
+  const std::string size = millions < 1000 ? fmt::format("{:.0f}M", millions) : fmt::format("{:.1f}B", millions / 1000);
+  std::string format(most == bytes.end() ? "?" : name_of(most->first));
+  std::transform(format.begin(), format.end(), format.begin(), [](unsigned char c) { return std::toupper(c); });
+  return fmt::format("{} {} {}", config.architecture, size, format);
+}
+
+std::shared_ptr<const Tokenizer> ModelFacts::tokenizer() const {
+  return Tokenizer::from_metadata(checkpoint->metadata);
+}
+
+std::unique_ptr<Model> Model::load(const std::string& path, const LoadOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  std::unique_ptr<Model> model(new Model);
+  model->facts_ = ModelFacts::read(path);
+  model->options_ = options;
+  LoadOptions& o = model->options_;
+  fill_defaults(o, model->facts_);
+  const Metadata& metadata = model->facts_.checkpoint->metadata;
+  if (metadata.has("tokenizer.ggml.model")) {
+    model->tokenizer_ = model->facts_.tokenizer();
+    const std::string source = template_source(o, metadata);
+    if (!source.empty()) {
+      const Tokenizer& tokenizer = *model->tokenizer_;
+      model->chat_template_ = std::make_unique<ChatTemplate>(source, token_text(tokenizer, tokenizer.bos()),
+                                                             token_text(tokenizer, tokenizer.eos()));
+    }
+  }
+  const RunnerOptions runner{.threads = o.threads,
+                             .max_batched_tokens = o.max_batched_tokens,
+                             .max_rows = o.max_rows,
+                             .max_model_len = o.max_model_len,
+                             .kv_tokens = kv_tokens(o, model->facts_.lowered),
+                             .block_tokens = o.block_tokens,
+                             .kv_format = *o.kv_format,
+                             .kernels = o.kernels};
+  auto executable = make_cpu_runner(model->facts_.checkpoint, model->facts_.config, model->facts_.lowered, runner);
+  model->runner_ = executable.get();
+  o.threads = executable->threads();
+  model->engine_ = std::make_unique<Engine>(std::move(executable),
+                                            EngineOptions{.max_model_len = o.max_model_len,
+                                                          .max_batched_tokens = o.max_batched_tokens,
+                                                          .max_sequences = o.max_sequences,
+                                                          .block_tokens = o.block_tokens,
+                                                          .vocabulary = model->facts_.config.vocabulary},
+                                            std::make_shared<SteadyClock>());
+  model->load_ms_ =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start).count();
+  return model;
+}
+
+const ChatTemplate& Model::chat_template() const {
+  if (chat_template_ == nullptr) {
+    bad_input(facts_.checkpoint->metadata.source() +
+              ": the model has no chat template; pass --raw or --chat-template FILE");
+  }
+  return *chat_template_;
+}
+
+}  // namespace tern

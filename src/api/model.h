@@ -1,0 +1,79 @@
+// A model ready to answer: the file opened, its facts read, the program lowered, weights packed, memory reserved.
+//
+// load() is slow and throws; everything after is const except the engine, which one thread at a time drives. Tokenizer
+// and chat template are shared and thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/engine.h"
+#include "model/config.h"
+#include "model/program.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace tern {
+
+// LoadOptions::max_model_len: the model's own context, however long.
+inline constexpr int64_t kModelContext = -1;
+
+struct LoadOptions {
+  int threads = 0;              // 0: as many as the process may use
+  int64_t max_model_len = 0;    // 0: the smaller of the model's context and 8192
+  uint64_t kv_cache_bytes = 0;  // 0: the smaller of a quarter of the memory and max_sequences full sequences
+  int64_t max_sequences = 16;
+  int64_t max_batched_tokens = 512;
+  int64_t max_rows = 0;  // 0: max_sequences
+  int64_t block_tokens = 16;
+  std::optional<Format> kv_format;  // none: f16, or f32 where everything runs on the reference kernels
+  std::string chat_template;        // source that replaces the model's own; empty: the model's
+  KernelSelection kernels = KernelSelection::from_environment();
+};
+
+// A model's description without weights being touched: enough for info and tokenize.
+struct ModelFacts {
+  std::shared_ptr<const Checkpoint> checkpoint;
+  ModelConfig config;
+  Program source;
+  Program lowered;
+
+  static ModelFacts read(const std::string& path);
+  // "llama 135M Q4_1": architecture, size class and the commonest weight format, as llama-bench prints it.
+  std::string type_name() const;
+  uint64_t parameters() const;
+  std::shared_ptr<const Tokenizer> tokenizer() const;  // throws when the file has none that tern reads
+};
+
+class Model {
+ public:
+  static std::unique_ptr<Model> load(const std::string& path, const LoadOptions& options);
+
+  const ModelFacts& facts() const { return facts_; }
+  const ModelConfig& config() const { return facts_.config; }
+  // Null when the file holds no tokenizer: such a model answers token ids only.
+  const std::shared_ptr<const Tokenizer>& tokenizer() const { return tokenizer_; }
+  // Throws a bad-input line when the model has no chat template.
+  const ChatTemplate& chat_template() const;
+  bool has_chat_template() const { return chat_template_ != nullptr; }
+
+  Engine& engine() { return *engine_; }
+  const Engine& engine() const { return *engine_; }
+  Runner& runner() { return *runner_; }
+  const LoadOptions& options() const { return options_; }  // with the defaults filled in
+  int64_t load_ms() const { return load_ms_; }
+
+ private:
+  Model() = default;
+  ModelFacts facts_;
+  LoadOptions options_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  std::unique_ptr<ChatTemplate> chat_template_;
+  std::unique_ptr<Engine> engine_;
+  Runner* runner_ = nullptr;
+  int64_t load_ms_ = 0;
+};
+
+}  // namespace tern

@@ -1,0 +1,198 @@
+// tern bench: speed of a model on this machine, without tokenizing and sampling, as llama-bench measures it.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "cli/answer.h"
+#include "cli/bench_report.h"
+#include "cli/options.h"
+#include "cli/subcommands.h"
+#include "core/error.h"
+#include "core/rng.h"
+
+namespace tern {
+namespace {
+
+struct BenchOptions {
+  ModelOptions model;
+  std::string prompts = "512", gens = "128", depths = "0", threads = "0", parallel;
+  int64_t repetitions = 5;
+  std::string format = "md";
+};
+
+// "1,2,8" -> {1, 2, 8}.
+std::vector<int64_t> parse_list(const std::string& text, const std::string& flag) {
+  std::vector<int64_t> out;
+  std::stringstream items(text);
+  for (std::string item; std::getline(items, item, ',');) out.push_back(parse_count(item, flag));
+  return out;
+}
+
+// Feeds a runner with made-up tokens of several sequences, each with blocks of its own.
+class TokenFeeder {
+ public:
+  TokenFeeder(Model& model, int64_t sequences, int64_t tokens_each)
+      : model_(model),
+        blocks_each_((tokens_each + block_tokens() - 1) / block_tokens()),
+        history_(static_cast<size_t>(sequences), 0) {
+    for (int64_t i = 0; i < blocks_each_ * sequences; ++i) blocks_.push_back(static_cast<int32_t>(i));
+  }
+
+  void restart() { std::fill(history_.begin(), history_.end(), 0); }
+
+  // `count` more tokens of every sequence, in steps of the largest allowed batch.
+  void advance(int64_t count) {
+    const auto sequences = static_cast<int64_t>(history_.size());
+    const int64_t chunk = std::max<int64_t>(1, model_.options().max_batched_tokens / sequences);
+    for (int64_t done = 0; done < count; done += chunk) step(std::min(chunk, count - done), done + chunk >= count);
+  }
+
+ private:
+  int64_t block_tokens() const { return model_.options().block_tokens; }
+
+  void step(int64_t tokens, bool wants_logits) {
+    batch_.tokens.clear();
+    batch_.sequences.clear();
+    batch_.wanted.clear();
+    for (size_t s = 0; s < history_.size(); ++s) {
+      batch_.sequences.push_back({static_cast<int32_t>(batch_.tokens.size()), static_cast<int32_t>(tokens),
+                                  static_cast<int32_t>(history_[s]),
+                                  blocks_.data() + static_cast<int64_t>(s) * blocks_each_});
+      for (int64_t t = 0; t < tokens; ++t) {
+        batch_.tokens.push_back(
+            static_cast<int32_t>(random_bits(7, counter_++) % static_cast<uint64_t>(model_.config().vocabulary)));
+      }
+      if (wants_logits) batch_.wanted.push_back(static_cast<int32_t>(batch_.tokens.size()) - 1);
+      history_[s] += tokens;
+    }
+    model_.runner().execute(batch_);
+  }
+
+  Model& model_;
+  int64_t blocks_each_;
+  std::vector<int64_t> history_;
+  std::vector<int32_t> blocks_;
+  Batch batch_;
+  uint64_t counter_ = 0;
+};
+
+void generate(TokenFeeder& feeder, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) feeder.advance(1);
+}
+
+BenchResult measure(Model& model, BenchResult test, int64_t repetitions) {
+  TokenFeeder feeder(model, 1, test.n_depth + test.tokens());
+  const auto once = [&] {
+    feeder.restart();
+    feeder.advance(test.n_depth);
+    const int64_t start = steady_now_ns();
+    feeder.advance(test.n_prompt);
+    generate(feeder, test.n_gen);
+    return steady_now_ns() - start;
+  };
+  once();  // warm-up
+  for (int64_t i = 0; i < repetitions; ++i) test.samples_ns.push_back(once());
+  return test;
+}
+
+BatchedBenchResult measure_batched(Model& model, BatchedBenchResult test) {
+  TokenFeeder feeder(model, test.sequences, test.n_prompt + test.n_gen);
+  feeder.advance(std::min<int64_t>(test.n_prompt, 16));  // warm-up
+  feeder.restart();
+  const int64_t start = steady_now_ns();
+  feeder.advance(test.n_prompt);
+  const int64_t prompted = steady_now_ns();
+  generate(feeder, test.n_gen);
+  test.prompt_s = static_cast<double>(prompted - start) / 1e9;
+  test.gen_s = static_cast<double>(steady_now_ns() - prompted) / 1e9;
+  return test;
+}
+
+// The tests that one loaded model runs, from the lists of the command line.
+struct Plan {
+  std::vector<BenchResult> tests;
+  std::vector<BatchedBenchResult> batched;
+  int64_t longest = 1, sequences = 1;
+};
+
+Plan plan_of(const BenchOptions& options) {
+  Plan plan;
+  const auto prompts = parse_list(options.prompts, "-p"), gens = parse_list(options.gens, "-n");
+  if (!options.parallel.empty()) {
+    for (int64_t sequences : parse_list(options.parallel, "-npl")) {
+      if (sequences < 1 || sequences > 1024) bad_input(fmt::format("[bench] -npl {} is not in 1..1024", sequences));
+      for (int64_t p : prompts) {
+        for (int64_t g : gens) plan.batched.push_back({.n_prompt = p, .n_gen = g, .sequences = sequences});
+      }
+      plan.sequences = std::max(plan.sequences, sequences);
+    }
+  } else {
+    for (int64_t depth : parse_list(options.depths, "-d")) {
+      for (int64_t p : prompts) {
+        if (p > 0) plan.tests.push_back({.n_prompt = p, .n_depth = depth});
+      }
+      for (int64_t g : gens) {
+        if (g > 0) plan.tests.push_back({.n_gen = g, .n_depth = depth});
+      }
+    }
+  }
+  for (const BenchResult& test : plan.tests) plan.longest = std::max(plan.longest, test.n_depth + test.tokens());
+  for (const BatchedBenchResult& test : plan.batched) plan.longest = std::max(plan.longest, test.n_prompt + test.n_gen);
+  return plan;
+}
+
+void run_bench(const BenchOptions& options) {
+  const std::string path = options.model.path(PullMode::kFetch);
+  const Plan plan = plan_of(options);
+  BenchReport report;
+  for (int64_t threads : parse_list(options.threads, "-t")) {
+    LoadOptions load = options.model.load_options(plan.sequences);
+    load.threads = static_cast<int>(std::min<int64_t>(threads, 1024));
+    load.max_model_len = plan.longest;
+    load.kv_cache_bytes = 0;
+    const auto model = Model::load(path, load);
+    report.model_filename = path;
+    report.model_type = model->facts().type_name();
+    report.model_size = model->facts().checkpoint->tensor_bytes();
+    report.model_n_params = model->facts().parameters();
+    report.type_kv = std::string(name_of(*model->options().kv_format));
+    for (BenchResult test : plan.tests) {
+      test.threads = model->options().threads;
+      report.results.push_back(measure(*model, test, options.repetitions));
+    }
+    for (BatchedBenchResult test : plan.batched) {
+      test.threads = model->options().threads;
+      report.batched.push_back(measure_batched(*model, test));
+    }
+  }
+  const std::string text = options.format == "json" ? to_json(report).dump(2) + "\n" : to_markdown(report);
+  std::printf("%s", text.c_str());
+}
+
+}  // namespace
+
+void Subcommands::add_bench(CLI::App& app) {
+  auto options = std::make_shared<BenchOptions>();
+  CLI::App* command = app.add_subcommand("bench", "Measure speed, in llama-bench's columns");
+  options->model.add_model(*command);
+  command->add_option("-p,--n-prompt", options->prompts, "Prompt lengths, e.g. 128,512; 0: none");
+  command->add_option("-n,--n-gen", options->gens, "Answer lengths; 0: none");
+  command->add_option("-d,--n-depth", options->depths, "Tokens of history before each test");
+  command->add_option("-t,--threads", options->threads, "Thread counts; 0: all CPUs granted");
+  command->add_option("--parallel-sequences", options->parallel, "Sequences together (-npl), as llama-batched-bench");
+  command->add_option("-r,--repetitions", options->repetitions, "Runs of each test")->check(CLI::Range(1, 1000));
+  command->add_option("-o,--output", options->format, "md or json")->check(CLI::IsMember({"md", "json"}));
+  command->add_option("-b,--max-num-batched-tokens", options->model.max_batched_tokens, "Tokens a step at most")
+      ->check(CLI::Range(1, 1 << 20));
+  command
+      ->add_option("--kv-cache-dtype,--cache-type-k,--cache-type-v", options->model.kv_cache_dtype,
+                   "auto, f32, f16 or bf16")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  command->callback([options] { run_bench(*options); });
+}
+
+}  // namespace tern

@@ -1,0 +1,40 @@
+// What tern bench measures, in llama-bench's columns and keys.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "api/model.h"
+
+namespace tern {
+
+// One test: a prompt of n_prompt tokens, or n_gen tokens one by one, behind n_depth tokens of history.
+struct BenchResult {
+  int threads = 0;
+  int64_t n_prompt = 0, n_gen = 0, n_depth = 0;
+  std::vector<int64_t> samples_ns;
+
+  int64_t tokens() const { return n_prompt + n_gen; }
+  std::string test_name() const;  // "pp512", "tg128 @ d1024"
+};
+
+// llama-batched-bench: `sequences` prompts of n_prompt together, then n_gen tokens of each.
+struct BatchedBenchResult {
+  int threads = 0;
+  int64_t n_prompt = 0, n_gen = 0, sequences = 0;
+  double prompt_s = 0, gen_s = 0;
+};
+
+struct BenchReport {
+  std::string model_filename, model_type, type_kv;
+  uint64_t model_size = 0, model_n_params = 0;
+  std::vector<BenchResult> results;
+  std::vector<BatchedBenchResult> batched;
+};
+
+nlohmann::ordered_json to_json(const BenchReport& report);
+std::string to_markdown(const BenchReport& report);
+
+}  // namespace tern

@@ -1,0 +1,82 @@
+// The tern program: parses the command line, runs one subcommand, turns errors into one line and an exit code.
+#include <csignal>
+#include <cstdio>
+#include <new>
+
+#include "cli/subcommands.h"
+#include "core/error.h"
+#include "core/limits.h"
+
+namespace {
+
+// Options of llama.cpp with one dash and several letters, which are not single-letter flags.
+constexpr std::pair<const char*, const char*> kOneDashAliases[] = {
+    {"-ctk", "--cache-type-k"}, {"-ctv", "--cache-type-v"}, {"-npl", "--parallel-sequences"},
+    {"-np", "--max-num-seqs"},  {"-tb", "--threads"},
+};
+
+std::vector<std::string> arguments(int argc, char** argv) {
+  std::vector<std::string> out;
+  for (int i = argc - 1; i > 0; --i) {  // CLI11 takes a vector from the back
+    std::string argument = argv[i];
+    for (const auto& [alias, name] : kOneDashAliases) {
+      if (argument == alias) argument = name;
+    }
+    out.push_back(std::move(argument));
+  }
+  return out;
+}
+
+void print_limits() {
+  for (const tern::LimitRow& row : tern::limits()) {
+    std::printf("%-26s %12llu %-9s %s\n", std::string(row.name).c_str(), static_cast<unsigned long long>(row.value),
+                std::string(row.unit).c_str(), std::string(row.meaning).c_str());
+  }
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"tern: large language models, served fast and small", "tern"};
+  app.require_subcommand(0, 1);
+  app.set_version_flag("--version", std::string("tern ") + TERN_VERSION);
+  bool help_limits = false;
+  app.add_flag("--help-limits", help_limits, "Print every limit on what comes from outside");
+  tern::Subcommands commands;
+  commands.add_run(app);
+  commands.add_chat(app);
+  commands.add_serve(app);
+  commands.add_pull(app);
+  commands.add_info(app);
+  commands.add_tokenize(app);
+  commands.add_bench(app);
+  commands.add_eval(app);
+  commands.add_kernels(app);
+  try {
+    app.parse(arguments(argc, argv));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(tern::ErrorCode::kBadInput);
+  }
+  if (help_limits) {
+    print_limits();
+  } else if (app.get_subcommands().empty()) {
+    std::printf("%s", app.help().c_str());
+  }
+  return commands.exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is a write error, not a death
+  try {
+    return run(argc, argv);
+  } catch (const tern::Error& error) {
+    std::fprintf(stderr, "tern: %s\n", error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "tern: out of memory\n");
+    return static_cast<int>(tern::ErrorCode::kResource);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "tern: %s\n", error.what());
+    return static_cast<int>(tern::ErrorCode::kFailed);
+  }
+}

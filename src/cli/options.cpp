@@ -1,0 +1,136 @@
+#include "cli/options.h"
+
+#include <charconv>
+#include <fstream>
+#include <iterator>
+#include <random>
+
+#include "core/error.h"
+
+namespace tern {
+namespace {
+
+float sampling_default(const Metadata& metadata, const char* key, float fallback) {
+  return static_cast<float>(metadata.number_or(std::string("generation_config.") + key, fallback));
+}
+
+uint64_t random_seed() {
+  std::random_device device;
+  return (static_cast<uint64_t>(device()) << 32 | device()) >> 11;  // 53 bits: exact in any JSON reader
+}
+
+std::optional<Format> kv_format_of(const std::string& name) {
+  if (name == "auto") return std::nullopt;
+  const FormatInfo* info = find_format(name);
+  if (info == nullptr)
+    bad_input("[options] --kv-cache-dtype \"" + printable(name) + "\" is unknown; known: auto, f32, f16, bf16");
+  return info->format;
+}
+
+}  // namespace
+
+int64_t parse_count(const std::string& text, const std::string& flag) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string suffix(end, text.data() + text.size());
+  int shift = -1;
+  if (suffix.empty()) shift = 0;
+  if (suffix == "k" || suffix == "K") shift = 10;
+  if (suffix == "m" || suffix == "M") shift = 20;
+  if (suffix == "g" || suffix == "G") shift = 30;
+  if (error != std::errc() || shift < 0 || value < 0 || value > (INT64_MAX >> shift)) {
+    bad_input("[options] " + flag + " \"" + printable(text) + "\" is not a count such as 4096, 32k or 2g");
+  }
+  return value << shift;
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (!file) bad_input("[file] " + printable(path) + " cannot be read");
+  return text;
+}
+
+void ModelOptions::add_model(CLI::App& app) {
+  app.add_option("MODEL,-m,--model", model, "Path of a GGUF file or Hugging Face folder, or an alias")->required();
+  app.add_option("--manifest", manifest, "JSON file with more aliases");
+}
+
+void ModelOptions::add_load(CLI::App& app) {
+  app.add_option("-t,--threads", threads, "Worker threads; 0: all CPUs granted")->check(CLI::Range(0, 1024));
+  app.add_option("-c,--max-model-len,--ctx-size", max_model_len,
+                 "Longest prompt and answer together, e.g. 4096 or 32k; 0: the model's own; default: at most 8192");
+  app.add_option("--kv-cache-memory-bytes", kv_cache_bytes, "Size of the KV pool, e.g. 512m");
+  app.add_option("--kv-cache-dtype,--cache-type-k,--cache-type-v", kv_cache_dtype, "auto, f32, f16 or bf16")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.add_option("-b,--max-num-batched-tokens", max_batched_tokens, "Tokens a step at most")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--max-num-seqs", max_sequences, "Sequences running at once")->check(CLI::Range(1, 1024));
+  app.add_option("--chat-template", chat_template_file, "File with a Jinja template that replaces the model's");
+}
+
+std::string ModelOptions::path(PullMode mode) const {
+  Manifest known = Manifest::shipped();
+  if (!manifest.empty()) known.add(Manifest::read(manifest));
+  return resolve_model(model, known, mode);
+}
+
+LoadOptions ModelOptions::load_options(int64_t sequences) const {
+  LoadOptions options;
+  options.threads = threads;
+  if (!max_model_len.empty()) {
+    const int64_t length = parse_count(max_model_len, "--max-model-len");
+    options.max_model_len = length == 0 ? kModelContext : length;
+  }
+  if (!kv_cache_bytes.empty()) {
+    options.kv_cache_bytes = static_cast<uint64_t>(parse_count(kv_cache_bytes, "--kv-cache-memory-bytes"));
+    if (options.kv_cache_bytes == 0) bad_input("[options] --kv-cache-memory-bytes must be at least one block");
+  }
+  options.kv_format = kv_format_of(kv_cache_dtype);
+  if (max_batched_tokens > 0) options.max_batched_tokens = max_batched_tokens;
+  options.max_sequences = max_sequences > 0 ? max_sequences : sequences;
+  if (!chat_template_file.empty()) options.chat_template = read_file(chat_template_file);
+  return options;
+}
+
+void SamplingOptions::add(CLI::App& app) {
+  app.add_option("--temperature,--temp", temperature, "0: always the most probable token");
+  app.add_option("--top-k", top_k, "Only the k most probable; 0: all");
+  app.add_option("--top-p", top_p, "Only the most probable that together reach p");
+  app.add_option("--min-p", min_p, "Only those at least this times as probable as the first");
+  app.add_option("--repetition-penalty,--repeat-penalty", repetition_penalty, "Divides logits of tokens seen; 1: off");
+  app.add_option("--presence-penalty", presence_penalty, "Subtracted from logits of tokens in the answer");
+  app.add_option("--frequency-penalty", frequency_penalty, "The same, times their number");
+  app.add_option("-s,--seed", seed, "Seed of the draws; default: random");
+  app.add_flag("--greedy", greedy, "The same as --temperature 0");
+  app.add_option("-n,--max-tokens,--predict", max_tokens, "Answer tokens at most; default: what the context leaves")
+      ->check(CLI::Range(int64_t{-1}, int64_t{1} << 24));
+  app.add_option("--stop", stop, "End the answer before this string (repeatable)")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_flag("--ignore-eos", ignore_eos, "Go on after an end token");
+  app.add_option("--logprobs", logprobs, "Report the K most probable tokens at each step")->check(CLI::Range(0, 1024));
+}
+
+GenerationParams SamplingOptions::params(const Model& model) const {
+  const Metadata& metadata = model.facts().checkpoint->metadata;
+  GenerationParams out;
+  SamplingParams& s = out.sampling;
+  s.temperature = greedy ? 0.0f : temperature.value_or(sampling_default(metadata, "temperature", 0.8f));
+  s.top_k = top_k.value_or(static_cast<int32_t>(sampling_default(metadata, "top_k", 40)));
+  s.top_p = top_p.value_or(sampling_default(metadata, "top_p", 0.95f));
+  s.min_p = min_p.value_or(sampling_default(metadata, "min_p", 0.05f));
+  s.repetition_penalty =
+      repetition_penalty.value_or(greedy ? 1.0f : sampling_default(metadata, "repetition_penalty", 1.0f));
+  s.presence_penalty = presence_penalty.value_or(0.0f);
+  s.frequency_penalty = frequency_penalty.value_or(0.0f);
+  s.seed = seed ? *seed : random_seed();
+  out.max_tokens = std::max<int64_t>(max_tokens, 0);
+  out.stop = stop;
+  out.ignore_eos = ignore_eos;
+  out.logprobs = logprobs;
+  validate(out);
+  return out;
+}
+
+}  // namespace tern

@@ -1,0 +1,55 @@
+// Options that several subcommands share, each defined once: the model and how to load it, and how to sample.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/session.h"
+#include "cli/pull.h"
+
+namespace tern {
+
+// The model argument and everything that loading takes.
+struct ModelOptions {
+  std::string model;
+  std::string manifest;
+  int threads = 0;
+  std::string max_model_len;  // "4096", "32k", 0: the model's own; empty: the default
+  std::string kv_cache_bytes;
+  std::string kv_cache_dtype = "auto";
+  int64_t max_batched_tokens = 0;  // 0: the default
+  int64_t max_sequences = 0;       // 0: the subcommand's default
+  std::string chat_template_file;
+  std::string served_model_name;
+
+  void add_model(CLI::App& app);  // MODEL, --model, --manifest
+  void add_load(CLI::App& app);
+  std::string path(PullMode mode) const;
+  // `sequences` is what the subcommand needs at once when --max-num-seqs does not say.
+  LoadOptions load_options(int64_t sequences) const;
+};
+
+// Sampling flags; what is not given comes from the model's generation_config, else from llama.cpp's defaults.
+struct SamplingOptions {
+  std::optional<float> temperature, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty;
+  std::optional<int32_t> top_k;
+  std::optional<uint64_t> seed;
+  bool greedy = false;
+  int64_t max_tokens = 0;
+  std::vector<std::string> stop;
+  bool ignore_eos = false;
+  int32_t logprobs = -1;
+
+  void add(CLI::App& app);
+  GenerationParams params(const Model& model) const;
+};
+
+// "32k" -> 32768, "2M", "1g"; throws a bad-input line naming `flag`.
+int64_t parse_count(const std::string& text, const std::string& flag);
+
+// A whole text file; throws a bad-input line when it cannot be read.
+std::string read_file(const std::string& path);
+
+}  // namespace tern

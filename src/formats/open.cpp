@@ -1,0 +1,92 @@
+#include <fmt/core.h>
+
+#include <filesystem>
+#include <system_error>
+
+#include "core/error.h"
+#include "formats/checkpoint.h"
+#include "formats/gguf.h"
+#include "formats/hf_config.h"
+#include "formats/safetensors.h"
+
+namespace tern {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kWeights = "model.safetensors";
+constexpr const char* kConfig = "config.json";
+constexpr const char* kGenerationConfig = "generation_config.json";
+
+bool present(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+// "[hf] folder: reason"
+[[noreturn]] void refuse(const std::string& path, const std::string& reason) {
+  bad_input("[hf] " + printable(path, 4096) + ": " + reason);
+}
+
+void add_config(const fs::path& file, std::string_view prefix, Checkpoint& checkpoint) {
+  const MappedFile mapped(file.string());  // strings are copied out, so the mapping may go
+  read_config(mapped.bytes(), mapped.path(), prefix, checkpoint);
+}
+
+// Weights and what lies beside them in `folder`; messages about the whole name `path`, what the user gave.
+Checkpoint open_hugging_face(std::shared_ptr<MappedFile> weights, const fs::path& folder, const std::string& path) {
+  if (!present(folder / kConfig)) {
+    refuse(path, fmt::format("{} is missing beside the weights", kConfig));
+  }
+  Checkpoint checkpoint = read_safetensors(weights->bytes(), weights->path());
+  const Metadata free_text = std::move(checkpoint.metadata);
+  checkpoint.path = path;
+  checkpoint.metadata = Metadata("[hf] " + printable(path, 4096));
+  for (const std::string& key : free_text.keys()) checkpoint.metadata.set(key, *free_text.find(key));
+  add_config(folder / kConfig, "", checkpoint);
+  if (present(folder / kGenerationConfig)) add_config(folder / kGenerationConfig, "generation_config.", checkpoint);
+  checkpoint.files.push_back(std::move(weights));
+  return checkpoint;
+}
+
+Checkpoint open_folder(const std::string& path) {
+  const fs::path folder(path);
+  if (!present(folder / kWeights)) {
+    if (present(folder / "model.safetensors.index.json")) {
+      refuse(path, "model.safetensors.index.json: weights sharded over several files are not supported yet");
+    }
+    if (present(folder / "pytorch_model.bin")) {
+      refuse(path, fmt::format("{} is missing; pytorch_model.bin is a pickle, which is not read", kWeights));
+    }
+    refuse(path, fmt::format("{} is missing; a model is a folder with {} and {}, or a .gguf file", kWeights, kConfig,
+                             kWeights));
+  }
+  return open_hugging_face(std::make_shared<MappedFile>((folder / kWeights).string()), folder, path);
+}
+
+Checkpoint open_file(const std::string& path) {
+  auto file = std::make_shared<MappedFile>(path);
+  if (looks_like_gguf(file->bytes())) {
+    Checkpoint checkpoint = read_gguf(file->bytes(), path);
+    checkpoint.files.push_back(std::move(file));
+    return checkpoint;
+  }
+  const fs::path as_path(path);
+  // By name too: a damaged safetensors file is better told what is wrong with it than that it is unknown.
+  if (looks_like_safetensors(file->bytes()) || as_path.extension() == ".safetensors") {
+    return open_hugging_face(std::move(file), as_path.parent_path(), path);
+  }
+  if (as_path.extension() == ".gguf") return read_gguf(file->bytes(), path);  // says what is wrong
+  bad_input(fmt::format("[file] {}: is neither GGUF nor safetensors ({} bytes)", printable(path, 4096),
+                        file->bytes().size()));
+}
+
+}  // namespace
+
+std::shared_ptr<const Checkpoint> open_checkpoint(const std::string& path) {
+  std::error_code ignored;
+  const bool is_folder = fs::is_directory(path, ignored);
+  return std::make_shared<const Checkpoint>(is_folder ? open_folder(path) : open_file(path));
+}
+
+}  // namespace tern

@@ -1,0 +1,12 @@
+#include "quant/f16.h"
+
+#include "core/half.h"
+
+namespace tern {
+
+void decode_f16(const std::byte* data, int64_t blocks, float* out) {
+  const auto* block = reinterpret_cast<const BlockF16*>(data);
+  for (int64_t b = 0; b < blocks; ++b) out[b] = f32_from_f16(block[b].bits);
+}
+
+}  // namespace tern
