@@ -1,0 +1,162 @@
+#include "text/bpe.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <bit>
+#include <functional>
+
+#include "core/error.h"
+#include "text/byte_level.h"
+
+namespace tern {
+namespace {
+
+// Up to here scanning for the best pair beats the heap; words of ordinary text are shorter.
+constexpr size_t kShortWord = 24;
+constexpr uint32_t kLongestChain = 1024;
+
+uint64_t hash_pair(uint64_t pair) {
+  pair *= 0x9E3779B97F4A7C15u;
+  return pair ^ pair >> 32;
+}
+
+uint64_t pair_of(int32_t left, int32_t right) {
+  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+}
+
+}  // namespace
+
+Bpe::Bpe(const Vocabulary& vocabulary, std::span<const std::string_view> merges, const std::string& source) {
+  for (int byte = 0; byte < 256; ++byte) {
+    byte_ids_[byte] = vocabulary.find(byte_level_character(static_cast<uint8_t>(byte))).value_or(-1);
+  }
+  slots_.resize(std::bit_ceil(merges.size() * 2 + 2));
+  std::string whole;
+  int32_t result = -1;
+  for (size_t rank = 0; rank < merges.size(); ++rank) {
+    const auto refuse = [&](std::string_view reason) {
+      bad_input(fmt::format("{}: tokenizer.ggml.merges[{}] \"{}\" {}", source, rank, printable(merges[rank]), reason));
+    };
+    const std::string_view merge = merges[rank];
+    const size_t space = merge.find(' ', 1);
+    if (space == std::string_view::npos || space + 1 == merge.size()) refuse("is not two tokens with a space between");
+    const auto left = vocabulary.find(merge.substr(0, space));
+    const auto right = vocabulary.find(merge.substr(space + 1));
+    if (!left || !right) refuse("names a token that the vocabulary lacks");
+    whole.assign(merge.substr(0, space)).append(merge.substr(space + 1));
+    // Trained vocabularies list what merges make in the order of the merges: the next id is nearly always the one.
+    const bool follows = vocabulary.has(result + 1) && vocabulary.piece(result + 1) == whole;
+    result = follows ? result + 1 : vocabulary.find(whole).value_or(-1);
+    if (result < 0) refuse("makes a token that the vocabulary lacks");
+    insert(*left, *right, {static_cast<uint32_t>(rank), result}, source);
+  }
+}
+
+void Bpe::insert(int32_t left, int32_t right, Merge merge, const std::string& source) {
+  const size_t mask = slots_.size() - 1;
+  const uint64_t pair = pair_of(left, right);
+  size_t at = hash_pair(pair) & mask;
+  for (uint32_t chain = 0; slots_[at].pair != kEmpty; ++chain, at = (at + 1) & mask) {
+    if (slots_[at].pair == pair) return;  // listed twice: the better rank counts
+    if (chain > kLongestChain) {
+      bad_input(fmt::format("{}: tokenizer.ggml.merges[{}] collides with {} others", source, merge.rank, chain));
+    }
+  }
+  slots_[at] = {pair, merge};
+}
+
+Bpe::Merge Bpe::merge_of(int32_t left, int32_t right) const {
+  const size_t mask = slots_.size() - 1;
+  const uint64_t pair = pair_of(left, right);
+  for (size_t at = hash_pair(pair) & mask; slots_[at].pair != kEmpty; at = (at + 1) & mask) {
+    if (slots_[at].pair == pair) return slots_[at].merge;
+  }
+  return {kNoRank, -1};
+}
+
+std::optional<int32_t> Bpe::byte_token(uint8_t byte) const {
+  return byte_ids_[byte] < 0 ? std::nullopt : std::optional(byte_ids_[byte]);
+}
+
+void Bpe::encode(std::string_view word, Scratch& scratch, std::vector<int32_t>& out) const {
+  if (word.size() <= kShortWord) {
+    int32_t ids[kShortWord];
+    size_t count = 0;
+    for (const char byte : word) {
+      const int32_t id = byte_ids_[static_cast<uint8_t>(byte)];
+      if (id >= 0) ids[count++] = id;
+    }
+    encode_short({ids, count}, out);
+    return;
+  }
+  scratch.ids.clear();
+  for (const char byte : word) {
+    const int32_t id = byte_ids_[static_cast<uint8_t>(byte)];
+    if (id >= 0) scratch.ids.push_back(id);
+  }
+  encode_long(scratch, out);
+}
+
+// Invariant: merges[i] is the merge of ids[i] and ids[i + 1].
+void Bpe::encode_short(std::span<int32_t> ids, std::vector<int32_t>& out) const {
+  Merge merges[kShortWord];
+  size_t count = ids.size();
+  for (size_t i = 0; i + 1 < count; ++i) merges[i] = merge_of(ids[i], ids[i + 1]);
+  while (count > 1) {
+    size_t best = 0;
+    for (size_t i = 1; i + 1 < count; ++i) {
+      if (merges[i].rank < merges[best].rank) best = i;
+    }
+    if (merges[best].rank == kNoRank) break;
+    ids[best] = merges[best].result;
+    std::copy(ids.begin() + best + 2, ids.begin() + count, ids.begin() + best + 1);
+    --count;
+    std::copy(merges + best + 1, merges + count, merges + best);
+    if (best > 0) merges[best - 1] = merge_of(ids[best - 1], ids[best]);
+    if (best + 1 < count) merges[best] = merge_of(ids[best], ids[best + 1]);
+  }
+  out.insert(out.end(), ids.begin(), ids.begin() + count);
+}
+
+// The heap holds rank << 32 | position. An entry is stale when rank[position] has changed since it was pushed.
+void Bpe::encode_long(Scratch& s, std::vector<int32_t>& out) const {
+  const auto count = static_cast<int32_t>(s.ids.size());
+  s.previous.resize(count);
+  s.next.resize(count);
+  s.result.resize(count);
+  s.rank.assign(count, kNoRank);
+  s.heap.clear();
+  const auto pair_up = [&](int32_t at) {  // looks up the pair that begins at `at`
+    const Merge merge = s.next[at] < count ? merge_of(s.ids[at], s.ids[s.next[at]]) : Merge{kNoRank, -1};
+    s.rank[at] = merge.rank;
+    s.result[at] = merge.result;
+    if (merge.rank == kNoRank) return false;
+    s.heap.push_back(static_cast<uint64_t>(merge.rank) << 32 | static_cast<uint32_t>(at));
+    return true;
+  };
+  for (int32_t i = 0; i < count; ++i) {
+    s.previous[i] = i - 1;
+    s.next[i] = i + 1;
+  }
+  for (int32_t i = 0; i < count; ++i) pair_up(i);
+  const std::greater<uint64_t> lowest_first;
+  std::make_heap(s.heap.begin(), s.heap.end(), lowest_first);
+  while (!s.heap.empty()) {
+    std::pop_heap(s.heap.begin(), s.heap.end(), lowest_first);
+    const uint64_t entry = s.heap.back();
+    s.heap.pop_back();
+    const auto at = static_cast<int32_t>(entry & 0xFFFFFFFFu);
+    if (s.rank[at] != entry >> 32) continue;
+    const int32_t eaten = s.next[at];
+    s.ids[at] = s.result[at];
+    s.rank[eaten] = kNoRank;
+    s.next[at] = s.next[eaten];
+    if (s.next[at] < count) s.previous[s.next[at]] = at;
+    if (pair_up(at)) std::push_heap(s.heap.begin(), s.heap.end(), lowest_first);
+    if (s.previous[at] >= 0 && pair_up(s.previous[at])) std::push_heap(s.heap.begin(), s.heap.end(), lowest_first);
+  }
+  for (int32_t i = 0; i < count; i = s.next[i]) out.push_back(s.ids[i]);
+}
+
+}  // namespace tern

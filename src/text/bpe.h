@@ -1,0 +1,59 @@
+// Byte-pair encoding of one word: the merge with the lowest rank first, the leftmost among equals.
+//
+// Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units". Short words scan for the best
+// pair; longer ones keep a linked list of symbols and a heap of pairs: O(n log n) time, O(n) memory, no recursion.
+// Merges are stored as (left id, right id) -> (rank, id of the result). Owned by the Tokenizer; immutable, any thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/vocabulary.h"
+
+namespace tern {
+
+class Bpe {
+ public:
+  // `merges` are "left right" in the byte-level alphabet, best first. Bytes that the vocabulary lacks are dropped, as
+  // Hugging Face and llama.cpp do. Throws one bad-input line that begins with `source` and names the merge.
+  Bpe(const Vocabulary& vocabulary, std::span<const std::string_view> merges, const std::string& source);
+
+  // Reused between words of one call; not shared between threads.
+  struct Scratch {
+    std::vector<int32_t> ids, previous, next, result;
+    std::vector<uint32_t> rank;
+    std::vector<uint64_t> heap;
+  };
+
+  // Appends the tokens of `word` (raw bytes).
+  void encode(std::string_view word, Scratch& scratch, std::vector<int32_t>& out) const;
+  // The token of one byte alone, or nothing when the vocabulary lacks it.
+  std::optional<int32_t> byte_token(uint8_t byte) const;
+
+ private:
+  struct Merge {
+    uint32_t rank;  // kNoRank: the pair does not merge
+    int32_t result;
+  };
+  struct Slot {
+    uint64_t pair = kEmpty;
+    Merge merge{kNoRank, -1};
+  };
+  static constexpr uint64_t kEmpty = ~uint64_t{0};
+  static constexpr uint32_t kNoRank = ~uint32_t{0};
+
+  void insert(int32_t left, int32_t right, Merge merge, const std::string& source);
+  Merge merge_of(int32_t left, int32_t right) const;
+  void encode_short(std::span<int32_t> ids, std::vector<int32_t>& out) const;
+  void encode_long(Scratch& scratch, std::vector<int32_t>& out) const;
+
+  std::vector<Slot> slots_;            // a power of two, at most half full
+  std::array<int32_t, 256> byte_ids_;  // -1: the byte is dropped
+};
+
+}  // namespace tern

@@ -1,0 +1,157 @@
+#include "text/pre_tokenizer.h"
+
+#include <fmt/core.h>
+#include <pcre2.h>
+
+#include <array>
+
+#include "core/error.h"
+
+// White space as the property White_Space of Unicode has it, which is what Hugging Face's patterns mean by \s. PCRE2's
+// own
+// \s adds U+180E. Written as the inside of a character class.
+#define TERN_SPACE "\\t-\\r \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+#define TERN_SPACES "[" TERN_SPACE "]+(?![^" TERN_SPACE "])|[" TERN_SPACE "]+"
+
+namespace tern {
+namespace {
+
+// GPT-2: contractions, then letters, digits and the rest each with the space before them.
+constexpr std::string_view kGpt2Words =
+    "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^" TERN_SPACE "\\p{L}\\p{N}]+|" TERN_SPACES;
+// Llama 3 and Qwen 2: the same in any case, a punctuation mark may lead a word, line ends stay together. They differ in
+// how many digits make a word.
+#define TERN_MODERN_WORDS(digits)                                                      \
+  "(?i:'(?:[sdmt]|ll|ve|re))|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits "| ?[^" TERN_SPACE \
+  "\\p{L}\\p{N}]+[\\r\\n]*|"                                                           \
+  "[" TERN_SPACE "]*[\\r\\n]+|" TERN_SPACES
+
+constexpr std::array<std::string_view, 1> kGpt2{kGpt2Words};
+constexpr std::array<std::string_view, 2> kSmollm{"\\p{N}", kGpt2Words};
+constexpr std::array<std::string_view, 1> kLlama3{TERN_MODERN_WORDS("\\p{N}{1,3}")};
+constexpr std::array<std::string_view, 1> kQwen2{TERN_MODERN_WORDS("\\p{N}")};
+// What llama.cpp does with files that name no rule.
+constexpr std::array<std::string_view, 4> kDefault{"[\\p{P}\\$\\+<=>\\^~\\|]+", kGpt2Words, "\\p{N}+",
+                                                   "[0-9][0-9][0-9]"};
+
+constexpr std::array<std::string_view, 3> kGpt2Names{"gpt-2", "gpt2", "phi-2"};
+constexpr std::array<std::string_view, 1> kSmollmNames{"smollm"};
+constexpr std::array<std::string_view, 3> kLlama3Names{"llama-bpe", "llama3", "llama-v3"};
+constexpr std::array<std::string_view, 4> kQwen2Names{"qwen2", "qwen25", "qwen2.5", "deepseek-r1-qwen"};
+constexpr std::array<std::string_view, 1> kDefaultNames{"default"};
+
+constexpr std::array kRows{
+    PreTokenizerRow{kSmollmNames, kSmollm, false, false},   PreTokenizerRow{kGpt2Names, kGpt2, false, false},
+    PreTokenizerRow{kLlama3Names, kLlama3, true, true},     PreTokenizerRow{kQwen2Names, kQwen2, false, false},
+    PreTokenizerRow{kDefaultNames, kDefault, false, false},
+};
+
+// The JIT's stack, allocated apart from the machine's. The patterns above need next to none of it.
+constexpr size_t kJitStackStart = 32 * 1024;
+constexpr size_t kJitStackBytes = 512 * 1024;
+
+struct Free {
+  void operator()(pcre2_code* p) const { pcre2_code_free(p); }
+  void operator()(pcre2_match_data* p) const { pcre2_match_data_free(p); }
+  void operator()(pcre2_match_context* p) const { pcre2_match_context_free(p); }
+  void operator()(pcre2_jit_stack* p) const { pcre2_jit_stack_free(p); }
+};
+
+// What one thread needs to match: made on first use, freed with the thread.
+struct Matcher {
+  std::unique_ptr<pcre2_match_data, Free> data{pcre2_match_data_create(1, nullptr)};
+  std::unique_ptr<pcre2_match_context, Free> context{pcre2_match_context_create(nullptr)};
+  std::unique_ptr<pcre2_jit_stack, Free> stack{pcre2_jit_stack_create(kJitStackStart, kJitStackBytes, nullptr)};
+
+  Matcher() {
+    if (!data || !context) fail(ErrorCode::kResource, "[tokenizer] no memory to match patterns");
+    // The patterns are ours and linear; the default limit of ten million would only refuse long runs of one character.
+    pcre2_set_match_limit(context.get(), 0xFFFFFFFFu);
+    if (stack) pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
+  }
+};
+
+Matcher& matcher() {
+  thread_local Matcher instance;
+  return instance;
+}
+
+}  // namespace
+
+const PreTokenizerRow* find_pre_tokenizer(std::string_view name) {
+  for (const auto& row : kRows) {
+    for (const auto known : row.names) {
+      if (known == name) return &row;
+    }
+  }
+  return nullptr;
+}
+
+std::string pre_tokenizer_names() {
+  std::string all;
+  for (const auto& row : kRows) {
+    for (const auto name : row.names) all += (all.empty() ? "" : ", ") + std::string(name);
+  }
+  return all;
+}
+
+class PreTokenizer::Pattern {
+ public:
+  explicit Pattern(std::string_view source) {
+    int error = 0;
+    size_t offset = 0;
+    code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(source.data()), source.size(), PCRE2_UTF | PCRE2_UCP, &error,
+                              &offset, nullptr));
+    TERN_CHECK(code_ != nullptr, fmt::format("pattern \"{}\" at {}: error {}", source, offset, error));
+    jit_ = pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE) == 0;
+  }
+
+  // The first match in `text` at or after `from`: sets begin and end, or answers false.
+  bool match(std::string_view text, size_t from, size_t& begin, size_t& end) const {
+    Matcher& with = matcher();
+    const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
+    int rc = PCRE2_ERROR_JIT_STACKLIMIT;
+    if (jit_) rc = pcre2_jit_match(code_.get(), subject, text.size(), from, 0, with.data.get(), with.context.get());
+    if (rc ==
+        PCRE2_ERROR_JIT_STACKLIMIT) {  // no JIT, or its stack is full: the interpreter keeps its state on the heap
+      rc = pcre2_match(code_.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, with.data.get(),
+                       with.context.get());
+    }
+    if (rc == PCRE2_ERROR_NOMATCH) return false;
+    if (rc < 0)
+      fail(ErrorCode::kFailed, fmt::format("[tokenizer] splitting {} bytes: PCRE2 error {}", text.size(), rc));
+    const size_t* offsets = pcre2_get_ovector_pointer(with.data.get());
+    begin = offsets[0];
+    end = offsets[1];
+    return end > begin;
+  }
+
+ private:
+  std::unique_ptr<pcre2_code, Free> code_;
+  bool jit_ = false;
+};
+
+PreTokenizer::PreTokenizer(const PreTokenizerRow& row) {
+  for (const auto pattern : row.patterns) patterns_.push_back(std::make_unique<Pattern>(pattern));
+}
+
+PreTokenizer::~PreTokenizer() = default;
+
+void PreTokenizer::split(std::string_view text, std::vector<std::string_view>& words) const {
+  if (!text.empty()) split_from(0, text, words);
+}
+
+void PreTokenizer::split_from(size_t level, std::string_view piece, std::vector<std::string_view>& words) const {
+  if (level == patterns_.size()) {
+    words.push_back(piece);
+    return;
+  }
+  size_t done = 0;
+  for (size_t begin = 0, end = 0; done < piece.size() && patterns_[level]->match(piece, done, begin, end); done = end) {
+    if (begin > done) split_from(level + 1, piece.substr(done, begin - done), words);
+    split_from(level + 1, piece.substr(begin, end - begin), words);
+  }
+  if (done < piece.size()) split_from(level + 1, piece.substr(done), words);
+}
+
+}  // namespace tern

@@ -1,0 +1,179 @@
+#include "text/tokenizer.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+
+#include "core/error.h"
+#include "text/byte_level.h"
+#include "text/utf8.h"
+
+namespace tern {
+namespace {
+
+// Texts that end a turn in one model family or another; they count when the vocabulary has them as control tokens.
+constexpr std::array<std::string_view, 14> kEndTexts{
+    "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "</s>",
+    "<|end|>",    "<|eot|>",    "<EOT>",      "_<EOT>",        "<|end_of_turn|>", "<|return|>",    "<|end_of_role|>",
+};
+
+std::span<const int64_t> token_types(const Metadata& metadata) {
+  constexpr std::string_view kKey = "tokenizer.ggml.token_type";
+  return metadata.has(kKey) ? metadata.integers(kKey) : std::span<const int64_t>{};
+}
+
+std::optional<int32_t> token_id(const Metadata& metadata, std::string_view key, int32_t vocab_size) {
+  const int64_t id = metadata.integer_or(key, -1, 0, vocab_size - 1);
+  return id < 0 ? std::nullopt : std::optional(static_cast<int32_t>(id));
+}
+
+// "<0xAB>", strictly: the value of the two digits.
+std::optional<uint8_t> byte_of_piece(std::string_view piece) {
+  if (piece.size() != 6 || !piece.starts_with("<0x") || piece[5] != '>') return std::nullopt;
+  int value = 0;
+  for (const char c : piece.substr(3, 2)) {
+    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    if (digit < 0) return std::nullopt;
+    value = value * 16 + digit;
+  }
+  return static_cast<uint8_t>(value);
+}
+
+}  // namespace
+
+struct Tokenizer::Scratch {
+  Bpe::Scratch bpe;
+  std::vector<std::string_view> words;
+};
+
+std::shared_ptr<const Tokenizer> Tokenizer::from_metadata(const Metadata& metadata) {
+  const std::string_view model = metadata.string("tokenizer.ggml.model");
+  if (model != "gpt2") {
+    metadata.refuse("tokenizer.ggml.model",
+                    fmt::format("is \"{}\"; tern reads byte-level BPE (\"gpt2\") only", printable(model)));
+  }
+  const std::string_view pre = metadata.string_or("tokenizer.ggml.pre", "default");
+  const PreTokenizerRow* row = find_pre_tokenizer(pre);
+  if (row == nullptr) {
+    metadata.refuse("tokenizer.ggml.pre",
+                    fmt::format("is \"{}\", not one of: {}", printable(pre), pre_tokenizer_names()));
+  }
+  return std::shared_ptr<const Tokenizer>(new Tokenizer(metadata, *row));
+}
+
+Tokenizer::Tokenizer(const Metadata& metadata, const PreTokenizerRow& row)
+    : vocabulary_(metadata.strings("tokenizer.ggml.tokens"), token_types(metadata), metadata.source()),
+      bos_(token_id(metadata, "tokenizer.ggml.bos_token_id", vocabulary_.size())),
+      eos_(token_id(metadata, "tokenizer.ggml.eos_token_id", vocabulary_.size())),
+      special_(vocabulary_, metadata.source()),
+      bpe_(vocabulary_, metadata.strings("tokenizer.ggml.merges"), metadata.source()),
+      pre_tokenizer_(row),
+      whole_words_(row.whole_words),
+      adds_bos_(metadata.boolean_or("tokenizer.ggml.add_bos_token", row.adds_bos) && bos_.has_value()),
+      adds_eos_(metadata.boolean_or("tokenizer.ggml.add_eos_token", false) && eos_.has_value()) {
+  for (int32_t id = 0; id < vocabulary_.size(); ++id) {
+    if (vocabulary_.type(id) == TokenType::kByte && !byte_of_piece(vocabulary_.piece(id))) {
+      metadata.refuse("tokenizer.ggml.tokens", fmt::format("[{}] \"{}\" is a byte token, but not of the form <0xAB>",
+                                                           id, printable(vocabulary_.piece(id))));
+    }
+  }
+  collect_end_tokens(metadata);
+}
+
+void Tokenizer::collect_end_tokens(const Metadata& metadata) {
+  for (const auto key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
+    if (const auto id = token_id(metadata, key, vocabulary_.size())) ends_.push_back(*id);
+  }
+  for (const auto text : kEndTexts) {
+    const auto id = vocabulary_.find(text);
+    if (id && is_control(*id)) ends_.push_back(*id);
+  }
+  std::sort(ends_.begin(), ends_.end());
+  ends_.erase(std::unique(ends_.begin(), ends_.end()), ends_.end());
+}
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
+  return encode_with(text, {.enabled = options.parse_special}, options.add_special);
+}
+
+std::vector<int32_t> Tokenizer::encode_marked(const MarkedText& text, bool add_special) const {
+  TERN_CHECK(text.text.size() == text.trusted.size());
+  return encode_with(text.text, {.enabled = true, .trusted = text.trusted}, add_special);
+}
+
+std::vector<int32_t> Tokenizer::encode_with(std::string_view text, SpecialTokens::Control control,
+                                            bool add_special) const {
+  std::vector<int32_t> ids;
+  ids.reserve(text.size() / 4 + 2);
+  Scratch scratch;
+  if (add_special && adds_bos_) ids.push_back(*bos_);
+  for (size_t at = 0; at < text.size();) {
+    const auto match = special_.find(text, at, control);
+    encode_plain(text.substr(at, match ? match->at - at : std::string_view::npos), scratch, ids);
+    if (!match) break;
+    ids.push_back(match->id);
+    at = match->at + match->bytes;
+  }
+  if (add_special && adds_eos_) ids.push_back(*eos_);
+  return ids;
+}
+
+void Tokenizer::encode_plain(std::string_view text, Scratch& scratch, std::vector<int32_t>& ids) const {
+  for (size_t at = 0; at < text.size();) {
+    const size_t valid = valid_utf8_length(text, at);
+    scratch.words.clear();
+    pre_tokenizer_.split(text.substr(at, valid), scratch.words);
+    for (const auto word : scratch.words) encode_word(word, scratch, ids);
+    at += valid;
+    if (at == text.size()) return;
+    for (uint32_t bad = code_point_at(text, at).bytes; bad > 0; --bad, ++at) {
+      if (const auto id = bpe_.byte_token(static_cast<uint8_t>(text[at]))) ids.push_back(*id);
+    }
+  }
+}
+
+void Tokenizer::encode_word(std::string_view word, Scratch& scratch, std::vector<int32_t>& ids) const {
+  if (whole_words_) {
+    if (const auto id = vocabulary_.find(byte_level_encode(word))) {
+      ids.push_back(*id);
+      return;
+    }
+  }
+  bpe_.encode(word, scratch.bpe, ids);
+}
+
+std::string Tokenizer::decode(std::span<const int32_t> ids, bool keep_control) const {
+  std::string bytes;
+  for (const int32_t id : ids) {
+    if (keep_control || !is_control(id)) bytes += token_bytes(id);
+  }
+  return bytes;
+}
+
+std::string_view Tokenizer::piece(int32_t id) const {
+  return vocabulary_.has(id) ? vocabulary_.piece(id) : std::string_view{};
+}
+
+std::string Tokenizer::token_bytes(int32_t id) const {
+  if (!vocabulary_.has(id)) return {};
+  const std::string_view stored = vocabulary_.piece(id);
+  switch (vocabulary_.type(id)) {
+    case TokenType::kByte:
+      return std::string(1, static_cast<char>(*byte_of_piece(stored)));
+    case TokenType::kNormal:  // a string outside the byte-level alphabet stands for itself
+      return byte_level_decode(stored).value_or(std::string(stored));
+    default:
+      return std::string(stored);
+  }
+}
+
+bool Tokenizer::is_control(int32_t id) const {
+  if (!vocabulary_.has(id)) return false;
+  const TokenType type = vocabulary_.type(id);
+  return type == TokenType::kControl || type == TokenType::kUnknown;
+}
+
+bool Tokenizer::is_end(int32_t id) const { return std::binary_search(ends_.begin(), ends_.end(), id); }
+
+}  // namespace tern

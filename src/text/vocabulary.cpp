@@ -1,0 +1,107 @@
+#include "text/vocabulary.h"
+
+#include <fmt/core.h>
+
+#include <bit>
+#include <cstring>
+#include <limits>
+
+#include "core/error.h"
+#include "core/limits.h"
+
+namespace tern {
+namespace {
+
+// A table at most half full has far shorter chains; a longer one means strings made to collide.
+constexpr uint32_t kLongestChain = 1024;
+
+// Eight bytes at a time, multiply and fold (the mixing step of the wyhash family).
+uint32_t hash_bytes(std::string_view bytes) {
+  uint64_t state = 0x9E3779B97F4A7C15u ^ bytes.size();
+  const auto mix = [&state](uint64_t word) {
+    const auto product = static_cast<unsigned __int128>(state ^ word) * 0xD6E8FEB86659FD93u;
+    state = static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64) ^ 0xA0761D6478BD642Fu;
+  };
+  size_t i = 0;
+  for (; i + 8 <= bytes.size(); i += 8) {
+    uint64_t word;
+    std::memcpy(&word, bytes.data() + i, 8);
+    mix(word);
+  }
+  uint64_t rest = 0;
+  if (i < bytes.size()) std::memcpy(&rest, bytes.data() + i, bytes.size() - i);
+  mix(rest);
+  return static_cast<uint32_t>(state ^ state >> 32);
+}
+
+TokenType checked_type(int64_t value, size_t id, const std::string& source) {
+  if (value < 0 || value > 6) {
+    bad_input(fmt::format("{}: tokenizer.ggml.token_type[{}] is {}, not 1 to 6", source, id, value));
+  }
+  return value == 0 ? TokenType::kNormal : static_cast<TokenType>(value);  // 0 is "undefined", taken as normal
+}
+
+}  // namespace
+
+Vocabulary::Vocabulary(std::span<const std::string_view> pieces, std::span<const int64_t> types,
+                       const std::string& source) {
+  if (pieces.empty() || pieces.size() > Limits::kVocabulary) {
+    bad_input(fmt::format("{}: tokenizer.ggml.tokens has {} tokens, not 1 to {}", source, pieces.size(),
+                          Limits::kVocabulary));
+  }
+  if (!types.empty() && types.size() != pieces.size()) {
+    bad_input(
+        fmt::format("{}: tokenizer.ggml.token_type has {} entries for {} tokens", source, types.size(), pieces.size()));
+  }
+  uint64_t bytes = 0;
+  for (const auto piece : pieces) bytes += piece.size();
+  if (bytes > std::numeric_limits<uint32_t>::max()) {
+    bad_input(fmt::format("{}: tokenizer.ggml.tokens holds {} bytes of text, too many", source, bytes));
+  }
+  types_.assign(pieces.size(), TokenType::kNormal);
+  for (size_t i = 0; i < types.size(); ++i) types_[i] = checked_type(types[i], i, source);
+  copy_pieces(pieces);
+  slots_.resize(std::bit_ceil(pieces.size() * 2));
+  for (int32_t id = 0; id < size(); ++id) insert(id, source);
+}
+
+void Vocabulary::copy_pieces(std::span<const std::string_view> pieces) {
+  starts_.reserve(pieces.size() + 1);
+  for (const auto piece : pieces) {
+    starts_.push_back(static_cast<uint32_t>(text_.size()));
+    text_.append(piece);
+  }
+  starts_.push_back(static_cast<uint32_t>(text_.size()));
+}
+
+void Vocabulary::insert(int32_t id, const std::string& source) {
+  const size_t mask = slots_.size() - 1;
+  const uint32_t hash = hash_bytes(piece(id));
+  size_t at = hash & mask;
+  for (uint32_t chain = 0; slots_[at].id >= 0; ++chain, at = (at + 1) & mask) {
+    if (slots_[at].hash == hash && piece(slots_[at].id) == piece(id)) {
+      bad_input(fmt::format("{}: tokenizer.ggml.tokens[{}] and [{}] are both \"{}\"", source, slots_[at].id, id,
+                            printable(piece(id))));
+    }
+    if (chain > kLongestChain) {
+      bad_input(fmt::format("{}: tokenizer.ggml.tokens[{}] collides with {} others", source, id, chain));
+    }
+  }
+  slots_[at] = {hash, id};
+}
+
+bool Vocabulary::is_special(int32_t id) const {
+  const TokenType kind = type(id);
+  return kind == TokenType::kControl || kind == TokenType::kUnknown || kind == TokenType::kUserDefined;
+}
+
+std::optional<int32_t> Vocabulary::find(std::string_view wanted) const {
+  const size_t mask = slots_.size() - 1;
+  const uint32_t hash = hash_bytes(wanted);
+  for (size_t at = hash & mask; slots_[at].id >= 0; at = (at + 1) & mask) {
+    if (slots_[at].hash == hash && piece(slots_[at].id) == wanted) return slots_[at].id;
+  }
+  return std::nullopt;
+}
+
+}  // namespace tern
