@@ -1,0 +1,82 @@
+// The linear family: y[t, n] = sum_k x[t, k] * w[n, k] (+ bias[n]).
+//
+// A Linear is a product bound to weights. It may consist of several matrices stacked over n (merged Q, K and V), each
+// with its own format and so its own implementation; they read the same x and write neighbouring columns. Binding fixes
+// one implementation and one packed layout a part; pack() fills storage that the runner owns, or keeps the file's
+// bytes. Owned by the runner's executable. After pack() everything is const and called by all workers of a team
+// together.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/thread_pool.h"
+#include "kernels/linear/linear_impl.h"
+#include "kernels/selection.h"
+
+namespace tern {
+
+struct LinearPart {
+  Format format;
+  int64_t rows;
+  const std::byte* data;  // the file's rows; must outlive the Linear when the layout keeps them
+  const float* bias;      // [rows] f32 or null; borrowed
+};
+
+struct LinearArgs {
+  const float* x;  // [tokens, x_stride], the first cols() columns are used
+  int64_t x_stride;
+  int64_t tokens;
+  float* out;  // [tokens, out_stride], the first rows() columns are written
+  int64_t out_stride;
+  std::byte* workspace;  // at least workspace_bytes(tokens, team size), 64-byte aligned
+};
+
+class Linear {
+ public:
+  // Chooses an implementation a part. Throws naming shape and format when none supports it. `name` is for messages.
+  Linear(std::string name, int64_t cols, std::vector<LinearPart> parts, const KernelSelection& selection);
+
+  const std::string& name() const { return name_; }
+  int64_t rows() const { return rows_; }
+  int64_t cols() const { return cols_; }
+  int64_t part_count() const { return static_cast<int64_t>(parts_.size()); }
+  // Bytes of storage that pack() fills; 0 when every part keeps the file's bytes.
+  uint64_t packed_bytes() const;
+  // Whether part i is copied by pack(), so that the file's pages may be released afterwards.
+  bool copies(int64_t part) const;
+  // Fills `storage` (64-byte aligned, packed_bytes()). Called by all workers of a team; the caller keeps storage alive.
+  void pack(std::byte* storage, const Team& team);
+
+  // Grows with tokens and workers only.
+  uint64_t workspace_bytes(int64_t tokens, int workers) const;
+  void run(const LinearArgs& args, const Team& team) const;
+  // Weight row `row` as f32: out[cols()]. Serves tied embeddings.
+  void read_row(int64_t row, float* out) const;
+
+  Cost cost(int64_t tokens) const;
+  std::string kernel_names() const;  // "avx512_q4x32" or "avx512_q4kx256+avx512_q6kx256"
+
+ private:
+  struct BoundPart {
+    LinearPart part;
+    const LinearImpl* impl;
+    const std::byte* weights;
+    int64_t first_row;
+    int64_t prepared_offset;  // bytes a token before this part's prepared rows; parts that prepare alike share them
+    bool owns_slot;           // the first part of those that share
+  };
+  void run_share(const LinearArgs& args, const std::byte* prepared, const Team& team) const;
+
+  std::string name_;
+  int64_t cols_ = 0, rows_ = 0;
+  uint64_t prepared_row_bytes_ = 0;  // of one token, all preparations together
+  std::vector<BoundPart> parts_;
+};
+
+// All rows in order of preference.
+std::vector<const LinearImpl*> linear_impls();
+
+}  // namespace tern

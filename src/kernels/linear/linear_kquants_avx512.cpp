@@ -1,0 +1,261 @@
+// AVX-512 VNNI products of the formats of 256-element super-blocks, in panels of 16 rows (layout: kquants_panel.h).
+//
+// For a row and a token, super-block after super-block, everything under d in exact integers:
+//   i = sum over sub-blocks of scale * (sum q * a - z * sum a)        |i| < 2^28 for every format
+//   m = sum over sub-blocks of minimum * sum a                        formats with minima
+//   y = fma(fnma(float(m), dmin, float(i) * d), s, y)
+// with a the int8 activation codes and s their one f32 scale. The code vectors are u8, as vpdpbusd wants them; z * sum
+// a is where the sum starts. Q3_K's codes are used times 8, so that z is 32 as in Q6_K, and d divided by 8 (exact).
+//
+// Limits on Zen 4 (512-bit vpdpbusd, vpmulld and vpdpwssd share one slot a cycle): Q4_K and Q5_K 64 products of 4 of
+// 64 + 8 + 4 = 84 % of the int8 peak, Q6_K and Q3_K 64 of 64 + 16 = 80 %, Q2_K 64 of 64 + 16 + 8 = 73 %.
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/isa.h"
+#include "kernels/linear/kquants_panel.h"
+#include "kernels/linear/linear_impl.h"
+#include "kernels/linear/panel_run.h"
+
+namespace tern {
+namespace {
+
+inline __m512i load_zmm(const uint8_t* bytes) { return _mm512_loadu_si512(bytes); }
+inline __m256i load_ymm(const uint8_t* bytes) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes)); }
+inline __m512i broadcast_pair(const int16_t* pair) {
+  return _mm512_set1_epi32(static_cast<int32_t>(load_u32(reinterpret_cast<const uint8_t*>(pair))));
+}
+
+// Moves the bits of every byte up (down when negative); what crosses a byte's border must be masked by the caller.
+template <int kBits>
+inline __m512i shift(__m512i bytes) {
+  if constexpr (kBits > 0) return _mm512_slli_epi16(bytes, kBits);
+  if constexpr (kBits < 0) return _mm512_srli_epi16(bytes, -kBits);
+  return bytes;
+}
+
+template <class F>
+struct Kernel : KPanel<F, 16> {
+  using Panel = KPanel<F, 16>;
+  // 8 integer sums of a sub-block, 8 of the super-block, 8 float sums, and 8 registers for codes, masks and scales.
+  static constexpr int kTile = 8;
+  // The power of two by which codes are used too large.
+  static constexpr int kUp = F::kZero == 4 ? 3 : 0;
+
+  // Codes of group g (0..7) of the 32 columns whose planes begin at low and high.
+  template <int g>
+  static inline __m512i group(const uint8_t* low, const uint8_t* high) {
+    constexpr int kFields = 8 / F::kLowBits;
+    constexpr int kMask = ((1 << F::kLowBits) - 1) << kUp;
+    const __m512i moved = shift<kUp - g % kFields * F::kLowBits>(load_zmm(low + g / kFields * 64));
+    const __m512i code = _mm512_and_si512(moved, _mm512_set1_epi8(kMask));
+    if constexpr (F::kHighBits == 0) {
+      return code;
+    } else {
+      constexpr int kHighFields = 8 / F::kHighBits, kFrom = F::kLowBits + kUp;
+      constexpr int kHighMask = ((1 << F::kHighBits) - 1) << kFrom;
+      const __m512i top = shift<kFrom - g % kHighFields * F::kHighBits>(load_zmm(high + g / kHighFields * 64));
+      return _mm512_ternarylogic_epi32(top, _mm512_set1_epi8(kHighMask), code, 0xea);  // (top & mask) | code
+    }
+  }
+
+  template <int T, int g>
+  static inline void add_group(const uint8_t* low, const uint8_t* high, const KActivation* const (&x)[T], int chunk,
+                               __m512i (&dots)[T]) {
+    const __m512i w = group<g>(low, high);
+#pragma GCC unroll 16
+    for (int t = 0; t < T; ++t) {
+      const auto* a = reinterpret_cast<const uint8_t*>(x[t]->codes) + chunk * 32 + g * 4;
+      dots[t] = _mm512_dpbusd_epi32(dots[t], w, _mm512_set1_epi32(static_cast<int32_t>(load_u32(a))));
+    }
+  }
+
+  // sums += scale * dots; dots starts the next sub-block.
+  template <int T>
+  static inline void close_sub_block(__m512i scale, __m512i (&dots)[T], __m512i (&sums)[T]) {
+#pragma GCC unroll 16
+    for (int t = 0; t < T; ++t) sums[t] = _mm512_add_epi32(sums[t], _mm512_mullo_epi32(dots[t], scale));
+  }
+  template <int T>
+  static inline void open_sub_block(const KActivation* const (&x)[T], int sub_block, __m512i (&dots)[T]) {
+#pragma GCC unroll 16
+    for (int t = 0; t < T; ++t) {
+      dots[t] = F::kZero == 0 ? _mm512_setzero_si512() : _mm512_set1_epi32(x[t]->minus_32_sum[sub_block]);
+    }
+  }
+
+  // sums[t] += the 32 columns of `chunk`, scaled.
+  template <int T>
+  static inline void add_chunk(const uint8_t* head, const uint8_t* codes, const KActivation* const (&x)[T], int chunk,
+                               __m512i (&sums)[T]) {
+    const uint8_t* low = codes + chunk * F::kLowBits * 64;
+    const uint8_t* high = codes + Panel::kHighAt + chunk * F::kHighBits * 64;
+    __m512i dots[T];
+    if constexpr (F::kSubBlock == 32) {
+      const auto* scales = reinterpret_cast<const __m128i*>(head + Panel::kScalesAt + chunk * 16);
+      open_sub_block<T>(x, chunk, dots);
+      add_group<T, 0>(low, high, x, chunk, dots);
+      add_group<T, 1>(low, high, x, chunk, dots);
+      add_group<T, 2>(low, high, x, chunk, dots);
+      add_group<T, 3>(low, high, x, chunk, dots);
+      add_group<T, 4>(low, high, x, chunk, dots);
+      add_group<T, 5>(low, high, x, chunk, dots);
+      add_group<T, 6>(low, high, x, chunk, dots);
+      add_group<T, 7>(low, high, x, chunk, dots);
+      close_sub_block<T>(_mm512_cvtepu8_epi32(_mm_loadu_si128(scales)), dots, sums);
+    } else {
+      const __m256i bytes = load_ymm(head + Panel::kScalesAt + chunk * 32);
+      __m512i first, second;  // scales of the two sub-blocks
+      if constexpr (F::kMinimum) {
+        const __m512i pairs = _mm512_cvtepu8_epi16(bytes);
+        first = _mm512_and_si512(pairs, _mm512_set1_epi32(15));
+        second = _mm512_and_si512(_mm512_srli_epi32(pairs, 16), _mm512_set1_epi32(15));
+      } else {
+        const __m512i pairs = _mm512_cvtepi8_epi16(bytes);
+        first = _mm512_srai_epi32(_mm512_slli_epi32(pairs, 16), 16);
+        second = _mm512_srai_epi32(pairs, 16);
+      }
+      open_sub_block<T>(x, chunk * 2, dots);
+      add_group<T, 0>(low, high, x, chunk, dots);
+      add_group<T, 1>(low, high, x, chunk, dots);
+      add_group<T, 2>(low, high, x, chunk, dots);
+      add_group<T, 3>(low, high, x, chunk, dots);
+      close_sub_block<T>(first, dots, sums);
+      open_sub_block<T>(x, chunk * 2 + 1, dots);
+      add_group<T, 4>(low, high, x, chunk, dots);
+      add_group<T, 5>(low, high, x, chunk, dots);
+      add_group<T, 6>(low, high, x, chunk, dots);
+      add_group<T, 7>(low, high, x, chunk, dots);
+      close_sub_block<T>(second, dots, sums);
+    }
+  }
+
+  // sums[t] = minima . sums of activation codes.
+  template <int T>
+  static inline void minimum_sums(const uint8_t* head, const KActivation* const (&x)[T], __m512i (&sums)[T]) {
+#pragma GCC unroll 16
+    for (int t = 0; t < T; ++t) sums[t] = _mm512_setzero_si512();
+    constexpr int kPairs = 128 / F::kSubBlock;
+#pragma GCC unroll 8
+    for (int p = 0; p < kPairs; ++p) {
+      __m512i minima;
+      if constexpr (F::kSubBlock == 32) {
+        minima = _mm512_cvtepu8_epi16(load_ymm(head + Panel::kMinimaAt + p * 32));
+      } else {
+        minima = _mm512_srli_epi16(_mm512_cvtepu8_epi16(load_ymm(head + Panel::kScalesAt + p * 32)), 4);
+      }
+#pragma GCC unroll 16
+      for (int t = 0; t < T; ++t) {
+        const int16_t* sum = F::kSubBlock == 32 ? x[t]->sum32 : x[t]->sum16;
+        sums[t] = _mm512_dpwssd_epi32(sums[t], minima, broadcast_pair(sum + p * 2));
+      }
+    }
+  }
+
+  template <int T>
+  static void tile(const PanelTile& tile) {
+    constexpr int kChunkOfBlock = (Panel::kHeadBytes + Panel::kCodeBytes) / 8;
+    const uint8_t* ahead = tile.panel;
+    const uint8_t* head = tile.panel;
+    const uint8_t* codes = tile.panel + Panel::heads_bytes(tile.cols);
+    const KActivation* x[T];
+    __m512 y[T];
+#pragma GCC unroll 16
+    for (int t = 0; t < T; ++t) {
+      x[t] = reinterpret_cast<const KActivation*>(tile.prepared + t * tile.prepared_stride);
+      y[t] = _mm512_setzero_ps();
+    }
+    for (int64_t b = 0; b < tile.cols / 256; ++b) {
+      __m512i sums[T];
+#pragma GCC unroll 16
+      for (int t = 0; t < T; ++t) sums[t] = _mm512_setzero_si512();
+#pragma GCC unroll 1
+      for (int chunk = 0; chunk < 8; ++chunk) {
+        prefetch_ahead<kChunkOfBlock>(ahead);
+        ahead += kChunkOfBlock;
+        add_chunk<T>(head, codes, x, chunk, sums);
+      }
+      __m512 d = _mm512_cvtph_ps(load_ymm(head));
+      if constexpr (kUp > 0) d = _mm512_mul_ps(d, _mm512_set1_ps(1.0f / (1 << kUp)));
+      __m512 f[T];
+#pragma GCC unroll 16
+      for (int t = 0; t < T; ++t) f[t] = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[t]), d);
+      if constexpr (F::kMinimum) {
+        const __m512 dmin = _mm512_cvtph_ps(load_ymm(head + 32));
+        __m512i minima[T];
+        minimum_sums<T>(head, x, minima);
+#pragma GCC unroll 16
+        for (int t = 0; t < T; ++t) f[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(minima[t]), dmin, f[t]);
+      }
+#pragma GCC unroll 16
+      for (int t = 0; t < T; ++t) y[t] = _mm512_fmadd_ps(f[t], _mm512_set1_ps(x[t]->scale), y[t]);
+      head += Panel::kHeadBytes;
+      codes += Panel::kCodeBytes;
+#pragma GCC unroll 16
+      for (int t = 0; t < T; ++t) ++x[t];
+    }
+    const __mmask16 rows = static_cast<__mmask16>((1u << tile.rows) - 1);
+    const __m512 bias = tile.bias == nullptr ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(rows, tile.bias);
+#pragma GCC unroll 16
+    for (int t = 0; t < T; ++t) {
+      if (tile.bias != nullptr) y[t] = _mm512_add_ps(y[t], bias);
+      _mm512_mask_storeu_ps(tile.out + t * tile.out_stride, rows, y[t]);
+    }
+  }
+
+  static void run(const LinearJob& job, int64_t begin, int64_t end) { run_panels<Kernel>(job, begin, end); }
+};
+
+void prepare(const float* x, int64_t cols, std::byte* prepared) {
+  auto* block = reinterpret_cast<KActivation*>(prepared);
+  for (int64_t b = 0; b < cols / 256; ++b, ++block, x += 256) {
+    // As integers the magnitudes have the same order, with NaN above all: it comes through as the block's scale.
+    __m512i largest = _mm512_setzero_si512();
+    for (int j = 0; j < 16; ++j) {
+      const __m512i bits = _mm512_and_si512(_mm512_loadu_si512(x + j * 16), _mm512_set1_epi32(0x7fffffff));
+      largest = _mm512_max_epi32(largest, bits);
+    }
+    const float amax = _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(_mm512_reduce_max_epi32(largest))));
+    // Below 1e-30 the block counts as zero: 127 / amax would overflow near 3e-37.
+    const __m512 inverse = _mm512_set1_ps(amax > 1e-30f ? 127.0f / amax : 0.0f);
+    for (int j = 0; j < 16; ++j) {
+      const __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + j * 16), inverse));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(block->codes + j * 16), _mm512_cvtsepi32_epi8(q));
+      const int sum = _mm512_reduce_add_epi32(q);
+      block->minus_32_sum[j] = sum * -32;
+      block->sum16[j] = static_cast<int16_t>(sum);
+    }
+    for (int j = 0; j < 8; ++j) block->sum32[j] = static_cast<int16_t>(block->sum16[j * 2] + block->sum16[j * 2 + 1]);
+    block->scale = amax / 127.0f;
+    for (int32_t& word : block->unused) word = 0;
+  }
+}
+
+template <class F>
+constexpr LinearImpl row(const char* name, const char* layout) {
+  using K = Kernel<F>;
+  return {.name = name,
+          .layout = layout,
+          .needs = kIsaAvx512 | kIsaAvx512Vnni,
+          .panel_rows = K::kRows,
+          .supports = K::supports,
+          .packed_bytes = K::packed_bytes,
+          .pack = K::pack,
+          .prepared_bytes = k_prepared_bytes,
+          .prepare = prepare,
+          .run = K::run,
+          .read_row = K::read_row,
+          .cost = panel_cost<K>};
+}
+
+constexpr LinearImpl kImpls[] = {row<Q4_K>("avx512_q4kx256", "q4kx256r16"), row<Q6_K>("avx512_q6kx256", "q6kx256r16"),
+                                 row<Q5_K>("avx512_q5kx256", "q5kx256r16"), row<Q3_K>("avx512_q3kx256", "q3kx256r16"),
+                                 row<Q2_K>("avx512_q2kx256", "q2kx256r16")};
+
+}  // namespace
+
+const LinearImplSpan kLinearAvx512Kquants = {kImpls, sizeof kImpls / sizeof kImpls[0]};
+
+}  // namespace tern
