@@ -2,12 +2,12 @@
 // SmolLM2 when it is cached.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "formats/checkpoint.h"
+#include "support/real_model.h"
 #include "text/byte_level.h"
 #include "text/tokenizer.h"
 
@@ -25,20 +25,6 @@ std::vector<fs::path> fixtures() {
   }
   std::sort(found.begin(), found.end());
   return found;
-}
-
-// The first GGUF file whose name begins with SmolLM2 below the folders where a copy may be.
-fs::path find_smollm2() {
-  if (const char* path = std::getenv("TERN_SMOLLM2")) return path;
-  const char* home = std::getenv("HOME");
-  const char* cache = std::getenv("TERN_CACHE");
-  const fs::path folder = cache ? fs::path(cache) : fs::path(home ? home : "/nonexistent") / ".cache" / "tern";
-  std::error_code ignored;
-  for (const auto& entry : fs::recursive_directory_iterator(folder, ignored)) {
-    if (entry.path().extension() == ".gguf" && entry.path().filename().string().starts_with("SmolLM2"))
-      return entry.path();
-  }
-  return {};
 }
 
 void expect_ids(const Tokenizer& tokenizer, const fs::path& lines) {
@@ -80,11 +66,9 @@ TEST(GoldenTokenizer, SmallVocabularies) {
 }
 
 TEST(GoldenTokenizer, SmolLM2) {
-  const fs::path lines = fs::path(TERN_GOLDEN_DIR) / "tokenizer" / "smollm2.jsonl";
-  const fs::path model = find_smollm2();
-  if (!fs::exists(lines)) GTEST_SKIP() << "no tests/golden/tokenizer/smollm2.jsonl";
-  if (!fs::exists(model)) GTEST_SKIP() << "SmolLM2 is not cached; set TERN_SMOLLM2 to its GGUF file";
-  expect_ids(*Tokenizer::from_metadata(open_checkpoint(model.string())->metadata), lines);
+  TERN_NEED_SMOLLM2(model);
+  expect_ids(*Tokenizer::from_metadata(open_checkpoint(model)->metadata),
+             fs::path(TERN_GOLDEN_DIR) / "tokenizer" / "smollm2.jsonl");
 }
 
 }  // namespace

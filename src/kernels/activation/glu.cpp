@@ -1,0 +1,58 @@
+#include "kernels/activation/glu.h"
+
+#include <algorithm>
+
+namespace tern {
+namespace {
+
+constexpr const GluImplSpan* kSpans[] = {&kGluAvx512, &kGluAvx2, &kGluRef};
+
+// Elements in the unit of work: a multiple of every vector length, and of the 16 floats of a cache line of the output.
+constexpr int64_t kGrain = 64;
+
+}  // namespace
+
+Glu::Glu(Activation activation, const KernelSelection& selection) : activation_(activation), impl_(kGluRef.rows) {
+  for (const GluImplSpan* span : kSpans) {
+    for (int i = 0; i < span->count; ++i) {
+      const GluImpl& row = span->rows[i];
+      if (!row.supports(activation) || !selection.allows("activation", row.name, row.needs)) continue;
+      impl_ = &row;
+      return;
+    }
+  }
+}
+
+void Glu::run(const GluArgs& args, const Team& team) const {
+  // The tokens' outputs are one range of elements, cut into equal shares whatever the number of rows.
+  const Team::Range share = team.share(args.tokens * args.cols, kGrain);
+  for (int64_t at = share.begin; at < share.end;) {
+    const int64_t token = at / args.cols;
+    const int64_t col = at % args.cols;
+    const int64_t count = std::min(args.cols - col, share.end - at);
+    const float* gate = args.gate_up + token * 2 * args.cols + col;
+    impl_->run(activation_, gate, gate + args.cols, args.out + at, count);
+    at += count;
+  }
+}
+
+Cost Glu::cost(int64_t tokens, int64_t cols) {
+  const double elements = static_cast<double>(tokens) * static_cast<double>(cols);
+  return {.bytes = 12 * elements, .ops = 16 * elements};
+}
+
+std::string Glu::kernel_name() const { return impl_->name; }
+
+std::vector<KernelListing> glu_listing() {
+  std::vector<KernelListing> listing;
+  const uint32_t isa = detect_isa();
+  for (const GluImplSpan* span : kSpans) {
+    for (int i = 0; i < span->count; ++i) {
+      const GluImpl& row = span->rows[i];
+      listing.push_back({"activation", row.name, row.needs, (row.needs & isa) == row.needs});
+    }
+  }
+  return listing;
+}
+
+}  // namespace tern

@@ -1,0 +1,29 @@
+// What one implementation of the gated activation family exports. ISA files include this. Elementwise: bits depend on
+// the element alone (vector tails do the same operations as whole vectors).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tern {
+
+enum class Activation : uint8_t { kSilu, kGelu, kGeluTanh };
+
+struct GluImpl {
+  const char* name;
+  uint32_t needs;  // IsaBits
+  bool (*supports)(Activation);
+  // out[i] = act(gate[i]) * up[i], i in [0, count).
+  void (*run)(Activation, const float* gate, const float* up, float* out, int64_t count);
+};
+
+struct GluImplSpan {
+  const GluImpl* rows;
+  int count;
+};
+
+extern const GluImplSpan kGluAvx512;
+extern const GluImplSpan kGluAvx2;
+extern const GluImplSpan kGluRef;
+
+}  // namespace tern

@@ -1,0 +1,17 @@
+// Which instruction sets this processor has, as far as kernels care. Plain: ISA files include this.
+#pragma once
+
+#include <cstdint>
+
+namespace tern {
+
+// An implementation needs all of its bits. The order is historical, not a preference.
+enum IsaBits : uint32_t {
+  kIsaNone = 0,
+  kIsaAvx2 = 1u << 0,    // AVX2, FMA, F16C, BMI2
+  kIsaAvx512 = 1u << 1,  // F, BW, DQ, VL, VBMI
+  kIsaAvx512Vnni = 1u << 2,
+  kIsaAvx512Bf16 = 1u << 3,
+};
+
+}  // namespace tern

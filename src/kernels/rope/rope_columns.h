@@ -1,0 +1,124 @@
+// The vector body of the rope family, for a register type V (kernels/vector_*.h). Included by ISA files only.
+//
+// Vectors run over dimensions. Keys of a run of tokens are rotated into a small buffer first and then transposed a
+// register square at a time, so that the cache's rows (one dimension of 16 keys) are written whole.
+#pragma once
+
+#include "kernels/rope/rope_impl.h"
+#include "kernels/vector_element.h"
+
+namespace tern {
+namespace {
+
+constexpr int64_t kMaxHeadDim = 256;
+
+inline __attribute__((always_inline)) int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// x, out: [head_dim]; cos, sin: [rope_dims / 2] of the token's position.
+template <class V>
+void rotate(const RopeKvArgs& args, const float* x, const float* cos, const float* sin, float* out) {
+  constexpr int64_t kW = V::kWidth;
+  const int64_t dims = args.rope_dims, half = dims / 2;
+  if (args.style == RopeStyle::kInterleaved) {
+    for (int64_t i = 0; i < dims; i += kW) {
+      const int64_t count = lesser(kW, dims - i);
+      const typename V::Reg a = V::load(x + i, count);
+      const typename V::Reg c = V::load_pairs(cos + i / 2, count / 2), s = V::load_pairs(sin + i / 2, count / 2);
+      V::store(out + i, V::fma_odd(a, c, V::mul(V::swap_pairs(a), s)), count);
+    }
+  } else {
+    for (int64_t i = 0; i < half; i += kW) {
+      const int64_t count = lesser(kW, half - i);
+      const typename V::Reg a = V::load(x + i, count), b = V::load(x + half + i, count);
+      const typename V::Reg c = V::load(cos + i, count), s = V::load(sin + i, count);
+      V::store(out + i, V::fms(a, c, V::mul(b, s)), count);
+      V::store(out + half + i, V::fma(a, s, V::mul(b, c)), count);
+    }
+  }
+  for (int64_t i = dims; i < args.head_dim; i += kW) {
+    const int64_t count = lesser(kW, args.head_dim - i);
+    V::store(out + i, V::load(x + i, count), count);
+  }
+}
+
+// keys: [count, kMaxHeadDim] to a head's [head_dim, block_tokens], at slots [slot, slot + count).
+template <class V, class E>
+void store_keys(const KvLayerView& kv, const float* keys, int64_t count, E* head, int64_t slot) {
+  constexpr int64_t kW = V::kWidth;
+  const int64_t dims = kv.head_dim, stride = kv.block_tokens;
+  if (count == 1) {  // a decode: one element of every row
+    for (int64_t d = 0; d < dims; d += kW) {
+      E lanes[V::kWidth];
+      V::store(lanes, V::load(keys + d), kW);
+      const int64_t n = lesser(kW, dims - d);
+      for (int64_t i = 0; i < n; ++i) head[(d + i) * stride + slot] = lanes[i];
+    }
+    return;
+  }
+  for (int64_t t = 0; t < count; t += kW) {
+    const int64_t tokens = lesser(kW, count - t);
+    for (int64_t d = 0; d < dims; d += kW) {
+      typename V::Reg square[V::kWidth];
+#pragma GCC unroll 16
+      for (int64_t i = 0; i < kW; ++i) square[i] = V::load(keys + (t + i) * kMaxHeadDim + d);
+      V::transpose(square);
+      const int64_t n = lesser(kW, dims - d);
+      if (n == kW && tokens == kW) {
+#pragma GCC unroll 16
+        for (int64_t i = 0; i < kW; ++i) V::store(head + (d + i) * stride + slot + t, square[i], kW);
+      } else {
+        for (int64_t i = 0; i < n; ++i) V::store(head + (d + i) * stride + slot + t, square[i], tokens);
+      }
+    }
+  }
+}
+
+template <class V, class E>
+void rope_columns(const RopeKvArgs& args, const RopeRun& run, int32_t begin, int32_t end) {
+  constexpr int64_t kW = V::kWidth;
+  const KvLayerView& kv = args.kv;
+  const int64_t dims = args.head_dim, half = args.rope_dims / 2;
+  // Rows past the run's tokens are transposed too, never stored; dimensions past head_dim likewise.
+  alignas(64) float keys[kRopeRun * kMaxHeadDim];
+  for (int32_t column = begin; column < end; ++column) {
+    for (int64_t i = 0; i < run.count; ++i) {
+      const float* x = args.qkv + (run.token + i) * args.qkv_stride + column * dims;
+      const float* cos = args.cos + (run.position + i) * half;
+      const float* sin = args.sin + (run.position + i) * half;
+      if (column < args.heads) {
+        rotate<V>(args, x, cos, sin, args.q_out + ((run.token + i) * args.heads + column) * dims);
+      } else if (column < args.heads + args.kv_heads) {
+        rotate<V>(args, x, cos, sin, keys + i * kMaxHeadDim);
+      } else {
+        const int64_t head = column - args.heads - args.kv_heads;
+        E* value = reinterpret_cast<E*>(run.block + kv.v_offset) + (head * kv.block_tokens + run.slot + i) * dims;
+        for (int64_t d = 0; d < dims; d += kW) {
+          const int64_t count = lesser(kW, dims - d);
+          V::store(value + d, V::load(x + d, count), count);
+        }
+      }
+    }
+    if (column >= args.heads && column < args.heads + args.kv_heads) {
+      E* head = reinterpret_cast<E*>(run.block + kv.k_offset) + (column - args.heads) * dims * kv.block_tokens;
+      store_keys<V>(kv, keys, run.count, head, run.slot);
+    }
+  }
+}
+
+bool rope_supports(Format format) {
+  return format == Format::kF32 || format == Format::kF16 || format == Format::kBF16;
+}
+
+template <class V>
+void rope_run(const RopeKvArgs& args, const RopeRun& run, int32_t begin, int32_t end) {
+  if (args.kv.format == Format::kF16) {
+    rope_columns<V, ElementF16>(args, run, begin, end);
+  } else if (args.kv.format == Format::kBF16) {
+    rope_columns<V, ElementBF16>(args, run, begin, end);
+  } else {
+    rope_columns<V, float>(args, run, begin, end);
+  }
+}
+
+}  // namespace
+}  // namespace tern

@@ -1,0 +1,77 @@
+// The meaning of the rope family: rotation, then the store into the cache, as plain loops.
+#include <cmath>
+#include <cstring>
+
+#include "core/half.h"
+#include "kernels/isa.h"
+#include "kernels/rope/rope_impl.h"
+
+namespace tern {
+namespace {
+
+// x: [head_dim]; cos, sin: [rope_dims / 2] of the token's position.
+void rotate(const RopeKvArgs& args, const float* x, const float* cos, const float* sin, float* out) {
+  const int32_t half = args.rope_dims / 2;
+  for (int32_t i = 0; i < half; ++i) {
+    const int32_t a = args.style == RopeStyle::kInterleaved ? 2 * i : i;
+    const int32_t b = args.style == RopeStyle::kInterleaved ? 2 * i + 1 : i + half;
+    const float xa = x[a], xb = x[b];
+    out[a] = xa * cos[i] - xb * sin[i];
+    out[b] = xa * sin[i] + xb * cos[i];
+  }
+  for (int32_t i = args.rope_dims; i < args.head_dim; ++i) out[i] = x[i];
+}
+
+void store_element(Format format, std::byte* at, int64_t index, float value) {
+  if (format == Format::kF32) {
+    std::memcpy(at + 4 * index, &value, 4);
+    return;
+  }
+  const uint16_t bits = format == Format::kF16 ? f16_from_f32(value) : bf16_from_f32(value);
+  std::memcpy(at + 2 * index, &bits, 2);
+}
+
+void store_key(const KvLayerView& kv, std::byte* block, int64_t head, int64_t slot, const float* key) {
+  for (int64_t d = 0; d < kv.head_dim; ++d) {
+    store_element(kv.format, block + kv.k_offset, (head * kv.head_dim + d) * kv.block_tokens + slot, key[d]);
+  }
+}
+
+void store_value(const KvLayerView& kv, std::byte* block, int64_t head, int64_t slot, const float* value) {
+  for (int64_t d = 0; d < kv.head_dim; ++d) {
+    store_element(kv.format, block + kv.v_offset, (head * kv.block_tokens + slot) * kv.head_dim + d, value[d]);
+  }
+}
+
+constexpr int32_t kMaxHeadDim = 256;
+
+bool supports(Format format) { return format == Format::kF32 || format == Format::kF16 || format == Format::kBF16; }
+
+void run(const RopeKvArgs& args, const RopeRun& run, int32_t begin, int32_t end) {
+  const int32_t half = args.rope_dims / 2;
+  for (int32_t i = 0; i < run.count; ++i) {
+    const float* row = args.qkv + (run.token + i) * args.qkv_stride;
+    const float* cos = args.cos + (run.position + i) * half;
+    const float* sin = args.sin + (run.position + i) * half;
+    for (int32_t column = begin; column < end; ++column) {
+      const float* x = row + static_cast<int64_t>(column) * args.head_dim;
+      if (column < args.heads) {
+        rotate(args, x, cos, sin, args.q_out + ((run.token + i) * args.heads + column) * args.head_dim);
+      } else if (column < args.heads + args.kv_heads) {
+        float key[kMaxHeadDim];
+        rotate(args, x, cos, sin, key);
+        store_key(args.kv, run.block, column - args.heads, run.slot + i, key);
+      } else {
+        store_value(args.kv, run.block, column - args.heads - args.kv_heads, run.slot + i, x);
+      }
+    }
+  }
+}
+
+const RopeKvImpl kRows[] = {{"ref", kIsaNone, supports, run}};
+
+}  // namespace
+
+const RopeKvImplSpan kRopeKvRef = {kRows, 1};
+
+}  // namespace tern

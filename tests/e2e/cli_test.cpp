@@ -1,0 +1,203 @@
+// The command line's contract: keys of the JSON outputs, exit codes, one-line errors.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "program.h"
+
+namespace tern::test {
+namespace {
+
+using Json = nlohmann::json;
+
+Json json_of(const Outcome& outcome) {
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  return Json::parse(outcome.out, nullptr, false);
+}
+
+std::vector<Json> json_lines(const std::string& text) {
+  std::vector<Json> out;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) out.push_back(Json::parse(line, nullptr, false));
+  return out;
+}
+
+TEST(Run, JsonHasEveryKey) {
+  const Json answer = json_of(run_tern(
+      {"run", tiny_model(), "hello", "--raw", "--greedy", "-n", "7", "--ignore-eos", "--json", "--logprobs", "3"}));
+  for (const char* key : {"prompt_ids", "ids", "text", "finish_reason", "seed", "timings", "logprobs"}) {
+    EXPECT_TRUE(answer.contains(key)) << key;
+  }
+  for (const char* key : {"load_ms", "prompt_ms", "prompt_tokens", "decode_ms", "decode_tokens", "peak_rss_bytes"}) {
+    EXPECT_TRUE(answer["timings"].contains(key)) << key;
+  }
+  EXPECT_EQ(answer["ids"].size(), 7u);
+  EXPECT_EQ(answer["finish_reason"], "length");
+  EXPECT_EQ(answer["timings"]["decode_tokens"], 6);
+  ASSERT_EQ(answer["logprobs"].size(), 7u);
+  const Json& first = answer["logprobs"][0];
+  EXPECT_EQ(first["id"], answer["ids"][0]);
+  ASSERT_EQ(first["top"].size(), 3u);
+  EXPECT_EQ(first["top"][0][0], first["id"]);
+  EXPECT_EQ(first["top"][0][1], first["logprob"]);
+}
+
+TEST(Run, SeedDecidesTheAnswer) {
+  const std::vector<std::string> base{"run", tiny_model(),   "abc",    "--raw",         "-n",
+                                      "12",  "--ignore-eos", "--json", "--temperature", "1.5"};
+  const auto with_seed = [&](const std::string& seed) {
+    std::vector<std::string> arguments = base;
+    arguments.insert(arguments.end(), {"--seed", seed});
+    return json_of(run_tern(arguments))["ids"];
+  };
+  EXPECT_EQ(with_seed("5"), with_seed("5"));
+  EXPECT_NE(with_seed("5"), with_seed("6"));
+}
+
+TEST(Run, PromptsFileAnswersInOrderAndBadLinesKeepTheirPlace) {
+  const std::string file = temporary_file("prompts.jsonl",
+                                          "\"one\"\n{\"prompt_ids\": [5, 6, 7]}\n{\"prompt_ids\": [99999]}\nnonsense\n"
+                                          "{\"prompt\": \"two words\"}\n");
+  const Outcome outcome = run_tern({"run", tiny_model(), "--prompts", file, "--raw", "--greedy", "-n", "5",
+                                    "--ignore-eos", "--parallel", "2", "--json"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  const std::vector<Json> lines = json_lines(outcome.out);
+  ASSERT_EQ(lines.size(), 5u) << outcome.err;
+  EXPECT_EQ(lines[1]["prompt_ids"], Json::parse("[5,6,7]"));
+  EXPECT_TRUE(lines[2]["error"]["message"].get<std::string>().find("99999") != std::string::npos);
+  EXPECT_TRUE(lines[3].contains("error"));
+  // In company and alone: the same tokens.
+  const Json alone =
+      json_of(run_tern({"run", tiny_model(), "two words", "--raw", "--greedy", "-n", "5", "--ignore-eos", "--json"}));
+  EXPECT_EQ(lines[4]["ids"], alone["ids"]);
+}
+
+TEST(Run, StopStringsCutTheText) {
+  const Json whole =
+      json_of(run_tern({"run", tiny_model(), "abc", "--raw", "--greedy", "-n", "30", "--ignore-eos", "--json"}));
+  const std::string text = whole["text"];
+  ASSERT_GT(text.size(), 6u);
+  const std::string stop = text.substr(4, 2);
+  if (static_cast<unsigned char>(stop[0]) >= 0x80 || static_cast<unsigned char>(stop[1]) >= 0x80)
+    GTEST_SKIP() << "the model's text is not ASCII there";
+  const Json cut = json_of(run_tern(
+      {"run", tiny_model(), "abc", "--raw", "--greedy", "-n", "30", "--ignore-eos", "--json", "--stop", stop}));
+  EXPECT_EQ(cut["text"], text.substr(0, text.find(stop)));
+  EXPECT_EQ(cut["finish_reason"], "stop");
+}
+
+TEST(Run, TooLongAPromptIsRefusedWithBothNumbers) {
+  const Outcome outcome =
+      run_tern({"run", tiny_model(), std::string(300, 'x'), "--raw", "--max-model-len", "64", "-n", "4"});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_NE(outcome.err.find("64"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("300"), std::string::npos) << outcome.err;
+}
+
+TEST(Run, ChunkingAndThreadsDoNotChangeTheAnswer) {
+  const std::vector<std::string> base{"run",
+                                      tiny_model(),
+                                      "the quick brown fox jumps over the lazy dog",
+                                      "--raw",
+                                      "--greedy",
+                                      "-n",
+                                      "20",
+                                      "--ignore-eos",
+                                      "--json",
+                                      "--logprobs",
+                                      "5"};
+  const auto with = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = base;
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return json_of(run_tern(arguments))["logprobs"];
+  };
+  const Json plain = with({"-t", "1"});
+  EXPECT_EQ(plain, with({"-t", "2"}));
+  EXPECT_EQ(plain, with({"-t", "2", "--max-num-batched-tokens", "7"}));
+}
+
+TEST(Tokenize, PlainAndSpecialAndLines) {
+  const Json tokens = json_of(run_tern({"tokenize", tiny_model(), "hello world", "--json"}));
+  EXPECT_EQ(tokens["ids"].size(), tokens["pieces"].size());
+  const std::string file = temporary_file("lines.jsonl", "\"hello world\"\n\"\"\n\"\\u00e9\"\n");
+  const Outcome outcome = run_tern({"tokenize", tiny_model(), "--lines", file, "--json"});
+  const std::vector<Json> lines = json_lines(outcome.out);
+  ASSERT_EQ(lines.size(), 3u) << outcome.err;
+  EXPECT_EQ(lines[0]["ids"], tokens["ids"]);
+}
+
+TEST(Eval, LogitsAreTokensTimesVocabulary) {
+  const std::string ids = temporary_file("ids.txt", "1 2 3\n4, 5\n");
+  const std::string out = temporary_file("logits.f32", "");
+  const Outcome outcome = run_tern({"eval", "logits", tiny_model(), "--ids", ids, "-o", out});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  std::ifstream file(out, std::ios::binary | std::ios::ate);
+  EXPECT_EQ(file.tellg(), 5 * 320 * 4);
+}
+
+TEST(Eval, PerplexityReportsItsCounts) {
+  std::string text;
+  for (int i = 0; i < 300; ++i) text += "word" + std::to_string(i % 17) + " ";
+  const std::string file = temporary_file("text.txt", text);
+  const Json result =
+      json_of(run_tern({"eval", "perplexity", tiny_model(), file, "--ctx", "64", "--chunks", "3", "--json"}));
+  EXPECT_EQ(result["chunks"], 3);
+  EXPECT_EQ(result["ctx"], 64);
+  EXPECT_EQ(result["tokens"], 3 * 31);
+  EXPECT_NEAR(result["ppl"].get<double>(), std::exp(result["nll_mean"].get<double>()), 1e-6);
+}
+
+TEST(Bench, JsonHasLlamaBenchsKeys) {
+  const Json rows =
+      json_of(run_tern({"bench", tiny_model(), "-p", "16", "-n", "4", "-t", "1", "-r", "2", "-o", "json"}));
+  ASSERT_EQ(rows.size(), 2u);
+  for (const char* key :
+       {"model_filename", "model_type", "model_size", "model_n_params", "n_threads", "type_k", "type_v", "n_prompt",
+        "n_gen", "n_depth", "avg_ns", "stddev_ns", "avg_ts", "stddev_ts", "samples_ns", "samples_ts"}) {
+    EXPECT_TRUE(rows[0].contains(key)) << key;
+  }
+  EXPECT_EQ(rows[0]["n_prompt"], 16);
+  EXPECT_EQ(rows[1]["n_gen"], 4);
+}
+
+TEST(Info, JsonAndProgram) {
+  const Json info = json_of(run_tern({"info", tiny_model(), "--json"}));
+  EXPECT_EQ(info["architecture"], "llama");
+  EXPECT_EQ(info["vocabulary"], 320);
+  const Outcome program = run_tern({"info", tiny_model(), "--program"});
+  EXPECT_NE(program.out.find("rope_kv"), std::string::npos);
+}
+
+TEST(Kernels, RefEverywhereIsAllowedAndNonsenseIsNot) {
+  const Json kernels = json_of(run_tern({"kernels", "--json"}, {"TERN_KERNELS=ref"}));
+  for (const Json& row : kernels["kernels"]) EXPECT_EQ(row["allowed"], row["name"] == "ref") << row;
+  EXPECT_EQ(run_tern({"kernels"}, {"TERN_KERNELS=nonsense:ref"}).exit_code, 2);
+}
+
+TEST(Errors, BadFilesAndFlagsEndInOneLineAndCodeTwo) {
+  const std::string garbage = temporary_file("garbage.gguf", "GGUF\3\0\0\0 this is not a model");
+  const std::vector<std::vector<std::string>> cases{
+      {"run", "/nonexistent/model.gguf", "x"},
+      {"run", garbage, "x"},
+      {"info", garbage},
+      {"run", tiny_model(), "x", "--max-model-len", "many"},
+      {"run", tiny_model(), "x", "--kv-cache-dtype", "int3"},
+      {"run", tiny_model(), "x", "--top-p", "1.5"},
+      {"run", tiny_model(), "x", "--no-such-flag"},
+      {"tokenize", tiny_model()},
+      {"bench", tiny_model(), "-t", "x"},
+  };
+  for (const auto& arguments : cases) {
+    const Outcome outcome = run_tern(arguments);
+    EXPECT_EQ(outcome.exit_code, 2) << arguments[0] << " " << arguments[1] << ": " << outcome.err;
+    EXPECT_TRUE(outcome.out.empty()) << outcome.out;
+    EXPECT_FALSE(outcome.err.empty());
+  }
+}
+
+}  // namespace
+}  // namespace tern::test
