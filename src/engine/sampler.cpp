@@ -77,6 +77,7 @@ void Sampler::collect_candidates(const SamplingParams& p) {
   // min-p against the best: p / p_best = exp(logit - best). Below e^-80 a candidate cannot be drawn at all.
   const float floor = best + std::max(p.min_p > 0 ? std::log(p.min_p) : -80.0f, -80.0f);
   candidates_.clear();
+  candidates_.reserve(logits_.size());
   for (size_t id = 0; id < logits_.size(); ++id) {
     const float logit = logits_[id] * inverse;
     if (logit >= floor) candidates_.push_back({logit, static_cast<int32_t>(id)});

@@ -91,9 +91,11 @@ void CpuRunner::bind_rope(const ModelConfig& config) {
   rope_ = rope_table(config.rope, factors, options_.max_model_len);
 }
 
+// From the last op to the first: the output head is the largest matrix, and while a matrix is packed its file pages and
+// its copy are both resident, so it goes first, when nothing else is.
 void CpuRunner::bind_linears() {
   linears_.reserve(program_.ops.size());  // steps keep references into it
-  for (size_t i = 0; i < program_.ops.size(); ++i) {
+  for (size_t i = program_.ops.size(); i-- > 0;) {
     if (program_.ops[i].kind == OpKind::kLinear) linear_of_op_[i] = &bind_linear(program_.ops[i]);
   }
 }

@@ -1,0 +1,134 @@
+#include "server/answer_stream.h"
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <utility>
+
+#include "server/http_wire.h"
+#include "server/sse.h"
+
+namespace tern {
+namespace asio = boost::asio;
+
+AnswerStream::AnswerStream(ClientSocket& client, Service& service, const ServerOptions& options, Generation generation,
+                           const Exchange& exchange)
+    : client_(client),
+      service_(service),
+      options_(options),
+      generation_(std::move(generation)),
+      exchange_(exchange),
+      open_(generation_.submissions.size()) {
+  // Much that waits to be written may be this thread's own delay; a socket that takes nothing is the reader's.
+  const auto drop_slow_reader = [&client] {
+    if (!client.takes_bytes()) client.close();
+  };
+  inbox_ = std::make_shared<EventInbox>(client.socket().get_executor(),
+                                        generation_.stream ? options.stream_buffer_bytes : 0, drop_slow_reader);
+  size_t choice = 0;
+  for (Submission& submission : generation_.submissions) {
+    submission.sink = [inbox = inbox_, choice](TextEvent&& event) { inbox->post(choice, std::move(event)); };
+    ++choice;
+  }
+}
+
+AnswerStream::~AnswerStream() {
+  inbox_->detach();
+  for (const Ticket ticket : tickets_) service_.cancel(ticket);
+}
+
+std::optional<ApiError> AnswerStream::submit() {
+  try {
+    Admission admission = service_.submit(std::move(generation_.submissions));
+    if (admission.refusal == Admission::Refusal::kQueueFull) return queue_full_error();
+    if (admission.refusal == Admission::Refusal::kStopping) return stopping_error();
+    tickets_ = std::move(admission.tickets);
+    return std::nullopt;
+  } catch (...) {
+    return api_error(std::current_exception(), exchange_.id);
+  }
+}
+
+asio::awaitable<bool> AnswerStream::run() {
+  using namespace asio::experimental::awaitable_operators;
+  const std::optional<ApiError> refusal = submit();
+  if (refusal) {
+    const HttpReply reply = refusal->reply();
+    co_return co_await client_.send(reply, exchange_);
+  }
+  const auto ended = co_await (send_all() || client_.watch());
+  co_return ended.index() == 0 && std::get<0>(ended);
+}
+
+// Does not throw: what runs beside it must hear that it ended.
+asio::awaitable<bool> AnswerStream::send_all() {
+  bool more = false;
+  try {
+    more = co_await send_events();
+  } catch (const std::exception&) {  // the client went away, or memory is short
+  }
+  co_return more;
+}
+
+asio::awaitable<bool> AnswerStream::send_events() {
+  while (open_ > 0) {
+    const bool any = co_await inbox_->wait(head_sent_ ? options_.ping_interval : options_.first_event_wait);
+    std::string out;
+    if (!any && generation_.stream) out = sse_comment("still here");
+    std::optional<ApiError> failure = take_events(out);
+    if (failure) co_return co_await send_failure(std::move(*failure));
+    if (open_ == 0) {
+      tickets_.clear();
+      out += generation_.writer->finish();
+    }
+    if (generation_.stream) {
+      const bool taken = co_await send_part(std::move(out), open_ == 0);
+      if (!taken) co_return false;
+    } else if (open_ == 0) {
+      const HttpReply reply{.body = std::move(out)};
+      co_return co_await client_.send(reply, exchange_);
+    }
+  }
+  co_return true;
+}
+
+// Appends what the stream sends for the events that have come.
+std::optional<ApiError> AnswerStream::take_events(std::string& out) {
+  if (inbox_->was_cut()) return stopping_error();
+  for (auto& [choice, event] : inbox_->take()) {
+    if (event.finish == FinishReason::kError || event.finish == FinishReason::kCancelled) {
+      return api_error(event, exchange_.id);
+    }
+    if (event.finish != FinishReason::kNone) --open_;
+    out += generation_.writer->on_event(choice, std::move(event));
+  }
+  return std::nullopt;
+}
+
+asio::awaitable<bool> AnswerStream::send_failure(ApiError error) {
+  if (head_sent_) {
+    std::string last = sse_event(error.json()) + sse_done();
+    co_return co_await send_part(std::move(last), true);
+  }
+  const HttpReply reply = error.reply();
+  co_return co_await client_.send(reply, exchange_);
+}
+
+// Some of a stream, its head first. True when more may follow: of this one, or after the last part another request.
+asio::awaitable<bool> AnswerStream::send_part(std::string data, bool last) {
+  std::string bytes;
+  if (!head_sent_) {
+    head_sent_ = true;
+    keeps_alive_ = exchange_.keep_alive && exchange_.chunks && !client_.draining();
+    const HttpReply head{.content_type = "text/event-stream; charset=utf-8",
+                         .headers = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}}};
+    bytes = response_head(
+        head, {.keep_alive = keeps_alive_, .chunked = exchange_.chunks, .length = {}, .request_id = exchange_.id});
+  } else if (data.empty() && !last) {
+    co_return true;
+  }
+  bytes += exchange_.chunks ? http_chunk(data) : data;
+  if (last && exchange_.chunks) bytes += kLastChunk;
+  const bool sent = co_await client_.write(std::move(bytes));
+  co_return sent && (!last || keeps_alive_);
+}
+
+}  // namespace tern

@@ -1,0 +1,50 @@
+// One answer on its way: submits its choices, turns their events into bytes as they come, and sends them, whole or as a
+// stream, while it watches whether anybody still reads.
+//
+// Made by a connection for one request; I/O thread only. However it ends, every choice that has not ended is cancelled.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/api_error.h"
+#include "server/client_socket.h"
+#include "server/event_inbox.h"
+
+namespace tern {
+
+class AnswerStream {
+ public:
+  AnswerStream(ClientSocket& client, Service& service, const ServerOptions& options, Generation generation,
+               const Exchange& exchange);
+  ~AnswerStream();
+  AnswerStream(const AnswerStream&) = delete;
+  AnswerStream& operator=(const AnswerStream&) = delete;
+
+  // True when another request may follow on the connection.
+  boost::asio::awaitable<bool> run();
+  // Ends it now, with an error.
+  void cut() { inbox_->cut(); }
+
+ private:
+  std::optional<ApiError> submit();
+  boost::asio::awaitable<bool> send_all();
+  boost::asio::awaitable<bool> send_events();
+  std::optional<ApiError> take_events(std::string& out);
+  boost::asio::awaitable<bool> send_failure(ApiError error);
+  boost::asio::awaitable<bool> send_part(std::string data, bool last);
+
+  ClientSocket& client_;
+  Service& service_;
+  const ServerOptions& options_;
+  Generation generation_;
+  const Exchange exchange_;
+  std::shared_ptr<EventInbox> inbox_;
+  std::vector<Ticket> tickets_;
+  size_t open_;  // choices that have not ended
+  bool head_sent_ = false, keeps_alive_ = false;
+};
+
+}  // namespace tern

@@ -1,0 +1,64 @@
+// A client's socket: bytes in and out, each with a deadline, and what has been read ahead of its time.
+//
+// Owned by its connection and by the timer that watches over it; I/O thread only. One read and one write at a time.
+// Errors are answers here, never exceptions, so that a coroutine that waits beside another always ends.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "server/exchange.h"
+#include "server/server_options.h"
+
+namespace tern {
+
+// How the reply to the current request goes out.
+struct Exchange {
+  std::string id;
+  bool keep_alive = false;
+  bool chunks = true;  // HTTP/1.0 has none
+};
+
+class ClientSocket : public std::enable_shared_from_this<ClientSocket> {
+ public:
+  ClientSocket(boost::asio::ip::tcp::socket socket, const ServerOptions& options);
+
+  boost::asio::ip::tcp::socket& socket() { return socket_; }
+  boost::beast::flat_buffer& buffer() { return buffer_; }
+
+  // What the socket does from here on is broken off after `time`, until disarm().
+  void arm(std::chrono::milliseconds time);
+  void disarm();
+  bool expired() const { return expired_; }
+
+  // More of a request; false when the client is gone or the time armed has passed.
+  boost::asio::awaitable<bool> read_some();
+  boost::asio::awaitable<bool> write(std::string bytes);
+  // A whole reply. True when another request may follow.
+  boost::asio::awaitable<bool> send(const HttpReply& reply, const Exchange& exchange);
+  // Returns when the client is gone. What it sends meanwhile is kept.
+  boost::asio::awaitable<void> watch();
+  // Reads on for a moment after a refusal: closing over unread bytes would reset the connection and lose the reply.
+  boost::asio::awaitable<void> linger();
+
+  // False while the kernel's buffer is full: the client does not read.
+  bool takes_bytes();
+  // The current request is the last one.
+  void drain() { draining_ = true; }
+  bool draining() const { return draining_; }
+  void close();
+
+ private:
+  const ServerOptions& options_;
+  boost::asio::ip::tcp::socket socket_;
+  boost::asio::steady_timer deadline_;
+  boost::beast::flat_buffer buffer_;
+  bool expired_ = false, draining_ = false;
+};
+
+}  // namespace tern

@@ -1,0 +1,213 @@
+#include "server/connection.h"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <optional>
+#include <utility>
+
+#include "server/answer_stream.h"
+#include "server/api_error.h"
+#include "server/client_socket.h"
+#include "server/http_wire.h"
+#include "server/router.h"
+
+namespace tern {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+using beast::error_code;
+using Parser = http::request_parser<http::string_body>;
+
+auto with(error_code& ec) { return asio::redirect_error(asio::use_awaitable, ec); }
+
+// The memory that one request body takes, for as long as it is read and understood.
+class BodyCharge {
+ public:
+  explicit BodyCharge(uint64_t& total) : total_(total) {}
+  ~BodyCharge() { total_ -= mine_; }
+  BodyCharge(const BodyCharge&) = delete;
+  BodyCharge& operator=(const BodyCharge&) = delete;
+  bool grow_to(uint64_t bytes, uint64_t limit) {
+    total_ += bytes - mine_;
+    mine_ = bytes;
+    return total_ <= limit;
+  }
+
+ private:
+  uint64_t& total_;
+  uint64_t mine_ = 0;
+};
+
+HttpRequest describe(const Parser& parser) {
+  const auto& header = parser.get();
+  const auto text = [](beast::string_view view) { return std::string(view.data(), view.size()); };
+  HttpRequest request;
+  request.method = text(header.method_string());
+  request.path = text(header.target().substr(0, header.target().find('?')));
+  request.authorization = text(header[http::field::authorization]);
+  request.id = request_id(text(header["X-Request-Id"]));
+  return request;
+}
+
+// What could not be read as a request; nothing when there is nobody to tell.
+std::optional<ApiError> unreadable(error_code ec, bool expired, const ServerOptions& options) {
+  const auto more_than = [](const char* what, uint64_t bytes) {
+    return std::string("the ") + what + " has more than " + std::to_string(bytes) + " bytes";
+  };
+  if (expired) return ApiError(408, "the request did not arrive in time", "timeout");
+  if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
+    return ApiError(431, more_than("header", options.max_header_bytes), "header_too_large");
+  }
+  if (ec == http::error::body_limit) return ApiError(413, more_than("body", options.max_body_bytes), "body_too_large");
+  const bool left = ec == http::error::end_of_stream || ec == http::error::partial_message;
+  if (left || ec.category() != make_error_code(http::error::bad_method).category()) return std::nullopt;
+  return ApiError(400, "the bytes are not an HTTP/1.1 request", "bad_http");
+}
+
+class HttpConnection final : public Connection, public std::enable_shared_from_this<HttpConnection> {
+ public:
+  HttpConnection(asio::ip::tcp::socket socket, ConnectionHost& host)
+      : host_(host), options_(host.options), client_(std::make_shared<ClientSocket>(std::move(socket), host.options)) {}
+
+  void drain() override {
+    client_->drain();
+    if (idle_) client_->close();
+  }
+  void cut() override {
+    client_->drain();
+    if (answer_) answer_->cut();
+  }
+  void close() override { client_->close(); }
+
+  asio::awaitable<void> run() {
+    for (bool more = true; more && !client_->draining();) more = co_await serve_next();
+    if (unread_body_) co_await client_->linger();
+  }
+
+ private:
+  // One request and its answer; false when no other can follow.
+  asio::awaitable<bool> serve_next() {
+    const bool begun = co_await first_bytes();
+    if (!begun) co_return false;
+    error_code ec;
+    Parser parser;
+    parser.header_limit(static_cast<uint32_t>(options_.max_header_bytes));
+    parser.body_limit(options_.max_body_bytes);
+    client_->arm(options_.header_deadline);
+    co_await http::async_read_header(client_->socket(), client_->buffer(), parser, with(ec));
+    client_->disarm();
+    if (ec) co_return co_await refuse_bytes(ec);
+
+    HttpRequest request = describe(parser);
+    Exchange exchange{request.id, parser.keep_alive(), parser.get().version() >= 11};
+    const Route* route = nullptr;
+    std::optional<HttpReply> refusal = find(request, route);
+    std::optional<BodyCharge> charge(std::in_place, host_.bodies_bytes);
+    if (!refusal) {
+      refusal = co_await read_body(parser, *charge, ec);
+      if (ec) co_return co_await refuse_bytes(ec);
+    }
+    if (refusal) {
+      unread_body_ = !parser.is_done();
+      exchange.keep_alive = exchange.keep_alive && !unread_body_;
+      co_return co_await client_->send(*refusal, exchange);
+    }
+    request.body = std::move(parser.get().body());
+    Outcome outcome = co_await answer_of(*route, request);
+    request.body = {};
+    charge.reset();
+    if (const auto* reply = std::get_if<HttpReply>(&outcome)) co_return co_await client_->send(*reply, exchange);
+    answer_.emplace(*client_, host_.service, options_, std::get<Generation>(std::move(outcome)), exchange);
+    const bool more = co_await answer_->run();
+    answer_.reset();
+    co_return more;
+  }
+
+  asio::awaitable<bool> first_bytes() {
+    bool begun = client_->buffer().size() > 0;
+    if (!begun) {
+      client_->buffer().shrink_to_fit();
+      client_->arm(served_any_ ? options_.idle_deadline : options_.header_deadline);
+      idle_ = true;
+      begun = co_await client_->read_some();
+      idle_ = false;
+      client_->disarm();
+    }
+    served_any_ = true;
+    co_return begun;
+  }
+
+  std::optional<HttpReply> find(const HttpRequest& request, const Route*& route) const {
+    try {
+      route = &find_route(request, options_.api_key);
+      return std::nullopt;
+    } catch (const ApiError& error) {
+      return error.reply();
+    }
+  }
+
+  // The body, bit by bit, so that what all connections hold together is bounded too.
+  asio::awaitable<std::optional<HttpReply>> read_body(Parser& parser, BodyCharge& charge, error_code& ec) {
+    if (!parser.is_done() && beast::iequals(parser.get()[http::field::expect], "100-continue")) {
+      std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+      co_await client_->write(std::move(go_on));
+    }
+    client_->arm(options_.body_deadline);
+    while (!ec && !parser.is_done()) {
+      co_await http::async_read_some(client_->socket(), client_->buffer(), parser, with(ec));
+      if (!charge.grow_to(parser.get().body().size(), options_.max_bodies_bytes)) {
+        co_return ApiError(503, "the server holds too many request bodies", "overloaded").reply();
+      }
+    }
+    client_->disarm();
+    co_return std::nullopt;
+  }
+
+  // Nothing after such bytes can be trusted to begin a request.
+  asio::awaitable<bool> refuse_bytes(error_code ec) {
+    const std::optional<ApiError> error = unreadable(ec, client_->expired(), options_);
+    if (!error) co_return false;
+    unread_body_ = true;
+    const HttpReply reply = error->reply();
+    const Exchange exchange{.id = request_id("")};
+    co_await client_->send(reply, exchange);
+    co_return false;
+  }
+
+  asio::awaitable<Outcome> answer_of(const Route& route, const HttpRequest& request) {
+    if (!route.heavy) co_return answer(route, host_.backend, request);
+    co_return co_await asio::co_spawn(
+        host_.text_pool,
+        [this, &route, &request]() -> asio::awaitable<Outcome> { co_return answer(route, host_.backend, request); },
+        asio::use_awaitable);
+  }
+
+  ConnectionHost& host_;
+  const ServerOptions& options_;
+  std::shared_ptr<ClientSocket> client_;
+  std::optional<AnswerStream> answer_;  // that is being written
+  bool idle_ = false, served_any_ = false, unread_body_ = false;
+};
+
+}  // namespace
+
+std::shared_ptr<Connection> start_connection(asio::ip::tcp::socket socket, ConnectionHost& host,
+                                             std::function<void(Connection*)> on_end) {
+  const auto executor = socket.get_executor();
+  auto connection = std::make_shared<HttpConnection>(std::move(socket), host);
+  asio::co_spawn(executor, connection->run(), [connection, on_end = std::move(on_end)](std::exception_ptr) {
+    connection->close();
+    on_end(connection.get());
+  });
+  return connection;
+}
+
+}  // namespace tern

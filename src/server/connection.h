@@ -1,0 +1,41 @@
+// One client's connection: requests one after the other, each read within its limits and deadlines and answered in full
+// or as a stream. Lives on the I/O thread and ends by itself; whatever happens in it ends it and nothing else.
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "server/exchange.h"
+#include "server/server_options.h"
+
+namespace tern {
+
+// What all connections of a server share; I/O thread only, but for the pool.
+struct ConnectionHost {
+  Service& service;
+  const Backend& backend;
+  const ServerOptions& options;
+  boost::asio::thread_pool& text_pool;  // reads JSON, renders templates, makes tokens
+  uint64_t bodies_bytes = 0;            // of request bodies in memory
+  bool stopping = false;
+};
+
+class Connection {
+ public:
+  virtual ~Connection() = default;
+  // No further request: an idle connection closes, a busy one after its answer.
+  virtual void drain() = 0;
+  // A running answer ends with an error.
+  virtual void cut() = 0;
+  // At once.
+  virtual void close() = 0;
+};
+
+// `on_end` is called once, after the connection's last action.
+std::shared_ptr<Connection> start_connection(boost::asio::ip::tcp::socket socket, ConnectionHost& host,
+                                             std::function<void(Connection*)> on_end);
+
+}  // namespace tern

@@ -1,0 +1,197 @@
+#include "server/openai_answer.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "server/sse.h"
+#include "text/utf8.h"
+
+namespace tern {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+// JSON has no infinity; this is what others write.
+double finite(float logprob) { return std::max(static_cast<double>(logprob), -9999.0); }
+
+size_t code_points(std::string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+// A key for a token of the completions style: its text, or its bytes when they are no text on their own.
+std::string token_key(const std::string& bytes) {
+  if (valid_utf8_length(bytes, 0) == bytes.size()) return bytes;
+  std::string key = "bytes:";
+  for (const char c : bytes) key += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+  return key;
+}
+
+struct Choice {
+  std::string text;
+  json logprobs;           // what the answer reports in the end; null without
+  size_t text_offset = 0;  // code points of the tokens so far
+  FinishReason finish = FinishReason::kNone;
+  bool begun = false;
+};
+
+class OpenAiAnswer final : public AnswerWriter {
+ public:
+  explicit OpenAiAnswer(AnswerFacts facts) : facts_(std::move(facts)), choices_(facts_.choices) {}
+
+  std::string on_event(size_t index, TextEvent&& event) override {
+    Choice& choice = choices_[index];
+    if (event.token >= 0) ++completion_tokens_;
+    choice.finish = event.finish;
+    json logprobs = logprobs_of(choice, event);
+    if (facts_.stream) return chunks(index, choice, event, std::move(logprobs));
+    choice.text += event.text;
+    append(choice.logprobs, std::move(logprobs));
+    return "";
+  }
+
+  std::string finish() override {
+    if (!facts_.stream) return dump(whole());
+    std::string out;
+    if (facts_.include_usage) {
+      json chunk = frame();
+      chunk["choices"] = json::array();
+      chunk["usage"] = usage();
+      out = sse_event(dump(chunk));
+    }
+    return out + sse_done();
+  }
+
+ private:
+  std::string token_bytes(int32_t id) const {
+    return facts_.tokenizer ? facts_.tokenizer->token_bytes(id) : fmt::format("token_id:{}", id);
+  }
+
+  // Control tokens are no part of the text, so they have no place in the list of its tokens.
+  json logprobs_of(Choice& choice, const TextEvent& event) const {
+    if (!facts_.logprobs || !event.logprobs || event.token < 0) return {};
+    if (facts_.tokenizer && facts_.tokenizer->is_control(event.token)) return {};
+    return facts_.chat ? chat_logprobs(event) : completion_logprobs(choice, event);
+  }
+
+  json described(int32_t id, float logprob) const {
+    const std::string bytes = token_bytes(id);
+    json numbers = json::array();
+    for (const char c : bytes) numbers.push_back(static_cast<unsigned char>(c));
+    return {{"token", replace_invalid_utf8(bytes)}, {"logprob", finite(logprob)}, {"bytes", std::move(numbers)}};
+  }
+
+  json chat_logprobs(const TextEvent& event) const {
+    json token = described(event.token, event.logprobs->logprob);
+    json& top = token["top_logprobs"] = json::array();
+    for (const auto& [id, logprob] : event.logprobs->top) top.push_back(described(id, logprob));
+    json out;
+    out["content"] = json::array({std::move(token)});
+    return out;
+  }
+
+  json completion_logprobs(Choice& choice, const TextEvent& event) const {
+    const std::string bytes = token_bytes(event.token);
+    json top = json::object();
+    for (const auto& [id, logprob] : event.logprobs->top) top.emplace(token_key(token_bytes(id)), finite(logprob));
+    json out;
+    out["tokens"] = json::array({token_key(bytes)});
+    out["token_logprobs"] = json::array({finite(event.logprobs->logprob)});
+    out["top_logprobs"] = json::array({std::move(top)});
+    out["text_offset"] = json::array({choice.text_offset});
+    choice.text_offset += code_points(bytes);
+    return out;
+  }
+
+  // Lists of one token each, joined.
+  static void append(json& all, json one) {
+    if (one.is_null()) return;
+    if (all.is_null()) {
+      all = std::move(one);
+      return;
+    }
+    for (auto& [key, list] : one.items()) all[key].push_back(std::move(list[0]));
+  }
+
+  std::string chunks(size_t index, Choice& choice, const TextEvent& event, json logprobs) {
+    std::string out;
+    const bool last = event.finish != FinishReason::kNone;
+    const bool says = !event.text.empty() || !logprobs.is_null();
+    if (!facts_.chat) {
+      if (!says && !last) return out;
+      return chunk({{"index", index},
+                    {"text", event.text},
+                    {"logprobs", std::move(logprobs)},
+                    {"finish_reason", reason(choice)}});
+    }
+    const auto delta = [&](json content, json log, json finish) {
+      return chunk({{"index", index},
+                    {"delta", std::move(content)},
+                    {"logprobs", std::move(log)},
+                    {"finish_reason", std::move(finish)}});
+    };
+    if (!choice.begun) out += delta({{"role", "assistant"}, {"content", ""}}, nullptr, nullptr);
+    choice.begun = true;
+    if (says) out += delta({{"content", event.text}}, std::move(logprobs), nullptr);
+    if (last) out += delta(json::object(), nullptr, reason(choice));
+    return out;
+  }
+
+  std::string chunk(json choice) const {
+    json out = frame();
+    out["choices"] = json::array({std::move(choice)});
+    if (facts_.include_usage) out["usage"] = nullptr;
+    return sse_event(dump(out));
+  }
+
+  json whole() {
+    json out = frame();
+    json& list = out["choices"] = json::array();
+    for (size_t index = 0; index < choices_.size(); ++index) {
+      Choice& choice = choices_[index];
+      json entry = {{"index", index}};
+      if (facts_.chat) {
+        entry["message"] = {{"role", "assistant"}, {"content", std::move(choice.text)}};
+      } else {
+        entry["text"] = std::move(choice.text);
+      }
+      entry["logprobs"] = std::move(choice.logprobs);
+      entry["finish_reason"] = reason(choice);
+      list.push_back(std::move(entry));
+    }
+    out["usage"] = usage();
+    return out;
+  }
+
+  json frame() const {
+    const char* object =
+        facts_.chat ? (facts_.stream ? "chat.completion.chunk" : "chat.completion") : "text_completion";
+    return {{"id", facts_.id}, {"object", object}, {"created", facts_.created}, {"model", facts_.model}};
+  }
+
+  json usage() const {
+    return {{"prompt_tokens", facts_.prompt_tokens},
+            {"completion_tokens", completion_tokens_},
+            {"total_tokens", facts_.prompt_tokens + completion_tokens_}};
+  }
+
+  static json reason(const Choice& choice) {
+    return choice.finish == FinishReason::kNone ? json() : json(name_of(choice.finish));
+  }
+
+  AnswerFacts facts_;
+  std::vector<Choice> choices_;
+  int64_t completion_tokens_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<AnswerWriter> make_openai_answer(AnswerFacts facts) {
+  return std::make_unique<OpenAiAnswer>(std::move(facts));
+}
+
+}  // namespace tern

@@ -1,0 +1,34 @@
+// Who answers what: one table of routes, and the checks that come before any of them.
+//
+// Every route but the open ones denies without the API key when there is one. Pure functions; any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "server/exchange.h"
+
+namespace tern {
+
+struct Route {
+  std::string_view method, path;
+  bool open;   // answers without an API key
+  bool heavy;  // reads much or tokenizes: not on the thread that serves the sockets
+  Outcome (*handle)(const Backend& backend, const HttpRequest& request);
+  std::string_view meaning;
+};
+
+std::span<const Route> routes();
+
+// The route of a request whose header has been read; throws an ApiError (401, 404, 405).
+const Route& find_route(const HttpRequest& request, std::string_view api_key);
+
+// The route's answer; whatever it throws becomes a reply.
+Outcome answer(const Route& route, const Backend& backend, const HttpRequest& request);
+
+// Does the header "Bearer KEY" hold the key? Takes the same time wherever the two differ.
+bool key_matches(std::string_view authorization, std::string_view api_key);
+
+}  // namespace tern
