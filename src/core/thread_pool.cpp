@@ -13,8 +13,8 @@
 namespace tern {
 namespace {
 
-// About 30 µs of spinning (a pause takes 15-20 ns on Zen 4, up to 45 ns on recent Intel cores): longer than the usual gap
-// inside a step, and so short that a busy neighbour on the same processor soon gets it.
+// About 30 µs of spinning (a pause takes 15-20 ns on Zen 4, up to 45 ns on recent Intel cores): longer than the usual
+// gap inside a step, and so short that a busy neighbour on the same processor soon gets it.
 constexpr int kSpinIterations = 1'500;
 
 inline void relax() {
