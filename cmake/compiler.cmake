@@ -16,7 +16,7 @@ endif()
 
 find_program(TERN_CCACHE ccache)
 if(TERN_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${TERN_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${TERN_CCACHE})
 endif()
 find_program(TERN_MOLD mold)
 if(TERN_MOLD)

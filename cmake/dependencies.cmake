@@ -6,8 +6,7 @@ find_package(CLI11 REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED libutf8proc)
 
-add_library(tern_fmt INTERFACE)
-target_compile_definitions(tern_fmt INTERFACE FMT_HEADER_ONLY=1)
+add_library(tern_fmt STATIC ${CMAKE_CURRENT_LIST_DIR}/fmt.cpp)
 
 add_library(tern_pcre2 INTERFACE)
 find_library(TERN_PCRE2_STATIC NAMES libpcre2-8.a)

@@ -125,7 +125,9 @@ Perplexity perplexity(Model& model, const std::vector<int32_t>& ids, int64_t ctx
 
 void run_perplexity(const EvalOptions& options) {
   const auto model = load_for_scoring(options, options.ctx);
-  const std::vector<int32_t> ids = text_prompt(*model, read_file(options.text_file));
+  std::string text = read_file(options.text_file);
+  if (text.ends_with('\n')) text.pop_back();  // as llama-perplexity reads a file
+  const std::vector<int32_t> ids = text_prompt(*model, text);
   if (options.ctx > model->options().max_model_len) {
     bad_input(fmt::format("[eval] --ctx {} exceeds the context of {}", options.ctx, model->options().max_model_len));
   }

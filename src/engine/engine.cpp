@@ -40,9 +40,9 @@ RequestId Engine::submit(Request request) {
   auto sequence = std::make_unique<Sequence>();
   sequence->answer.reserve(static_cast<size_t>(request.max_tokens));
   sequence->request = std::move(request);
-  scheduler_->add(sequence.get());
   const RequestId id = sequence->request.id;
-  sequences_.emplace(id, std::move(sequence));
+  const auto [at, _] = sequences_.emplace(id, std::move(sequence));
+  scheduler_->add(at->second.get());
   return id;
 }
 

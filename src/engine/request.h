@@ -12,7 +12,7 @@ namespace tern {
 using RequestId = uint64_t;
 
 struct SamplingParams {
-  float temperature = 1.0f;  // 0: the most probable token
+  float temperature = 1.0f;  // below 1e-4: the most probable token
   int32_t top_k = 0;         // 0: all
   float top_p = 1.0f;
   float min_p = 0.0f;

@@ -9,6 +9,9 @@
 namespace tern {
 namespace {
 
+// Below this a draw is the most probable token to the last digit, and dividing by it would overflow.
+constexpr float kGreedyTemperature = 1e-4f;
+
 // Before in the order of preference: the larger logit, then the lower id.
 template <typename C>
 bool before(const C& a, const C& b) {
@@ -111,10 +114,10 @@ int32_t Sampler::sample(std::span<const float> logits, const SamplingParams& par
   if (plain_best < 0) return -1;
   const bool changed = params.repetition_penalty != 1.0f || params.presence_penalty != 0.0f ||
                        params.frequency_penalty != 0.0f || !params.logit_bias.empty();
-  if (params.temperature <= 0.0f && !changed) return plain_best;
+  if (params.temperature < kGreedyTemperature && !changed) return plain_best;
   logits_.assign(logits.begin(), logits.end());
   if (changed) apply_penalties(params, prompt, answer);
-  if (params.temperature <= 0.0f) return argmax(logits_);
+  if (params.temperature < kGreedyTemperature) return argmax(logits_);
   collect_candidates(params);
   if (candidates_.empty()) return -1;
   keep_top_p(params.top_p);

@@ -88,6 +88,13 @@ TEST(Sampler, GreedyTakesTheLowestIdAmongEquals) {
   EXPECT_EQ(sampler.sample(std::vector<float>{1, 3, 3, 2}, p, {}, {}), 1);
 }
 
+TEST(Sampler, TinyTemperaturesAreGreedy) {
+  Sampler sampler;
+  SamplingParams p;
+  p.temperature = 1e-44f;
+  EXPECT_EQ(sampler.sample(std::vector<float>{1, 3, 2}, p, {}, {}), 1);
+}
+
 TEST(Sampler, TheSameSeedAndPlaceGiveTheSameToken) {
   Sampler a, b;
   const std::vector<float> logits = random_logits(1000, 5, false);

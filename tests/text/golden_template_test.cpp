@@ -1,6 +1,7 @@
 // Chat templates against jinja2 as transformers sets it: tests/golden/templates/cases.jsonl, byte for byte.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -53,9 +54,8 @@ MarkedText render(const Json& row) {
   return chat.render(inputs);
 }
 
-TEST(GoldenTemplates, Cases) {
-  std::ifstream file(std::filesystem::path(TERN_GOLDEN_DIR) / "templates" / "cases.jsonl");
-  if (!file) GTEST_SKIP() << "no tests/golden/templates/cases.jsonl";
+void expect_rendered(const std::filesystem::path& folder) {
+  std::ifstream file(folder / "templates" / "cases.jsonl");
   size_t cases = 0;
   for (std::string line; std::getline(file, line); ++cases) {
     const Json row = Json::parse(line);
@@ -72,7 +72,16 @@ TEST(GoldenTemplates, Cases) {
       EXPECT_TRUE(row.contains("error")) << name << ": " << error.what() << "\n" << source;
     }
   }
-  EXPECT_GT(cases, 0u);
+  EXPECT_GT(cases, 0u) << folder;
+}
+
+TEST(GoldenTemplates, Cases) { expect_rendered(TERN_GOLDEN_DIR); }
+
+// The templates of real models, which are not ours to commit: `make slow` fetches and renders them.
+TEST(GoldenTemplates, RealModels) {
+  const char* folder = std::getenv("TERN_REAL_TEXT");
+  if (folder == nullptr) GTEST_SKIP() << "TERN_REAL_TEXT is not set: run `make slow`";
+  expect_rendered(folder);
 }
 
 }  // namespace
