@@ -1,27 +1,10 @@
 // Steady-state decoding allocates nothing: memory is planned and reserved, not found on the way.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
 #include "engine/engine.h"
 #include "model/archs/arch.h"
 #include "model/passes/passes.h"
-
-namespace {
-std::atomic<bool> counting{false};
-std::atomic<int64_t> allocations{0};
-}  // namespace
-
-// The whole test program's operator new, so that an allocation anywhere inside a step is seen.
-void* operator new(size_t size) {
-  if (counting.load(std::memory_order_relaxed)) allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* at = std::malloc(size == 0 ? 1 : size)) return at;
-  throw std::bad_alloc();
-}
-void operator delete(void* at) noexcept { std::free(at); }
-void operator delete(void* at, size_t) noexcept { std::free(at); }
+#include "support/allocation_watch.h"
 
 namespace tern {
 namespace {
@@ -51,13 +34,12 @@ TEST(Engine, SteadyStateDecodingAllocatesNothing) {
     events.clear();
     engine.step(events);
   }
-  counting = true;
+  const test::AllocationWatch watch;
   for (int step = 0; step < 100; ++step) {
     events.clear();
     engine.step(events);
   }
-  counting = false;
-  EXPECT_EQ(allocations.load(), 0);
+  EXPECT_EQ(watch.total(), 0u);
 }
 
 }  // namespace

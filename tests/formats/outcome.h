@@ -7,9 +7,9 @@
 #include <functional>
 #include <string>
 
-#include "allocation_watch.h"
 #include "core/error.h"
 #include "formats/checkpoint.h"
+#include "support/allocation_watch.h"
 
 namespace tern::test {
 

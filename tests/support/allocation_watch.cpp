@@ -1,19 +1,21 @@
-#include "allocation_watch.h"
+#include "support/allocation_watch.h"
 
-#include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <new>
 
 namespace {
 
-thread_local size_t largest_bytes = 0;
-thread_local size_t total_bytes = 0;
+std::atomic<size_t> largest_bytes{0};
+std::atomic<size_t> total_bytes{0};
 
 }  // namespace
 
 void* operator new(size_t bytes) {
-  largest_bytes = std::max(largest_bytes, bytes);
-  total_bytes += bytes;
+  total_bytes.fetch_add(bytes, std::memory_order_relaxed);
+  size_t largest = largest_bytes.load(std::memory_order_relaxed);
+  while (largest < bytes && !largest_bytes.compare_exchange_weak(largest, bytes, std::memory_order_relaxed)) {
+  }
   if (void* at = std::malloc(bytes == 0 ? 1 : bytes)) return at;
   throw std::bad_alloc();
 }
@@ -22,7 +24,10 @@ void operator delete(void* at, size_t) noexcept { std::free(at); }
 
 namespace tern::test {
 
-AllocationWatch::AllocationWatch() { largest_bytes = total_bytes = 0; }
+AllocationWatch::AllocationWatch() {
+  largest_bytes = 0;
+  total_bytes = 0;
+}
 size_t AllocationWatch::largest() const { return largest_bytes; }
 size_t AllocationWatch::total() const { return total_bytes; }
 

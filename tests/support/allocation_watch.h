@@ -1,11 +1,12 @@
-// Proof that a reader does not allocate what a file merely claims: this test binary's operator new keeps score.
+// Proof that something allocates little or nothing: a test binary that uses this has an operator new that keeps score,
+// in all threads.
 #pragma once
 
 #include <cstddef>
 
 namespace tern::test {
 
-// Starts a new score on construction. One at a time, one thread.
+// Starts a new score on construction. One at a time.
 class AllocationWatch {
  public:
   AllocationWatch();
