@@ -214,17 +214,19 @@ void Service::deliver(TextEvent&& event) {
 
 // Ends every stream and everything queued with an event of its own.
 void Service::end_everything(FinishReason reason, const std::optional<Error>& error) {
+  std::vector<Queued> waiting;  // swapped, not copied: memory may be what has run out
   {
     const std::lock_guard lock(mutex_);
-    std::move(inbox_.begin(), inbox_.end(), std::back_inserter(taken_));
-    inbox_.clear();
+    waiting.swap(inbox_);
     cancels_.clear();
     backlog_ = 0;
   }
-  for (auto& [ticket, submission] : taken_) {
-    if (submission.sink) give(submission.sink, {.request = ticket, .finish = reason, .error = error});
+  for (std::vector<Queued>* queue : {&taken_, &waiting}) {
+    for (auto& [ticket, submission] : *queue) {
+      if (submission.sink) give(submission.sink, {.request = ticket, .finish = reason, .error = error});
+    }
+    queue->clear();
   }
-  taken_.clear();
   if (!error) {
     for (const auto& [id, stream] : streams_) session_.cancel(id);
     events_.clear();

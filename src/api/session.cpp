@@ -52,7 +52,7 @@ RequestId Session::submit(std::vector<int32_t> prompt, const GenerationParams& p
   if (tokenizer_ != nullptr && !params.ignore_eos) {
     request.end_tokens.assign(tokenizer_->end_tokens().begin(), tokenizer_->end_tokens().end());
   }
-  Stream stream{std::nullopt, StopStrings(params.stop), request.end_tokens};
+  Stream stream{std::nullopt, StopStrings(params.stop)};
   if (tokenizer_ != nullptr) stream.detokenizer.emplace(tokenizer_);
   const RequestId id = engine_.submit(std::move(request));
   streams_.emplace(id, std::move(stream));
@@ -81,7 +81,8 @@ std::optional<TextEvent> Session::translate(const TokenEvent& event) {
                 .time_ns = event.time_ns};
   if (stream.detokenizer) {
     std::string text;
-    if (event.token >= 0) text = stream.detokenizer->push(event.token);
+    // An end token is no text, whatever its type in the vocabulary.
+    if (event.token >= 0 && event.finish != FinishReason::kStop) text = stream.detokenizer->push(event.token);
     if (event.finish != FinishReason::kNone) text += stream.detokenizer->finish();
     out.text = stream.stops.push(text);
     if (stream.stops.found()) {

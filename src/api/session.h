@@ -53,7 +53,6 @@ class Session {
   struct Stream {
     std::optional<Detokenizer> detokenizer;
     StopStrings stops;
-    std::vector<int32_t> end_tokens;
   };
   std::optional<TextEvent> translate(const TokenEvent& event);
 

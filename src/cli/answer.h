@@ -21,8 +21,8 @@ struct Answer {
   int64_t submitted_ns = 0, first_ns = 0, last_ns = 0;
 
   void add(const TextEvent& event);
-  double prompt_ms() const { return static_cast<double>(first_ns - submitted_ns) / 1e6; }
-  double decode_ms() const { return static_cast<double>(last_ns - first_ns) / 1e6; }
+  double prompt_ms() const { return ids.empty() ? 0 : static_cast<double>(first_ns - submitted_ns) / 1e6; }
+  double decode_ms() const { return ids.empty() ? 0 : static_cast<double>(last_ns - first_ns) / 1e6; }
   int64_t decode_tokens() const { return ids.empty() ? 0 : static_cast<int64_t>(ids.size()) - 1; }
 };
 

@@ -12,6 +12,7 @@
 #include "cli/options.h"
 #include "cli/subcommands.h"
 #include "core/error.h"
+#include "core/limits.h"
 #include "core/rng.h"
 
 namespace tern {
@@ -28,7 +29,12 @@ struct BenchOptions {
 std::vector<int64_t> parse_list(const std::string& text, const std::string& flag) {
   std::vector<int64_t> out;
   std::stringstream items(text);
-  for (std::string item; std::getline(items, item, ',');) out.push_back(parse_count(item, flag));
+  for (std::string item; std::getline(items, item, ',');) {
+    out.push_back(parse_count(item, flag));
+    if (out.back() > static_cast<int64_t>(Limits::kContext)) {
+      bad_input(fmt::format("[bench] {} {} exceeds {}", flag, out.back(), Limits::kContext));
+    }
+  }
   return out;
 }
 
@@ -39,6 +45,10 @@ class TokenFeeder {
       : model_(model),
         blocks_each_((tokens_each + block_tokens() - 1) / block_tokens()),
         history_(static_cast<size_t>(sequences), 0) {
+    if (blocks_each_ * sequences > model.runner().kv_blocks()) {
+      bad_input(fmt::format("[bench] {} sequences of {} tokens need {} KV blocks, the pool has {}", sequences,
+                            tokens_each, blocks_each_ * sequences, model.runner().kv_blocks()));
+    }
     for (int64_t i = 0; i < blocks_each_ * sequences; ++i) blocks_.push_back(static_cast<int32_t>(i));
   }
 
@@ -153,6 +163,7 @@ void run_bench(const BenchOptions& options) {
     LoadOptions load = options.model.load_options(plan.sequences);
     load.threads = static_cast<int>(std::min<int64_t>(threads, 1024));
     load.max_model_len = plan.longest;
+    load.max_batched_tokens = std::max(load.max_batched_tokens, plan.sequences);
     load.kv_cache_bytes = 0;
     const auto model = Model::load(path, load);
     report.model_filename = path;

@@ -60,6 +60,9 @@ int run(int argc, char** argv) {
   } else if (app.get_subcommands().empty()) {
     std::printf("%s", app.help().c_str());
   }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    tern::fail(tern::ErrorCode::kFailed, "[output] standard output cannot be written");
+  }
   return commands.exit_code;
 }
 

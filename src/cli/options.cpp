@@ -6,6 +6,7 @@
 #include <random>
 
 #include "core/error.h"
+#include "core/limits.h"
 
 namespace tern {
 namespace {
@@ -117,7 +118,8 @@ GenerationParams SamplingOptions::params(const Model& model) const {
   GenerationParams out;
   SamplingParams& s = out.sampling;
   s.temperature = greedy ? 0.0f : temperature.value_or(sampling_default(metadata, "temperature", 0.8f));
-  s.top_k = top_k.value_or(static_cast<int32_t>(sampling_default(metadata, "top_k", 40)));
+  s.top_k = top_k.value_or(static_cast<int32_t>(
+      metadata.integer_or("generation_config.top_k", 40, 0, static_cast<int64_t>(Limits::kVocabulary))));
   s.top_p = top_p.value_or(sampling_default(metadata, "top_p", 0.95f));
   s.min_p = min_p.value_or(sampling_default(metadata, "min_p", 0.05f));
   s.repetition_penalty =

@@ -12,6 +12,7 @@
 #include "cli/options.h"
 #include "cli/subcommands.h"
 #include "core/error.h"
+#include "core/limits.h"
 
 namespace tern {
 namespace {
@@ -43,7 +44,11 @@ std::vector<int32_t> prompt_of_text(const Model& model, const RunOptions& option
 }
 
 std::vector<int32_t> prompt_of_line(const Model& model, const RunOptions& options, const std::string& line) {
-  const Json value = Json::parse(line, nullptr, false);
+  const auto within_depth = [](int depth, Json::parse_event_t, Json&) {
+    if (depth > static_cast<int>(Limits::kJsonDepth)) bad_input("[prompts] a line is nested too deep");
+    return true;
+  };
+  const Json value = Json::parse(line, within_depth, false);
   if (value.is_string()) return prompt_of_text(model, options, value.get<std::string>());
   if (!value.is_object()) bad_input("[prompts] a line is neither a JSON string nor an object");
   if (value.contains("prompt_ids")) {
@@ -82,6 +87,7 @@ Answer answer_one(Model& model, std::vector<int32_t> prompt, const GenerationPar
       answer.add(event);
       on_text(event.text);
     }
+    if (std::ferror(stdout) != 0) return answer;  // the reader went away
   }
   return answer;
 }
@@ -106,6 +112,7 @@ int run_single(const RunOptions& options) {
     std::printf("%s\n", dump(to_json(answer, model->load_ms())).c_str());
   } else {
     std::printf("\n");
+    if (answer.finish == FinishReason::kError) std::fprintf(stderr, "tern: [run] the model's logits are not finite\n");
     if (options.verbose) print_timings(answer, model->load_ms());
   }
   return answer.finish == FinishReason::kError ? static_cast<int>(ErrorCode::kFailed) : 0;
@@ -125,6 +132,7 @@ class PromptBatch {
       session_.step(events);
       for (const TextEvent& event : events) handle(event);
       print_finished();
+      if (std::ferror(stdout) != 0) return static_cast<int>(ErrorCode::kFailed);  // the reader went away
     }
     return failed_ ? static_cast<int>(ErrorCode::kFailed) : 0;
   }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <fstream>
 #include <string>
+#include <system_error>
 
 #include "core/error.h"
 
@@ -78,23 +79,34 @@ void Team::sync() const {
 
 ThreadPool::ThreadPool(int threads, bool pin)
     : size_(std::clamp(threads > 0 ? threads : available_cpus(), 1, available_cpus())), work_([](const Team&) {}) {
-  const std::vector<int> cpus = allowed_cpus();
-  const bool can_pin = pin && static_cast<int>(cpus.size()) >= size_;
-  for (int i = 1; i < size_; ++i) {
-    threads_.emplace_back([this, i] { worker_main(i); });
-    if (can_pin) {
-      cpu_set_t set;
-      CPU_ZERO(&set);
-      CPU_SET(cpus[static_cast<size_t>(i)], &set);
-      pthread_setaffinity_np(threads_.back().native_handle(), sizeof set, &set);  // a hint: failure changes nothing
-    }
+  std::vector<int> cpus = allowed_cpus();
+  if (!pin || static_cast<int>(cpus.size()) != size_) cpus.clear();
+  try {
+    start_workers(cpus);
+  } catch (const std::system_error& error) {
+    stop_workers();
+    fail(ErrorCode::kResource, "[threads] " + std::to_string(size_) + " threads cannot be started: " + error.what());
   }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop_workers(); }
+
+void ThreadPool::start_workers(const std::vector<int>& pin_to) {
+  for (int i = 1; i < size_; ++i) {
+    threads_.emplace_back([this, i] { worker_main(i); });
+    if (pin_to.empty()) continue;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(pin_to[static_cast<size_t>(i)], &set);
+    pthread_setaffinity_np(threads_.back().native_handle(), sizeof set, &set);  // a hint: failure changes nothing
+  }
+}
+
+void ThreadPool::stop_workers() {
   stopping_ = true;
   generation_.fetch_add(1, std::memory_order_release);
   generation_.notify_all();
+  threads_.clear();  // joins
 }
 
 void ThreadPool::run(TeamWork work) {

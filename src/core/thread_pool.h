@@ -35,13 +35,14 @@ class Team {
   ThreadPool* pool_;
 };
 
-// A reference to a callable `void(const Team&)`; the callable outlives the run.
+// A reference to a callable `void(const Team&)`; the callable outlives the run and does not throw: with the other
+// workers in a barrier there is nowhere to go, so an exception terminates.
 class TeamWork {
  public:
   template <typename F>
   TeamWork(const F& f)  // NOLINT: implicit on purpose
       : object_(&f), call_([](const void* object, const Team& team) { (*static_cast<const F*>(object))(team); }) {}
-  void operator()(const Team& team) const { call_(object_, team); }
+  void operator()(const Team& team) const noexcept { call_(object_, team); }
 
  private:
   const void* object_;
@@ -50,7 +51,9 @@ class TeamWork {
 
 class ThreadPool {
  public:
-  // `threads` 0 means available_cpus(). Workers are pinned to one CPU each where the system allows and `pin` is set.
+  // `threads` 0 means available_cpus(). Where `pin` is set and every CPU of the affinity mask gets a worker, each is
+  // pinned to its own; with CPUs to spare the system places them better. Throws Error{kResource} when a thread cannot
+  // be started.
   explicit ThreadPool(int threads, bool pin = true);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -61,6 +64,8 @@ class ThreadPool {
 
  private:
   friend class Team;
+  void start_workers(const std::vector<int>& pin_to);
+  void stop_workers();
   void worker_main(int index);
   void barrier();
 

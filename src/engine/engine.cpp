@@ -13,6 +13,9 @@ Engine::Engine(std::unique_ptr<Runner> runner, const EngineOptions& options, std
       pool_(runner_->kv_blocks()),
       scheduler_(
           make_fcfs_scheduler({options.max_batched_tokens, options.max_sequences, options.block_tokens}, pool_)) {
+  // A sequence may be as long as the whole pool, and no longer.
+  options_.max_model_len =
+      std::min(options_.max_model_len, static_cast<int64_t>(pool_.total()) * options_.block_tokens);
   batch_.reserve(options.max_batched_tokens, options.max_sequences);
 }
 
@@ -31,11 +34,6 @@ RequestId Engine::submit(Request request) {
   }
   const int64_t room = options_.max_model_len - prompt;
   request.max_tokens = request.max_tokens <= 0 ? room : std::min(request.max_tokens, room);
-  const int64_t pool_tokens = static_cast<int64_t>(pool_.total()) * options_.block_tokens;
-  if (prompt + request.max_tokens > pool_tokens) {
-    bad_input("[request] prompt and answer need " + std::to_string(prompt + request.max_tokens) +
-              " tokens of KV cache, the pool holds " + std::to_string(pool_tokens));
-  }
   request.id = next_id_++;
   auto sequence = std::make_unique<Sequence>();
   sequence->answer.reserve(static_cast<size_t>(request.max_tokens));

@@ -1,6 +1,6 @@
 // Tokens in, tokens out: the engine owns scheduler, block pool and runner, and advances all sequences step by step.
 //
-// One thread at a time calls it (run and chat: the main thread; a server: its engine thread, see engine_thread.h). A
+// One thread at a time calls it (run and chat: the main thread; a server: its engine thread, see api/service.h). A
 // step is schedule, execute, sample, commit; what happened comes back as TokenEvents in the order of the batch.
 #pragma once
 

@@ -73,7 +73,8 @@ void Sampler::apply_penalties(const SamplingParams& p, std::span<const int32_t> 
   std::for_each(answer.begin(), answer.end(), penalize);
 }
 
-// min-p and top-k: leaves candidates_ sorted by preference, logits already divided by the temperature.
+// min-p and top-k: leaves candidates_ with logits divided by the temperature, less the best's. They are sorted by
+// preference where top-p will need it, else in the order of ids.
 void Sampler::collect_candidates(const SamplingParams& p) {
   const float inverse = 1.0f / p.temperature;
   const float best = *std::max_element(logits_.begin(), logits_.end()) * inverse;
@@ -83,7 +84,7 @@ void Sampler::collect_candidates(const SamplingParams& p) {
   candidates_.reserve(logits_.size());
   for (size_t id = 0; id < logits_.size(); ++id) {
     const float logit = logits_[id] * inverse;
-    if (logit >= floor) candidates_.push_back({logit, static_cast<int32_t>(id)});
+    if (logit >= floor) candidates_.push_back({logit - best, static_cast<int32_t>(id)});
   }
   const auto k = static_cast<size_t>(p.top_k);
   if (p.top_k > 0 && candidates_.size() > k) {
@@ -91,18 +92,18 @@ void Sampler::collect_candidates(const SamplingParams& p) {
                      before<Candidate>);
     candidates_.resize(k);
   }
-  std::sort(candidates_.begin(), candidates_.end(), before<Candidate>);
+  if (p.top_p < 1.0f || p.top_k > 0) std::sort(candidates_.begin(), candidates_.end(), before<Candidate>);
 }
 
 // The shortest prefix whose probability reaches top_p, at least one.
 void Sampler::keep_top_p(float top_p) {
   if (top_p >= 1.0f) return;
   double total = 0;
-  for (const Candidate& c : candidates_) total += std::exp(static_cast<double>(c.logit - candidates_[0].logit));
+  for (const Candidate& c : candidates_) total += std::exp(static_cast<double>(c.logit));
   double sum = 0;
   size_t kept = 0;
   while (kept < candidates_.size()) {
-    sum += std::exp(static_cast<double>(candidates_[kept++].logit - candidates_[0].logit));
+    sum += std::exp(static_cast<double>(candidates_[kept++].logit));
     if (sum >= static_cast<double>(top_p) * total) break;
   }
   candidates_.resize(kept);
@@ -123,10 +124,10 @@ int32_t Sampler::sample(std::span<const float> logits, const SamplingParams& par
   keep_top_p(params.top_p);
 
   double total = 0;
-  for (const Candidate& c : candidates_) total += std::exp(static_cast<double>(c.logit - candidates_[0].logit));
+  for (const Candidate& c : candidates_) total += std::exp(static_cast<double>(c.logit));
   double left = random_unit(params.seed, answer.size()) * total;
   for (const Candidate& c : candidates_) {
-    left -= std::exp(static_cast<double>(c.logit - candidates_[0].logit));
+    left -= std::exp(static_cast<double>(c.logit));
     if (left < 0) return c.id;
   }
   return candidates_.back().id;
@@ -142,6 +143,7 @@ TokenLogprobs log_probabilities(std::span<const float> logits, int32_t chosen, i
   };
   TokenLogprobs out;
   out.logprob = logprob(chosen);
+  if (top <= 0) return out;
   std::vector<int32_t> ids(logits.size());
   for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i);
   const auto count = std::min<std::ptrdiff_t>(top, static_cast<std::ptrdiff_t>(ids.size()));

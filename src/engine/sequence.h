@@ -24,7 +24,7 @@ struct Sequence {
                              : answer[static_cast<size_t>(position - prompt)];
   }
   // Tokens that will ever be in the cache: the last sampled one need not be computed.
-  int64_t most_tokens() const { return static_cast<int64_t>(request.prompt.size()) + request.max_tokens; }
+  int64_t most_tokens() const { return static_cast<int64_t>(request.prompt.size()) + request.max_tokens - 1; }
 };
 
 }  // namespace tern

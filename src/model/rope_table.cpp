@@ -64,6 +64,9 @@ std::vector<float> rope_frequencies(const RopeConfig& rope, std::span<const floa
         break;
     }
     out[i] = static_cast<float>(frequency);
+    if (!std::isfinite(out[i]) || !std::isfinite(rope.attention_factor)) {
+      bad_input("[rope] the scaling's numbers give no finite frequency for pair " + std::to_string(i));
+    }
   }
   return out;
 }

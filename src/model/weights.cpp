@@ -14,7 +14,7 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 }
 
 bool fits(const TensorInfo& tensor, const WeightUse& use) {
-  return use.rows == 1 ? tensor.elements() == use.cols : tensor.rows() == use.rows && tensor.cols() == use.cols;
+  return tensor.rows() == use.rows && tensor.cols() == use.cols;  // a vector is one row
 }
 
 }  // namespace

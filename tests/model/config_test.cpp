@@ -113,6 +113,27 @@ TEST(WeightMap, MissingAndMisshapenTensorsAreNamed) {
   }
 }
 
+// A matrix of one row is no vector: elements alone would let [hidden, 1] pass for [1, hidden].
+TEST(WeightMap, RowsAndColumnsMustBothAgree) {
+  Checkpoint checkpoint = checkpoint_with({});
+  static const std::vector<std::byte> zeros(64 * 4);
+  TensorInfo gate;
+  gate.name = "blk.0.ffn_gate.weight";
+  gate.shape = {64, 1};
+  gate.data = zeros;
+  checkpoint.tensors.push_back(gate);
+  checkpoint.index_tensors();
+  EXPECT_THROW(WeightMap(checkpoint).tensor({Role::kFfnGate, 0, 1, 64}), Error);
+}
+
+TEST(RopeTable, InfiniteFrequenciesAreRefused) {
+  RopeConfig rope;
+  rope.dims = 8;
+  rope.scaling = RopeScaling::kFactors;
+  const float factors[] = {1, 0, 1, 1};
+  EXPECT_THROW(rope_frequencies(rope, factors), Error);
+}
+
 TEST(RopeTable, PlainFrequenciesFollowTheFormula) {
   RopeConfig rope;
   rope.dims = 8;

@@ -23,6 +23,16 @@ int32_t element_bytes(Format kv_format) {
   }
 }
 
+AttentionDesc attention_desc(const AttentionFacts& facts) {
+  AttentionDesc desc{};
+  desc.heads = static_cast<int32_t>(facts.heads);
+  desc.kv_heads = static_cast<int32_t>(facts.kv_heads);
+  desc.head_dim = static_cast<int32_t>(facts.head_dim);
+  desc.scale = facts.scale;
+  desc.window = facts.window;
+  return desc;
+}
+
 class CpuRunner final : public Runner {
  public:
   CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelConfig& config, const Program& lowered,
@@ -45,7 +55,7 @@ class CpuRunner final : public Runner {
   const Linear& bind_linear(const Op& op);
   void pack(PackedLinear& packed, const Op& op);
   void reserve_kv();
-  void reserve_workspace();
+  void reserve_workspace(const Attention& attention);
   std::unique_ptr<CpuStep> bind_step(const Op& op);
   KvLayerView kv_view(const Op& op) const;
 
@@ -73,13 +83,16 @@ CpuRunner::CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelCo
       options_(options),
       pool_(options.threads),
       arena_(program_, options.max_batched_tokens, options.max_rows) {
+  // What can be refused is refused before weights are packed.
   weights_.check(program_);
+  reserve_kv();
+  options_.max_model_len = std::min(options_.max_model_len, kv_blocks_ * options_.block_tokens);
+  const Attention attention(attention_desc(program_.attention), options_.kv_format, options_.kernels);
   bind_rope(config);
   bind_linears();
-  reserve_kv();
-  reserve_workspace();
+  reserve_workspace(attention);
   for (const Op& op : program_.ops) steps_.push_back(bind_step(op));
-  memory_.activations = arena_.bytes() + workspace_.bytes();
+  memory_.activations = arena_.bytes() + workspace_.bytes() + 2 * rope_.cos.size() * sizeof(float);
   memory_.kv_pool = kv_.bytes();
 }
 
@@ -94,7 +107,6 @@ void CpuRunner::bind_rope(const ModelConfig& config) {
 // From the last op to the first: the output head is the largest matrix, and while a matrix is packed its file pages and
 // its copy are both resident, so it goes first, when nothing else is.
 void CpuRunner::bind_linears() {
-  linears_.reserve(program_.ops.size());  // steps keep references into it
   for (size_t i = program_.ops.size(); i-- > 0;) {
     if (program_.ops[i].kind == OpKind::kLinear) linear_of_op_[i] = &bind_linear(program_.ops[i]);
   }
@@ -109,7 +121,7 @@ const Linear& CpuRunner::bind_linear(const Op& op) {
     const TensorInfo& tensor = weights_.tensor(op.weights[i]);
     if (i < op.biases.size() && op.biases[i].role != Role::kNone) packed.biases[i] = weights_.vector(op.biases[i]);
     const float* bias = packed.biases[i].empty() ? nullptr : packed.biases[i].data();
-    parts.push_back({tensor.format, tensor.rows(), tensor.data.data(), bias});
+    parts.push_back({tensor.format, op.weights[i].rows, tensor.data.data(), bias});
     name += (name.empty() ? "" : "+") + std::string(tensor.name);
   }
   packed.linear = std::make_unique<Linear>(std::move(name), op.weights[0].cols, std::move(parts), options_.kernels);
@@ -161,18 +173,7 @@ KvLayerView CpuRunner::kv_view(const Op& op) const {
   return view;
 }
 
-AttentionDesc attention_desc(const AttentionFacts& facts) {
-  AttentionDesc desc{};
-  desc.heads = static_cast<int32_t>(facts.heads);
-  desc.kv_heads = static_cast<int32_t>(facts.kv_heads);
-  desc.head_dim = static_cast<int32_t>(facts.head_dim);
-  desc.scale = facts.scale;
-  desc.window = facts.window;
-  return desc;
-}
-
-void CpuRunner::reserve_workspace() {
-  const Attention attention(attention_desc(program_.attention), options_.kv_format, options_.kernels);
+void CpuRunner::reserve_workspace(const Attention& attention) {
   uint64_t bytes = attention.workspace_bytes(options_.max_batched_tokens, options_.max_model_len, pool_.size());
   for (const PackedLinear& packed : linears_) {
     bytes = std::max(bytes, packed.linear->workspace_bytes(options_.max_batched_tokens, pool_.size()));
@@ -207,17 +208,22 @@ std::unique_ptr<CpuStep> CpuRunner::bind_step(const Op& op) {
     case OpKind::kGlu:
       return std::make_unique<GluStep>(Glu(op.activation, options_.kernels), in(0), out(0));
     default:
-      bad_input("[cpu] the lowered program holds an unfused " + std::string(name_of(op.kind)));
+      break;
   }
+  TERN_CHECK(false, std::string(name_of(op.kind)) + " is left unfused in the lowered program");
+  return nullptr;
 }
 
 std::span<const float> CpuRunner::execute(const Batch& batch) {
   const StepContext context{batch, batch.shape(), workspace_.data()};
   TERN_CHECK(context.shape.tokens <= options_.max_batched_tokens && context.shape.rows <= options_.max_rows);
+  for (const SequenceSlice& slice : batch.sequences) {
+    TERN_CHECK(slice.history_len + slice.query_len <= options_.max_model_len);
+  }
   pool_.run([&](const Team& team) {
     for (const auto& step : steps_) {
+      if (step != steps_.front()) team.sync();  // the pool's own barrier stands behind the last
       step->run(context, team);
-      team.sync();
     }
   });
   const Place logits = arena_.place(program_.entries[0].result);

@@ -26,7 +26,7 @@ struct AttentionArgs {
   float* out;  // [tokens, heads * head_dim]
   KvLayerView kv;
   BatchShape batch;
-  std::byte* workspace;  // attention_workspace_bytes
+  std::byte* workspace;  // at least workspace_bytes()
 };
 
 class Attention {
