@@ -28,7 +28,10 @@ void fill_defaults(LoadOptions& options, const ModelFacts& facts) {
   }
   if (options.max_rows == 0) options.max_rows = options.max_sequences;
   options.max_batched_tokens = std::max(options.max_batched_tokens, int64_t{1});
-  if (!options.kv_format) options.kv_format = options.kernels.ref_everywhere() ? Format::kF32 : Format::kF16;
+  if (!options.kv_format) {
+    const bool f32 = options.kernels.ref_everywhere() || facts.commonest_format() == Format::kF32;
+    options.kv_format = f32 ? Format::kF32 : Format::kF16;
+  }
 }
 
 // Tokens of the KV pool: what the given bytes hold, or the default.
@@ -78,13 +81,17 @@ uint64_t ModelFacts::parameters() const {
   return count;
 }
 
-std::string ModelFacts::type_name() const {
+Format ModelFacts::commonest_format() const {
   std::map<Format, uint64_t> bytes;
   for (const TensorInfo& tensor : checkpoint->tensors) bytes[tensor.format] += tensor.data.size();
   const auto most = std::max_element(bytes.begin(), bytes.end(), [](auto& a, auto& b) { return a.second < b.second; });
+  return most == bytes.end() ? Format::kF32 : most->first;
+}
+
+std::string ModelFacts::type_name() const {
   const auto millions = static_cast<double>(parameters()) / 1e6;
   const std::string size = millions < 1000 ? fmt::format("{:.0f}M", millions) : fmt::format("{:.1f}B", millions / 1000);
-  std::string format(most == bytes.end() ? "?" : name_of(most->first));
+  std::string format(name_of(commonest_format()));
   std::transform(format.begin(), format.end(), format.begin(), [](unsigned char c) { return std::toupper(c); });
   return fmt::format("{} {} {}", config.architecture, size, format);
 }

@@ -28,7 +28,7 @@ struct LoadOptions {
   int64_t max_batched_tokens = 512;
   int64_t max_rows = 0;  // 0: max_sequences
   int64_t block_tokens = 16;
-  std::optional<Format> kv_format;  // none: f16, or f32 where everything runs on the reference kernels
+  std::optional<Format> kv_format;  // none: f16; f32 for weights in f32 and on the reference kernels
   std::string chat_template;        // source that replaces the model's own; empty: the model's
   KernelSelection kernels = KernelSelection::from_environment();
 };
@@ -43,6 +43,7 @@ struct ModelFacts {
   static ModelFacts read(const std::string& path);
   // "llama 135M Q4_1": architecture, size class and the commonest weight format, as llama-bench prints it.
   std::string type_name() const;
+  Format commonest_format() const;  // by bytes
   uint64_t parameters() const;
   std::shared_ptr<const Tokenizer> tokenizer() const;  // throws when the file has none that tern reads
 };

@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "core/clock.h"
@@ -11,17 +10,18 @@
 namespace tern {
 namespace {
 
-// 9 significant digits: what a float32 needs to come back as it was.
-double nine_digits(float value) { return std::strtod(fmt::format("{:.9g}", value).c_str(), nullptr); }
-
-nlohmann::ordered_json logprobs_json(const std::vector<int32_t>& ids, const std::vector<TokenLogprobs>& logprobs) {
-  auto rows = nlohmann::ordered_json::array();
+// 9 significant digits: what a float32 needs to come back as it was. Written by hand: a JSON library prints a double,
+// with up to 17.
+std::string logprobs_text(const std::vector<int32_t>& ids, const std::vector<TokenLogprobs>& logprobs) {
+  std::string rows;
   for (size_t i = 0; i < logprobs.size(); ++i) {
-    auto top = nlohmann::ordered_json::array();
-    for (const auto& [id, logprob] : logprobs[i].top) top.push_back({id, nine_digits(logprob)});
-    rows.push_back({{"id", ids[i]}, {"logprob", nine_digits(logprobs[i].logprob)}, {"top", std::move(top)}});
+    std::string top;
+    for (const auto& [id, logprob] : logprobs[i].top)
+      top += fmt::format("{}[{},{:.9g}]", top.empty() ? "" : ",", id, logprob);
+    rows += fmt::format("{}{{\"id\":{},\"logprob\":{:.9g},\"top\":[{}]}}", rows.empty() ? "" : ",", ids[i],
+                        logprobs[i].logprob, top);
   }
-  return rows;
+  return "[" + rows + "]";
 }
 
 }  // namespace
@@ -38,25 +38,32 @@ void Answer::add(const TextEvent& event) {
   if (event.logprobs) logprobs.push_back(*event.logprobs);
 }
 
-nlohmann::ordered_json to_json(const Answer& answer, int64_t load_ms) {
+std::string to_json_line(const Answer& answer, int64_t load_ms) {
   nlohmann::ordered_json out;
   out["prompt_ids"] = answer.prompt_ids;
   out["ids"] = answer.ids;
   out["text"] = answer.text;
   out["finish_reason"] = name_of(answer.finish);
   out["seed"] = answer.seed;
-  if (answer.wants_logprobs) out["logprobs"] = logprobs_json(answer.ids, answer.logprobs);
+  if (answer.wants_logprobs) out["logprobs"] = nullptr;  // filled in below
   out["timings"] = {{"load_ms", load_ms},
                     {"prompt_ms", answer.prompt_ms()},
                     {"prompt_tokens", answer.prompt_ids.size()},
                     {"decode_ms", answer.decode_ms()},
                     {"decode_tokens", answer.decode_tokens()},
                     {"peak_rss_bytes", peak_resident_bytes()}};
-  return out;
+  std::string line = out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  // Inside a string the quotes would be escaped, so this is the key itself.
+  constexpr std::string_view kEmpty = "\"logprobs\":null";
+  if (const size_t at = line.find(kEmpty); at != std::string::npos) {
+    line.replace(at, kEmpty.size(), "\"logprobs\":" + logprobs_text(answer.ids, answer.logprobs));
+  }
+  return line;
 }
 
-nlohmann::ordered_json error_json(const std::string& code, const std::string& message) {
-  return {{"error", {{"code", code}, {"message", message}}}};
+std::string error_json_line(const std::string& code, const std::string& message) {
+  const nlohmann::ordered_json out{{"error", {{"code", code}, {"message", message}}}};
+  return out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace tern

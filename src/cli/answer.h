@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -26,10 +25,11 @@ struct Answer {
   int64_t decode_tokens() const { return ids.empty() ? 0 : static_cast<int64_t>(ids.size()) - 1; }
 };
 
-nlohmann::ordered_json to_json(const Answer& answer, int64_t load_ms);
+// One line of JSON; the keys are a contract (README).
+std::string to_json_line(const Answer& answer, int64_t load_ms);
 
 // {"error": {"code", "message"}}.
-nlohmann::ordered_json error_json(const std::string& code, const std::string& message);
+std::string error_json_line(const std::string& code, const std::string& message);
 
 int64_t steady_now_ns();
 

@@ -135,6 +135,9 @@ void run_perplexity(const EvalOptions& options) {
     bad_input(fmt::format("[eval] the text has {} tokens, one chunk needs {}", ids.size(), options.ctx));
   }
   const Perplexity result = perplexity(*model, ids, options.ctx, options.chunks);
+  if (!std::isfinite(result.sum)) {
+    fail(ErrorCode::kFailed, model->facts().checkpoint->metadata.source() + ": the model's logits are not finite");
+  }
   if (options.json) {
     nlohmann::ordered_json out{{"ppl", std::exp(result.mean())},    {"nll_mean", result.mean()},
                                {"nll_se", result.standard_error()}, {"tokens", result.tokens},

@@ -1,4 +1,5 @@
 // The tern program: parses the command line, runs one subcommand, turns errors into one line and an exit code.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <new>
@@ -12,18 +13,27 @@ namespace {
 // Options of llama.cpp with one dash and several letters, which are not single-letter flags.
 constexpr std::pair<const char*, const char*> kOneDashAliases[] = {
     {"-ctk", "--cache-type-k"}, {"-ctv", "--cache-type-v"}, {"-npl", "--parallel-sequences"},
-    {"-np", "--max-num-seqs"},  {"-tb", "--threads"},
+    {"-np", "--max-num-seqs"},  {"-tb", "--threads-batch"}, {"-ub", "--max-num-batched-tokens"},
 };
 
+// The command line with aliases replaced, from the back, as CLI11 takes a vector. "-m MODEL" stands for the first
+// positional argument wherever it is, so it moves behind the subcommand.
 std::vector<std::string> arguments(int argc, char** argv) {
-  std::vector<std::string> out;
-  for (int i = argc - 1; i > 0; --i) {  // CLI11 takes a vector from the back
-    std::string argument = argv[i];
+  std::vector<std::string> out(argv + std::min(argc, 1), argv + argc);
+  for (std::string& argument : out) {
     for (const auto& [alias, name] : kOneDashAliases) {
       if (argument == alias) argument = name;
     }
-    out.push_back(std::move(argument));
   }
+  const auto flag =
+      std::find_if(out.begin(), out.end(), [](const std::string& a) { return a == "-m" || a == "--model"; });
+  if (flag != out.end() && flag + 1 != out.end()) {
+    const std::string model = *(flag + 1);
+    out.erase(flag, flag + 2);
+    const size_t words = !out.empty() && out[0] == "eval" ? 2 : 1;  // of the subcommand
+    out.insert(out.begin() + static_cast<std::ptrdiff_t>(std::min(words, out.size())), model);
+  }
+  std::reverse(out.begin(), out.end());
   return out;
 }
 
@@ -53,7 +63,8 @@ int run(int argc, char** argv) {
   try {
     app.parse(arguments(argc, argv));
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(tern::ErrorCode::kBadInput);
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    tern::bad_input(std::string("[options] ") + error.what());
   }
   if (help_limits) {
     print_limits();

@@ -1,6 +1,7 @@
 #include "cli/options.h"
 
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <random>
@@ -46,6 +47,8 @@ int64_t parse_count(const std::string& text, const std::string& flag) {
 }
 
 std::string read_file(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) bad_input("[file] " + printable(path) + " is a folder");
   std::ifstream file(path, std::ios::binary);
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   if (!file) bad_input("[file] " + printable(path) + " cannot be read");
@@ -59,13 +62,16 @@ void ModelOptions::add_model(CLI::App& app) {
 
 void ModelOptions::add_load(CLI::App& app) {
   app.add_option("-t,--threads", threads, "Worker threads; 0: all CPUs granted")->check(CLI::Range(0, 1024));
+  app.add_option("--threads-batch", threads_batch, "The same; one pool serves both, of the larger count")
+      ->check(CLI::Range(0, 1024));
   app.add_option("-c,--max-model-len,--ctx-size", max_model_len,
                  "Longest prompt and answer together, e.g. 4096 or 32k; 0: the model's own; default: at most 8192");
   app.add_option("--kv-cache-memory-bytes", kv_cache_bytes, "Size of the KV pool, e.g. 512m");
   app.add_option("--kv-cache-dtype,--cache-type-k,--cache-type-v", kv_cache_dtype, "auto, f32, f16 or bf16")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("-b,--max-num-batched-tokens", max_batched_tokens, "Tokens a step at most")
-      ->check(CLI::Range(1, 1 << 20));
+      ->check(CLI::Range(1, 1 << 20))
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--max-num-seqs", max_sequences, "Sequences running at once")->check(CLI::Range(1, 1024));
   app.add_option("--chat-template", chat_template_file, "File with a Jinja template that replaces the model's");
 }
@@ -78,7 +84,7 @@ std::string ModelOptions::path(PullMode mode) const {
 
 LoadOptions ModelOptions::load_options(int64_t sequences) const {
   LoadOptions options;
-  options.threads = threads;
+  options.threads = threads == 0 ? 0 : std::max(threads, threads_batch);
   if (!max_model_len.empty()) {
     const int64_t length = parse_count(max_model_len, "--max-model-len");
     options.max_model_len = length == 0 ? kModelContext : length;

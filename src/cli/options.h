@@ -16,6 +16,7 @@ struct ModelOptions {
   std::string model;
   std::string manifest;
   int threads = 0;
+  int threads_batch = 0;
   std::string max_model_len;  // "4096", "32k", 0: the model's own; empty: the default
   std::string kv_cache_bytes;
   std::string kv_cache_dtype = "auto";

@@ -3,10 +3,10 @@
 
 #include <cstdio>
 #include <deque>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "cli/answer.h"
 #include "cli/options.h"
@@ -30,10 +30,6 @@ struct RunOptions {
   bool json = false;
   bool verbose = false;
 };
-
-std::string dump(const nlohmann::ordered_json& value) {
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 std::vector<int32_t> prompt_of_text(const Model& model, const RunOptions& options, const std::string& text) {
   if (options.raw || (!model.has_chat_template() && options.system.empty())) return text_prompt(model, text);
@@ -109,13 +105,15 @@ int run_single(const RunOptions& options) {
         std::fflush(stdout);
       });
   if (options.json) {
-    std::printf("%s\n", dump(to_json(answer, model->load_ms())).c_str());
+    std::printf("%s\n", to_json_line(answer, model->load_ms()).c_str());
   } else {
     std::printf("\n");
-    if (answer.finish == FinishReason::kError) std::fprintf(stderr, "tern: [run] the model's logits are not finite\n");
     if (options.verbose) print_timings(answer, model->load_ms());
   }
-  return answer.finish == FinishReason::kError ? static_cast<int>(ErrorCode::kFailed) : 0;
+  if (answer.finish != FinishReason::kError) return 0;
+  std::fprintf(stderr, "tern: %s: the model's logits are not finite\n",
+               model->facts().checkpoint->metadata.source().c_str());
+  return static_cast<int>(ErrorCode::kFailed);
 }
 
 // The lines of a file as one batch, at most `parallel` at a time; one output line each, in order.
@@ -148,7 +146,6 @@ class PromptBatch {
     std::string line;
     while (static_cast<int64_t>(in_flight_.size()) < options_.parallel) {
       if (!std::getline(lines, line)) return false;
-      if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
       submit(line);
     }
     return true;
@@ -168,7 +165,7 @@ class PromptBatch {
     } catch (const Error& error) {
       failed_ = true;
       line.done = true;
-      line.output = dump(error_json(std::string(name_of(error.code())), error.what()));
+      line.output = error_json_line(std::string(name_of(error.code())), error.what());
     }
   }
 
@@ -178,7 +175,7 @@ class PromptBatch {
     if (event.finish == FinishReason::kNone) return;
     if (event.finish == FinishReason::kError) failed_ = true;
     line.done = true;
-    line.output = dump(to_json(line.answer, model_.load_ms()));
+    line.output = to_json_line(line.answer, model_.load_ms());
     in_flight_.erase(event.request);
   }
 
@@ -199,8 +196,7 @@ class PromptBatch {
 };
 
 int run_prompts(const RunOptions& options) {
-  std::ifstream lines(options.prompts_file);
-  if (!lines) bad_input("[prompts] " + printable(options.prompts_file) + " cannot be read");
+  std::istringstream lines(read_file(options.prompts_file));
   const auto model = Model::load(options.model.path(PullMode::kFetch), options.model.load_options(options.parallel));
   return PromptBatch(*model, options).run(lines);
 }

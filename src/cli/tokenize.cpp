@@ -1,8 +1,8 @@
 // tern tokenize MODEL TEXT: what the tokenizer makes of a text.
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "api/model.h"
 #include "cli/options.h"
@@ -40,8 +40,7 @@ void run_tokenize(const TokenizeOptions& options, bool has_text) {
   const auto tokenizer = Tokenizer::from_metadata(checkpoint->metadata);
   const EncodeOptions encode{.add_special = !options.no_special, .parse_special = !options.plain};
   if (!options.lines.empty()) {
-    std::ifstream file(options.lines);
-    if (!file) bad_input("[tokenize] " + printable(options.lines) + " cannot be read");
+    std::istringstream file(read_file(options.lines));
     for (std::string line; std::getline(file, line);) {
       const nlohmann::json text = nlohmann::json::parse(line, nullptr, false);
       if (!text.is_string())

@@ -133,9 +133,8 @@ struct HttpServer::Impl {
   void wait_for_signal() {
     signals.async_wait([this](error_code ec, int) {
       if (ec) return;
-      const bool again = host.stopping;
+      if (!host.stopping) wait_for_signal();  // a second one cuts; before stop(), which may already be the end
       stop(options.drain_deadline);
-      if (!again) wait_for_signal();
     });
   }
 

@@ -120,6 +120,12 @@ TEST(Run, ChunkingAndThreadsDoNotChangeTheAnswer) {
   EXPECT_EQ(plain, with({"-t", "2", "--max-num-batched-tokens", "7"}));
 }
 
+TEST(Run, ModelFlagMayStandAnywhere) {
+  const Json a = json_of(run_tern({"run", tiny_model(), "abc", "--raw", "--greedy", "-n", "5", "--json"}));
+  const Json b = json_of(run_tern({"run", "abc", "--raw", "-m", tiny_model(), "--greedy", "-n", "5", "--json"}));
+  EXPECT_EQ(a["ids"], b["ids"]);
+}
+
 TEST(Tokenize, PlainAndSpecialAndLines) {
   const Json tokens = json_of(run_tern({"tokenize", tiny_model(), "hello world", "--json"}));
   EXPECT_EQ(tokens["ids"].size(), tokens["pieces"].size());
