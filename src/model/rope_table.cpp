@@ -28,12 +28,17 @@ double yarn_pair(const RopeConfig& rope, double rotations) {
          (2.0 * std::log(rope.theta));
 }
 
-double yarn_frequency(const RopeConfig& rope, double frequency, int64_t pair) {
+// In f32 throughout and in this order, as models were trained: a last-place difference in a frequency is 300 times as
+// large in the angle of position 300.
+float yarn_frequency(const RopeConfig& rope, float wavelength, int64_t pair) {
   const double low = std::max(std::floor(yarn_pair(rope, rope.beta_fast)), 0.0);
   double high = std::min(std::ceil(yarn_pair(rope, rope.beta_slow)), static_cast<double>(rope.dims - 1));
   if (high == low) high += 0.001;  // no division by zero when the ramp is empty
-  const double ramp = std::clamp((static_cast<double>(pair) - low) / (high - low), 0.0, 1.0);
-  return frequency / rope.factor * ramp + frequency * (1.0 - ramp);
+  const float ramp =
+      std::clamp((static_cast<float>(pair) - static_cast<float>(low)) / static_cast<float>(high - low), 0.0f, 1.0f);
+  const float kept = 1.0f - ramp;
+  const float interpolated = 1.0f / (static_cast<float>(rope.factor) * wavelength);
+  return interpolated * (1.0f - kept) + 1.0f / wavelength * kept;
 }
 
 }  // namespace
@@ -46,7 +51,10 @@ std::vector<float> rope_frequencies(const RopeConfig& rope, std::span<const floa
   }
   for (size_t i = 0; i < out.size(); ++i) {
     const auto pair = static_cast<int64_t>(i);
-    double frequency = 1.0 / std::pow(rope.theta, 2.0 * static_cast<double>(pair) / static_cast<double>(rope.dims));
+    // Rounded to f32 before it is scaled, as the models' own code does.
+    const auto wavelength =
+        static_cast<float>(std::pow(rope.theta, 2.0 * static_cast<double>(pair) / static_cast<double>(rope.dims)));
+    double frequency = static_cast<double>(1.0f / wavelength);
     switch (rope.scaling) {
       case RopeScaling::kNone:
         break;
@@ -57,7 +65,7 @@ std::vector<float> rope_frequencies(const RopeConfig& rope, std::span<const floa
         frequency = llama3_frequency(rope, frequency);
         break;
       case RopeScaling::kYarn:
-        frequency = yarn_frequency(rope, frequency, pair);
+        frequency = static_cast<double>(yarn_frequency(rope, wavelength, pair));
         break;
       case RopeScaling::kFactors:
         frequency /= static_cast<double>(factors[i]);

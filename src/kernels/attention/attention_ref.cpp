@@ -1,5 +1,6 @@
 // The meaning of the attention family: scores, softmax and weighted sum of values of one row over one chunk of keys, as
-// plain loops in f32; partials of chunks merged as in Milakov & Gimelshein 2018, "Online normalizer calculation".
+// plain loops, results in f32, sums over keys and dimensions in f64; partials of chunks merged as in Milakov &
+// Gimelshein 2018, "Online normalizer calculation".
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -10,6 +11,8 @@
 
 namespace tern {
 namespace {
+
+constexpr int64_t kMaxHeadDim = 256;
 
 float load_element(Format format, const std::byte* at, int64_t index) {
   if (format == Format::kF32) {
@@ -30,26 +33,28 @@ float score(const AttentionBlock& block, const float* q, int64_t position) {
   const KvLayerView& kv = block.kv;
   const std::byte* keys = block_of(block, position) + kv.k_offset;
   const int64_t slot = position % kv.block_tokens;
-  float sum = 0;
+  double sum = 0;
   for (int64_t d = 0; d < kv.head_dim; ++d) {
     const int64_t index = (static_cast<int64_t>(block.kv_head) * kv.head_dim + d) * kv.block_tokens + slot;
-    sum += q[d] * load_element(kv.format, keys, index);
+    sum += static_cast<double>(q[d]) * static_cast<double>(load_element(kv.format, keys, index));
   }
-  sum *= block.desc.scale;
+  const auto scaled = static_cast<float>(sum * static_cast<double>(block.desc.scale));
   const float cap = block.desc.soft_cap;
-  return cap > 0 ? cap * std::tanh(sum / cap) : sum;
+  return cap > 0 ? cap * std::tanh(scaled / cap) : scaled;
 }
 
-void add_value(const AttentionBlock& block, int64_t position, float weight, float* out) {
+void add_value(const AttentionBlock& block, int64_t position, double weight, double* out) {
   const KvLayerView& kv = block.kv;
   const std::byte* values = block_of(block, position) + kv.v_offset;
   const int64_t slot = position % kv.block_tokens;
   const int64_t first = (static_cast<int64_t>(block.kv_head) * kv.block_tokens + slot) * kv.head_dim;
-  for (int64_t d = 0; d < kv.head_dim; ++d) out[d] += weight * load_element(kv.format, values, first + d);
+  for (int64_t d = 0; d < kv.head_dim; ++d) {
+    out[d] += weight * static_cast<double>(load_element(kv.format, values, first + d));
+  }
 }
 
 bool supports(const AttentionDesc& desc, Format format) {
-  return desc.head_dim <= 256 && (format == Format::kF32 || format == Format::kF16 || format == Format::kBF16);
+  return desc.head_dim <= kMaxHeadDim && (format == Format::kF32 || format == Format::kF16 || format == Format::kBF16);
 }
 
 uint64_t scratch_bytes(const AttentionDesc&) { return 0; }
@@ -75,14 +80,16 @@ void chunk(const AttentionBlock& block, int64_t chunk, const AttentionPartial& p
     const float* q = block.q + token * block.q_stride + head * dim;
     for (int64_t p = first; p < end; ++p) scores[p - first] = score(block, q, p);
     const float max = *std::max_element(scores, scores + (end - first));
-    float sum = 0;
+    double sum = 0;
+    double weighted[kMaxHeadDim] = {};
     for (int64_t p = first; p < end; ++p) {
-      const float weight = std::exp(scores[p - first] - max);
+      const double weight = std::exp(static_cast<double>(scores[p - first]) - static_cast<double>(max));
       sum += weight;
-      add_value(block, p, weight, out);
+      add_value(block, p, weight, weighted);
     }
     partial.max[r] = max;
-    partial.sum[r] = sum;
+    partial.sum[r] = static_cast<float>(sum);
+    for (int64_t d = 0; d < dim; ++d) out[d] = static_cast<float>(weighted[d]);
   }
 }
 
