@@ -23,10 +23,7 @@ bool give(const std::function<void(TextEvent&&)>& sink, TextEvent&& event) {
 }  // namespace
 
 Service::Service(Engine& engine, std::shared_ptr<const Tokenizer> tokenizer, size_t queue_limit)
-    : context_tokens_(std::min(engine.options().max_model_len,
-                               int64_t{engine.runner().kv_blocks()} * engine.options().block_tokens)),
-      vocabulary_(engine.options().vocabulary),
-      queue_limit_(queue_limit),
+    : queue_limit_(queue_limit),
       stats_(engine.stats()),
       engine_(engine),
       session_(engine, std::move(tokenizer)),
@@ -34,23 +31,10 @@ Service::Service(Engine& engine, std::shared_ptr<const Tokenizer> tokenizer, siz
 
 Service::~Service() { stop(); }
 
-// What the engine would refuse, in the caller's thread; afterwards max_tokens is what the context leaves at most.
+// What the engine would refuse, in the caller's thread.
 void Service::check(Submission& submission) const {
   validate(submission.params);
-  const auto prompt = static_cast<int64_t>(submission.prompt.size());
-  if (prompt == 0) bad_input("[request] the prompt is empty: it needs at least one token");
-  if (prompt >= context_tokens_) {
-    bad_input(fmt::format("[request] the prompt has {} tokens, the context holds {} with at least one for the answer",
-                          prompt, context_tokens_));
-  }
-  for (const int32_t id : submission.prompt) {
-    if (id < 0 || id >= vocabulary_) {
-      bad_input(fmt::format("[request] token {} is not in the vocabulary of {}", id, vocabulary_));
-    }
-  }
-  int64_t& max_tokens = submission.params.max_tokens;
-  const int64_t room = context_tokens_ - prompt;
-  max_tokens = max_tokens <= 0 ? room : std::min(max_tokens, room);
+  engine_.check(submission.prompt, submission.params.max_tokens);
 }
 
 Admission Service::submit(std::vector<Submission> submissions) {

@@ -53,7 +53,7 @@ class Service {
   void cancel(Ticket ticket);
 
   // Prompt and answer together: what the model and the whole KV pool hold.
-  int64_t context_tokens() const { return context_tokens_; }
+  int64_t context_tokens() const { return engine_.options().max_model_len; }
   bool queue_full() const;
   EngineStats stats() const;  // as of the last step; `waiting` counts what the engine has not seen yet too
 
@@ -89,8 +89,6 @@ class Service {
   void publish();
   void fail(const Error& error);
 
-  const int64_t context_tokens_;
-  const int64_t vocabulary_;
   const size_t queue_limit_;
 
   mutable std::mutex mutex_;

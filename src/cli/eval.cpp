@@ -12,6 +12,7 @@
 #include "cli/options.h"
 #include "cli/subcommands.h"
 #include "core/error.h"
+#include "engine/sampler.h"
 #include "engine/scoring.h"
 
 namespace tern {
@@ -84,13 +85,6 @@ void run_logits(const EvalOptions& options) {
   std::fprintf(stderr, "%zu x %lld float32 logits\n", ids.size(), static_cast<long long>(model->config().vocabulary));
 }
 
-double negative_log_likelihood(std::span<const float> logits, int32_t id) {
-  const float best = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (float logit : logits) sum += std::exp(static_cast<double>(logit - best));
-  return std::log(sum) + static_cast<double>(best) - static_cast<double>(logits[static_cast<size_t>(id)]);
-}
-
 struct Perplexity {
   double sum = 0, squares = 0;
   int64_t tokens = 0, chunks = 0;
@@ -117,7 +111,9 @@ Perplexity perplexity(Model& model, const std::vector<int32_t>& ids, int64_t ctx
     std::vector<int32_t> window(ids.begin() + chunk * ctx, ids.begin() + (chunk + 1) * ctx);
     if (model.tokenizer()->adds_bos() && model.tokenizer()->bos()) window[0] = *model.tokenizer()->bos();
     score(model.runner(), limits_of(model), window, ctx / 2, [&](int64_t position, std::span<const float> logits) {
-      if (position + 1 < ctx) total.add(negative_log_likelihood(logits, window[static_cast<size_t>(position) + 1]));
+      if (position + 1 < ctx)
+        total.add(log_sum_exp(logits) -
+                  static_cast<double>(logits[static_cast<size_t>(window[static_cast<size_t>(position) + 1])]));
     });
   }
   return total;

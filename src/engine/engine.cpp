@@ -19,21 +19,25 @@ Engine::Engine(std::unique_ptr<Runner> runner, const EngineOptions& options, std
   batch_.reserve(options.max_batched_tokens, options.max_sequences);
 }
 
-RequestId Engine::submit(Request request) {
-  const auto prompt = static_cast<int64_t>(request.prompt.size());
+void Engine::check(const std::vector<int32_t>& ids, int64_t& max_tokens) const {
+  const auto prompt = static_cast<int64_t>(ids.size());
   if (prompt == 0) bad_input("[request] the prompt is empty: it needs at least one token");
   if (prompt >= options_.max_model_len) {
     bad_input("[request] the prompt has " + std::to_string(prompt) + " tokens, the context holds " +
               std::to_string(options_.max_model_len) + " with at least one for the answer");
   }
-  for (int32_t id : request.prompt) {
+  for (int32_t id : ids) {
     if (id < 0 || id >= options_.vocabulary) {
       bad_input("[request] token " + std::to_string(id) + " is not in the vocabulary of " +
                 std::to_string(options_.vocabulary));
     }
   }
   const int64_t room = options_.max_model_len - prompt;
-  request.max_tokens = request.max_tokens <= 0 ? room : std::min(request.max_tokens, room);
+  max_tokens = max_tokens <= 0 ? room : std::min(max_tokens, room);
+}
+
+RequestId Engine::submit(Request request) {
+  check(request.prompt, request.max_tokens);
   request.id = next_id_++;
   auto sequence = std::make_unique<Sequence>();
   sequence->answer.reserve(static_cast<size_t>(request.max_tokens));

@@ -41,6 +41,9 @@ class Engine {
   // Takes the request in and gives it an id. Throws a bad-input error (naming both numbers) when the prompt is empty,
   // leaves no room for an answer, or holds a token that the model does not have.
   RequestId submit(Request request);
+  // What submit() refuses, alone; afterwards max_tokens is what the context leaves at most. Reads only what never
+  // changes, so any thread may call it.
+  void check(const std::vector<int32_t>& prompt, int64_t& max_tokens) const;
   // Ends the request at the next step with finish reason kCancelled; unknown ids are ignored (it may just have ended).
   void cancel(RequestId id);
   // Advances every scheduled sequence; appends what happened to `events`. False when nothing is left to do.

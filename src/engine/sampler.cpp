@@ -133,11 +133,15 @@ int32_t Sampler::sample(std::span<const float> logits, const SamplingParams& par
   return candidates_.back().id;
 }
 
-TokenLogprobs log_probabilities(std::span<const float> logits, int32_t chosen, int32_t top) {
+double log_sum_exp(std::span<const float> logits) {
   const float best = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (float logit : logits) sum += std::exp(static_cast<double>(logit - best));
-  const double log_sum = static_cast<double>(best) + std::log(sum);
+  return static_cast<double>(best) + std::log(sum);
+}
+
+TokenLogprobs log_probabilities(std::span<const float> logits, int32_t chosen, int32_t top) {
+  const double log_sum = log_sum_exp(logits);
   const auto logprob = [&](int32_t id) {
     return static_cast<float>(static_cast<double>(logits[static_cast<size_t>(id)]) - log_sum);
   };

@@ -37,6 +37,9 @@ class Sampler {
 // The largest logit's id, the lowest among equals; -1 when any is NaN or none is finite.
 int32_t argmax(std::span<const float> logits);
 
+// log(sum(exp(logits))) in f64: what a logit lacks to be a log-probability.
+double log_sum_exp(std::span<const float> logits);
+
 // Log-softmax of the raw logits: the chosen token's and the `top` largest.
 TokenLogprobs log_probabilities(std::span<const float> logits, int32_t chosen, int32_t top);
 

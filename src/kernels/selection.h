@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,5 +50,32 @@ struct KernelListing {
   bool available;  // this processor has what it needs
 };
 std::vector<KernelListing> list_kernels();
+
+// The rows of a family's table, which is spans of implementations in order of preference.
+template <typename Spans>
+std::vector<KernelListing> list_family(std::string_view family, const Spans& spans) {
+  std::vector<KernelListing> listing;
+  const uint32_t isa = detect_isa();
+  for (const auto* span : spans) {
+    for (int i = 0; i < span->count; ++i) {
+      const auto& row = span->rows[i];
+      listing.push_back({family, row.name, row.needs, (row.needs & ~isa) == 0});
+    }
+  }
+  return listing;
+}
+
+// The first row that is allowed and of which `supports(row)` holds; null when there is none.
+template <typename Spans, typename Supports>
+auto first_allowed(std::string_view family, const Spans& spans, const KernelSelection& selection, Supports supports)
+    -> decltype(&(*std::begin(spans))->rows[0]) {
+  for (const auto* span : spans) {
+    for (int i = 0; i < span->count; ++i) {
+      const auto& row = span->rows[i];
+      if (supports(row) && selection.allows(family, row.name, row.needs)) return &row;
+    }
+  }
+  return nullptr;
+}
 
 }  // namespace tern

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/engine.h"
+#include "engine/sampler.h"
 #include "engine/scoring.h"
 #include "model/archs/arch.h"
 #include "model/passes/passes.h"
@@ -53,13 +54,6 @@ Loaded load(const std::string& path, const std::string& kernels, Format kv_forma
   options.kernels = KernelSelection::parse(kernels);
   out.runner = make_cpu_runner(checkpoint, out.config, lower(arch_of(*checkpoint).program(out.config)), options);
   return out;
-}
-
-double log_sum_exp(std::span<const float> logits) {
-  const float best = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (float logit : logits) sum += std::exp(static_cast<double>(logit - best));
-  return static_cast<double>(best) + std::log(sum);
 }
 
 // KL(oracle || tern) over the stored top and one bucket for the rest.

@@ -61,18 +61,25 @@ Cost NormStep::cost(int64_t tokens, int64_t rows) const {
   return RmsNorm::cost(count_of(in_, tokens, rows), in_.cols, delta_.data != nullptr);
 }
 
-void RopeKvStep::run(const StepContext& context, const Team& team) const {
-  rope_.run(
-      {qkv_.data, qkv_.stride, q_out_.data, static_cast<int32_t>(facts_.heads), static_cast<int32_t>(facts_.kv_heads),
-       static_cast<int32_t>(facts_.head_dim), static_cast<int32_t>(facts_.rope_dims), facts_.rope_style,
-       table_.cos.data(), table_.sin.data(), kv_, context.shape},
-      team);
+RopeKvArgs RopeKvStep::args(const BatchShape& shape) const {
+  return {qkv_.data,
+          qkv_.stride,
+          q_out_.data,
+          static_cast<int32_t>(facts_.heads),
+          static_cast<int32_t>(facts_.kv_heads),
+          static_cast<int32_t>(facts_.head_dim),
+          static_cast<int32_t>(facts_.rope_dims),
+          facts_.rope_style,
+          table_.cos.data(),
+          table_.sin.data(),
+          kv_,
+          shape};
 }
 
-Cost RopeKvStep::cost(int64_t tokens, int64_t) const {
-  const double kv = 2.0 * static_cast<double>(facts_.kv_heads * facts_.head_dim) * kv_.element_bytes;
-  return {static_cast<double>(tokens) * (4.0 * static_cast<double>(qkv_.cols + q_out_.cols) + kv),
-          static_cast<double>(tokens) * 3.0 * static_cast<double>(q_out_.cols)};
+void RopeKvStep::run(const StepContext& context, const Team& team) const { rope_.run(args(context.shape), team); }
+
+Cost RopeKvStep::cost(int64_t tokens, int64_t rows) const {
+  return rope_.cost(args({nullptr, 0, static_cast<int32_t>(tokens), static_cast<int32_t>(rows)}));
 }
 
 void AttentionStep::run(const StepContext& context, const Team& team) const {

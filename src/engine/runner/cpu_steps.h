@@ -79,6 +79,8 @@ class RopeKvStep final : public CpuStep {
   Cost cost(int64_t tokens, int64_t rows) const override;
 
  private:
+  RopeKvArgs args(const BatchShape& shape) const;
+
   RopeKv rope_;
   AttentionFacts facts_;
   const RopeTable& table_;

@@ -12,15 +12,9 @@ constexpr int64_t kGrain = 64;
 
 }  // namespace
 
-Glu::Glu(Activation activation, const KernelSelection& selection) : activation_(activation), impl_(kGluRef.rows) {
-  for (const GluImplSpan* span : kSpans) {
-    for (int i = 0; i < span->count; ++i) {
-      const GluImpl& row = span->rows[i];
-      if (!row.supports(activation) || !selection.allows("activation", row.name, row.needs)) continue;
-      impl_ = &row;
-      return;
-    }
-  }
+Glu::Glu(Activation activation, const KernelSelection& selection) : activation_(activation) {
+  impl_ = first_allowed("activation", kSpans, selection, [&](const GluImpl& row) { return row.supports(activation); });
+  if (impl_ == nullptr) impl_ = kGluRef.rows;
 }
 
 void Glu::run(const GluArgs& args, const Team& team) const {
@@ -43,16 +37,6 @@ Cost Glu::cost(int64_t tokens, int64_t cols) {
 
 std::string Glu::kernel_name() const { return impl_->name; }
 
-std::vector<KernelListing> glu_listing() {
-  std::vector<KernelListing> listing;
-  const uint32_t isa = detect_isa();
-  for (const GluImplSpan* span : kSpans) {
-    for (int i = 0; i < span->count; ++i) {
-      const GluImpl& row = span->rows[i];
-      listing.push_back({"activation", row.name, row.needs, (row.needs & isa) == row.needs});
-    }
-  }
-  return listing;
-}
+std::vector<KernelListing> glu_listing() { return list_family("activation", kSpans); }
 
 }  // namespace tern

@@ -140,12 +140,8 @@ AttentionBlock block_of(const AttentionDesc& desc, const AttentionArgs& args, co
 Attention::Attention(const AttentionDesc& desc, Format kv_format, const KernelSelection& selection)
     : desc_(desc), kv_format_(kv_format), impl_(nullptr) {
   TERN_CHECK(desc.kv_heads > 0 && desc.heads % desc.kv_heads == 0 && desc.head_dim > 0);
-  for (const AttentionImplSpan* span : kSpans) {
-    for (int i = 0; i < span->count && impl_ == nullptr; ++i) {
-      const AttentionImpl& row = span->rows[i];
-      if (row.supports(desc, kv_format) && selection.allows("attention", row.name, row.needs)) impl_ = &row;
-    }
-  }
+  impl_ = first_allowed("attention", kSpans, selection,
+                        [&](const AttentionImpl& row) { return row.supports(desc, kv_format); });
   if (impl_ == nullptr && kAttentionRef.rows->supports(desc, kv_format)) impl_ = kAttentionRef.rows;
   if (impl_ == nullptr) {
     fail(ErrorCode::kBadInput, "[attention] no kernel for head dimension " + std::to_string(desc.head_dim) + " and a " +
@@ -231,16 +227,6 @@ Cost Attention::cost(const BatchShape& batch) const {
 
 std::string Attention::kernel_name() const { return impl_->name; }
 
-std::vector<KernelListing> attention_listing() {
-  std::vector<KernelListing> listing;
-  const uint32_t isa = detect_isa();
-  for (const AttentionImplSpan* span : kSpans) {
-    for (int i = 0; i < span->count; ++i) {
-      const AttentionImpl& row = span->rows[i];
-      listing.push_back({"attention", row.name, row.needs, (row.needs & isa) == row.needs});
-    }
-  }
-  return listing;
-}
+std::vector<KernelListing> attention_listing() { return list_family("attention", kSpans); }
 
 }  // namespace tern

@@ -9,14 +9,9 @@ constexpr const NormImplSpan* kSpans[] = {&kNormAvx512, &kNormAvx2, &kNormRef};
 
 }  // namespace
 
-RmsNorm::RmsNorm(const KernelSelection& selection) : impl_(kNormRef.rows) {
-  for (const NormImplSpan* span : kSpans) {
-    for (int i = 0; i < span->count; ++i) {
-      if (!selection.allows("norm", span->rows[i].name, span->rows[i].needs)) continue;
-      impl_ = &span->rows[i];
-      return;
-    }
-  }
+RmsNorm::RmsNorm(const KernelSelection& selection) {
+  impl_ = first_allowed("norm", kSpans, selection, [](const NormImpl&) { return true; });
+  if (impl_ == nullptr) impl_ = kNormRef.rows;
 }
 
 void RmsNorm::run(const NormArgs& args, const Team& team) const {
@@ -33,16 +28,6 @@ Cost RmsNorm::cost(int64_t tokens, int64_t cols, bool with_delta) {
 
 std::string RmsNorm::kernel_name() const { return impl_->name; }
 
-std::vector<KernelListing> norm_listing() {
-  std::vector<KernelListing> listing;
-  const uint32_t isa = detect_isa();
-  for (const NormImplSpan* span : kSpans) {
-    for (int i = 0; i < span->count; ++i) {
-      const NormImpl& row = span->rows[i];
-      listing.push_back({"norm", row.name, row.needs, (row.needs & isa) == row.needs});
-    }
-  }
-  return listing;
-}
+std::vector<KernelListing> norm_listing() { return list_family("norm", kSpans); }
 
 }  // namespace tern

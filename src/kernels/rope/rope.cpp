@@ -34,12 +34,7 @@ RopeRun run_of(const RopeKvArgs& args, const SequenceSlice& sequence, int64_t in
 }  // namespace
 
 RopeKv::RopeKv(Format kv_format, const KernelSelection& selection) : impl_(nullptr) {
-  for (const RopeKvImplSpan* span : kSpans) {
-    for (int i = 0; i < span->count && impl_ == nullptr; ++i) {
-      const RopeKvImpl& row = span->rows[i];
-      if (row.supports(kv_format) && selection.allows("rope", row.name, row.needs)) impl_ = &row;
-    }
-  }
+  impl_ = first_allowed("rope", kSpans, selection, [&](const RopeKvImpl& row) { return row.supports(kv_format); });
   if (impl_ == nullptr && kRopeKvRef.rows->supports(kv_format)) impl_ = kRopeKvRef.rows;
   if (impl_ == nullptr) {
     fail(ErrorCode::kBadInput, "[rope] no kernel writes a " + std::string(name_of(kv_format)) + " cache");
@@ -82,16 +77,6 @@ Cost RopeKv::cost(const RopeKvArgs& args) const {
 
 std::string RopeKv::kernel_name() const { return impl_->name; }
 
-std::vector<KernelListing> rope_listing() {
-  std::vector<KernelListing> listing;
-  const uint32_t isa = detect_isa();
-  for (const RopeKvImplSpan* span : kSpans) {
-    for (int i = 0; i < span->count; ++i) {
-      const RopeKvImpl& row = span->rows[i];
-      listing.push_back({"rope", row.name, row.needs, (row.needs & isa) == row.needs});
-    }
-  }
-  return listing;
-}
+std::vector<KernelListing> rope_listing() { return list_family("rope", kSpans); }
 
 }  // namespace tern
