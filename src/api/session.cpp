@@ -49,6 +49,7 @@ RequestId Session::submit(std::vector<int32_t> prompt, const GenerationParams& p
   request.sampling = params.sampling;
   request.max_tokens = params.max_tokens;
   request.logprobs = params.logprobs;
+  request.scheduling = params.scheduling;
   if (tokenizer_ != nullptr && !params.ignore_eos) {
     request.end_tokens.assign(tokenizer_->end_tokens().begin(), tokenizer_->end_tokens().end());
   }
@@ -78,7 +79,8 @@ std::optional<TextEvent> Session::translate(const TokenEvent& event) {
                 .token = event.token,
                 .finish = event.finish,
                 .logprobs = event.logprobs,
-                .time_ns = event.time_ns};
+                .time_ns = event.time_ns,
+                .report = event.report};
   if (stream.detokenizer) {
     std::string text;
     // An end token is no text, whatever its type in the vocabulary.
@@ -86,7 +88,11 @@ std::optional<TextEvent> Session::translate(const TokenEvent& event) {
     if (event.finish != FinishReason::kNone) text += stream.detokenizer->finish();
     out.text = stream.stops.push(text);
     if (stream.stops.found()) {
-      if (out.finish == FinishReason::kNone) engine_.cancel(event.request);
+      if (out.finish == FinishReason::kNone) {
+        out.report = engine_.report(event.request);
+        if (out.report) out.report->finished_ns = event.time_ns;
+        engine_.cancel(event.request);
+      }
       out.finish = FinishReason::kStop;
     } else if (out.finish != FinishReason::kNone) {
       out.text += stream.stops.finish();

@@ -24,6 +24,7 @@ struct GenerationParams {
   std::vector<std::string> stop;
   bool ignore_eos = false;
   int32_t logprobs = -1;
+  SchedulingParams scheduling;
 };
 
 struct TextEvent {
@@ -33,6 +34,7 @@ struct TextEvent {
   FinishReason finish = FinishReason::kNone;
   std::optional<TokenLogprobs> logprobs;
   int64_t time_ns = 0;
+  std::optional<RequestReport> report = {};  // on the last event, unless the engine never saw the request
   std::optional<Error> error = {};  // why, when finish is kError and there is a reason to give
 };
 

@@ -15,7 +15,7 @@
 
 #include "cli/package.h"
 #include "cli/progress.h"
-#include "cli/sha256.h"
+#include "core/sha256.h"
 #include "core/error.h"
 
 namespace tern {

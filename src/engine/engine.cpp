@@ -41,6 +41,8 @@ RequestId Engine::submit(Request request) {
   request.id = next_id_++;
   auto sequence = std::make_unique<Sequence>();
   sequence->answer.reserve(static_cast<size_t>(request.max_tokens));
+  sequence->report.submitted_ns = clock_->now_ns();
+  sequence->report.prompt_tokens = static_cast<int64_t>(request.prompt.size());
   sequence->request = std::move(request);
   const RequestId id = sequence->request.id;
   const auto [at, _] = sequences_.emplace(id, std::move(sequence));
@@ -66,7 +68,7 @@ void Engine::drop_cancelled(std::vector<TokenEvent>& events) {
   for (RequestId id : dropped) {
     events.push_back(
         {.request = id, .token = -1, .finish = FinishReason::kCancelled, .logprobs = {}, .time_ns = clock_->now_ns()});
-    finish(id);
+    finish(events.back());
   }
 }
 
@@ -75,6 +77,11 @@ bool Engine::step(std::vector<TokenEvent>& events) {
   scheduler_->schedule(plan_);
   if (plan_.empty()) return !sequences_.empty();
   batch_.fill(plan_);
+  const int64_t begin_ns = clock_->now_ns();
+  for (const ScheduledSequence& scheduled : plan_.sequences) {
+    RequestReport& report = scheduled.sequence->report;
+    if (report.started_ns == 0) report.started_ns = begin_ns;
+  }
   const std::span<const float> logits = runner_->execute(batch_);
   scheduler_->commit(plan_);
   ++totals_.steps;
@@ -85,7 +92,7 @@ bool Engine::step(std::vector<TokenEvent>& events) {
   for (size_t row = 0; row < batch_.wanted_sequence.size(); ++row) {
     Sequence& sequence = *batch_.wanted_sequence[row];
     events.push_back(sample(sequence, logits.subspan(row * vocabulary, vocabulary)));
-    if (events.back().finish != FinishReason::kNone) finish(sequence.request.id);
+    if (events.back().finish != FinishReason::kNone) finish(events.back());
   }
   return !sequences_.empty();
 }
@@ -101,6 +108,7 @@ TokenEvent Engine::sample(Sequence& sequence, std::span<const float> logits) {
   }
   if (request.logprobs >= 0) event.logprobs = log_probabilities(logits, event.token, request.logprobs);
   sequence.answer.push_back(event.token);
+  if (sequence.report.first_token_ns == 0) sequence.report.first_token_ns = event.time_ns;
   ++totals_.answer_tokens;
   if (std::find(request.end_tokens.begin(), request.end_tokens.end(), event.token) != request.end_tokens.end()) {
     event.finish = FinishReason::kStop;
@@ -110,8 +118,18 @@ TokenEvent Engine::sample(Sequence& sequence, std::span<const float> logits) {
   return event;
 }
 
-void Engine::finish(RequestId id) {
+std::optional<RequestReport> Engine::report(RequestId id) const {
   const auto at = sequences_.find(id);
+  if (at == sequences_.end()) return std::nullopt;
+  RequestReport report = at->second->report;
+  report.answer_tokens = static_cast<int64_t>(at->second->answer.size());
+  return report;
+}
+
+void Engine::finish(TokenEvent& event) {
+  event.report = report(event.request);
+  event.report->finished_ns = event.time_ns;
+  const auto at = sequences_.find(event.request);
   scheduler_->remove(at->second.get());
   sequences_.erase(at);
 }

@@ -4,6 +4,7 @@
 // step is schedule, execute, sample, commit; what happened comes back as TokenEvents in the order of the batch.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
@@ -27,11 +28,22 @@ struct EngineOptions {
   int64_t vocabulary = 0;
 };
 
+// Gauges as of the last step, and counters since the start.
 struct EngineStats {
+  // Steps by the tokens they computed: bucket i holds those of at most 2^i, the last all others.
+  static constexpr size_t kStepBuckets = 15;
+
   int64_t waiting = 0, running = 0;
-  int64_t steps = 0;
-  int64_t prompt_tokens = 0, answer_tokens = 0;
-  int32_t kv_blocks = 0, kv_blocks_free = 0;
+  int32_t kv_blocks = 0, kv_blocks_free = 0;  // free: unreferenced, cached ones included
+  int32_t kv_blocks_cached = 0;               // unreferenced, but found again by their tokens
+  double kv_waste_ratio = 0;                  // 1 - tokens / (referenced blocks x block length)
+
+  int64_t steps = 0, step_tokens = 0;
+  std::array<int64_t, kStepBuckets> steps_by_tokens{};
+  int64_t prompt_tokens = 0, prompt_tokens_cached = 0, answer_tokens = 0;
+  int64_t prefix_cache_queries = 0, prefix_cache_hits = 0;  // tokens
+  int64_t preemptions = 0;
+  int64_t runner_ns = 0, host_ns = 0;  // of steps: inside the runner, and all the rest
 };
 
 class Engine {
@@ -46,6 +58,8 @@ class Engine {
   void check(const std::vector<int32_t>& prompt, int64_t& max_tokens) const;
   // Ends the request at the next step with finish reason kCancelled; unknown ids are ignored (it may just have ended).
   void cancel(RequestId id);
+  // What has become of a request so far; nothing once it has ended.
+  std::optional<RequestReport> report(RequestId id) const;
   // Advances every scheduled sequence; appends what happened to `events`. False when nothing is left to do.
   bool step(std::vector<TokenEvent>& events);
 
@@ -56,7 +70,8 @@ class Engine {
  private:
   void drop_cancelled(std::vector<TokenEvent>& events);
   TokenEvent sample(Sequence& sequence, std::span<const float> logits);
-  void finish(RequestId id);
+  // Closes the report of the event's request, gives it to the event, and frees the sequence.
+  void finish(TokenEvent& event);
 
   std::unique_ptr<Runner> runner_;
   EngineOptions options_;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -23,6 +24,14 @@ struct SamplingParams {
   std::vector<std::pair<int32_t, float>> logit_bias;  // added to the raw logits
 };
 
+// What decides when a request runs, and with whom it may share cached prefixes.
+struct SchedulingParams {
+  int32_t priority = 0;     // lower runs first
+  uint32_t tenant = 0;      // whose request it is (an API key's number): tenants share the machine evenly
+  int64_t deadline_ns = 0;  // on the engine's clock; ends with kTimeout when it passes. 0: none
+  std::string cache_salt;   // opaque bytes: only requests with equal salts share cached prefixes
+};
+
 struct Request {
   RequestId id = 0;  // given by submit
   std::vector<int32_t> prompt;
@@ -30,9 +39,10 @@ struct Request {
   int64_t max_tokens = 0;           // answer tokens at most; 0: as many as the context leaves
   std::vector<int32_t> end_tokens;  // a sampled one of these ends the answer
   int32_t logprobs = -1;            // report this many top log-probabilities a token; -1: none
+  SchedulingParams scheduling;
 };
 
-enum class FinishReason : uint8_t { kNone, kStop, kLength, kCancelled, kError };
+enum class FinishReason : uint8_t { kNone, kStop, kLength, kCancelled, kTimeout, kError };
 std::string_view name_of(FinishReason reason);
 
 struct TokenLogprobs {
@@ -40,12 +50,25 @@ struct TokenLogprobs {
   std::vector<std::pair<int32_t, float>> top;  // most probable first, ties by id
 };
 
+// What became of a request. Times are the engine's clock; 0: it never came to that.
+struct RequestReport {
+  int64_t submitted_ns = 0;
+  int64_t started_ns = 0;  // first scheduled
+  int64_t first_token_ns = 0;
+  int64_t finished_ns = 0;
+  int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;  // of the prompt, found in the prefix cache when it started
+  int64_t answer_tokens = 0;
+  int32_t preemptions = 0;
+};
+
 struct TokenEvent {
   RequestId request = 0;
-  int32_t token = -1;  // -1: none (cancelled, failed)
+  int32_t token = -1;  // -1: none (cancelled, timed out, failed)
   FinishReason finish = FinishReason::kNone;
   std::optional<TokenLogprobs> logprobs;
-  int64_t time_ns = 0;  // when the token was known
+  int64_t time_ns = 0;                  // when the token was known
+  std::optional<RequestReport> report = {};  // on the last event
 };
 
 }  // namespace tern

@@ -14,6 +14,7 @@ struct Sequence {
   int64_t computed = 0;         // tokens whose keys and values are in the cache
   std::vector<int32_t> blocks;  // block table
   bool cancelled = false;
+  RequestReport report;
 
   int64_t known() const { return static_cast<int64_t>(request.prompt.size() + answer.size()); }
   // Tokens that are known but not computed yet: a prompt's rest, or the one sampled last.

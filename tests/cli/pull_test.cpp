@@ -11,7 +11,7 @@
 #include <string>
 #include <thread>
 
-#include "cli/sha256.h"
+#include "core/sha256.h"
 #include "core/error.h"
 
 namespace tern {
