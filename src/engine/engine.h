@@ -52,6 +52,8 @@ struct EngineStats {
 class Engine {
  public:
   Engine(std::unique_ptr<Runner> runner, const EngineOptions& options, std::shared_ptr<const Clock> clock);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
   // Takes the request in and gives it an id. Throws a bad-input error (naming both numbers) when the prompt is empty,
   // leaves no room for an answer, or holds a token that the model does not have. `sibling`: a request with the same

@@ -215,7 +215,7 @@ TEST(Service, NotFiniteFailsOneRequest) {
   const auto engine = fake_engine(device);
   Service service(*engine, nullptr, 16);
   Listener bad, good;
-  service.submit(list(request(bad, 0, 5), request(good, 0, 5)));
+  service.submit(list(request(bad, 0, 5), request(good, 1, 5)));
   EXPECT_EQ(bad.finish(), FinishReason::kError);
   EXPECT_EQ(good.finish(), FinishReason::kLength);
 }

@@ -79,7 +79,8 @@ void Scheduler::take_prompts(StepPlan& plan) {
   for (size_t i = 1; i < order_.size() && others > 0; ++i) {
     Sequence* s = order_[i];
     if (s->state != SequenceState::kRunning) continue;
-    if (static_cast<int64_t>(plan.sequences.size()) + 1 >= options_.max_sequences) break;  // the last place: the oldest's
+    if (static_cast<int64_t>(plan.sequences.size()) + 1 >= options_.max_sequences)
+      break;  // the last place: the oldest's
     const int64_t tokens = std::min({s->pending(), others, room_for(plan, *s, others)});
     if (tokens > 0 && take(plan, s, tokens)) others -= tokens;
   }
