@@ -72,7 +72,7 @@ void ModelOptions::add_load(CLI::App& app) {
   app.add_option("-b,--max-num-batched-tokens", max_batched_tokens, "Tokens a step at most")
       ->check(CLI::Range(1, 1 << 20))
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  app.add_option("--max-num-seqs,--parallel", max_sequences, "Sequences running at once")->check(CLI::Range(1, 1024));
+  app.add_option("--max-num-seqs", max_sequences, "Sequences running at once")->check(CLI::Range(1, 1024));
   app.add_option("--block-size", block_tokens, "Tokens of a KV block: 16, 32, 64 or 128")
       ->check(CLI::IsMember({16, 32, 64, 128}));
   app.add_flag("--enable-prefix-caching,!--no-enable-prefix-caching", prefix_caching,
