@@ -24,6 +24,7 @@ Engine::Engine(std::unique_ptr<Runner> runner, const EngineOptions& options, std
       clock_(std::move(clock)),
       kv_(kv_options(*runner_, options)),
       scheduler_(options.scheduler, kv_),
+      sampler_(options.kernels),
       batch_(kv_.groups()) {
   // A sequence may be as long as the whole pool, and no longer.
   for (size_t g = 0; g < kv_.groups(); ++g) {
@@ -142,7 +143,7 @@ TokenEvent Engine::sample(Sequence& sequence, std::span<const float> logits) {
     kv_.withdraw(sequence.kv);
     return event;
   }
-  if (request.logprobs >= 0) event.logprobs = log_probabilities(logits, event.token, request.logprobs);
+  if (request.logprobs >= 0) event.logprobs = sampler_.log_probabilities(logits, event.token, request.logprobs);
   sequence.answer.push_back(event.token);
   if (sequence.report.first_token_ns == 0) sequence.report.first_token_ns = event.time_ns;
   ++totals_.answer_tokens;

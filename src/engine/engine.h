@@ -29,6 +29,7 @@ struct EngineOptions {
   bool prefix_caching = true;
   std::string model_name;  // part of the name of every cached prefix
   SchedulerOptions scheduler;
+  KernelSelection kernels;
 };
 
 // Gauges as of the last step, and counters since the start.
