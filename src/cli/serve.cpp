@@ -1,11 +1,14 @@
 // tern serve MODEL: an OpenAI-compatible server.
 #include "server/serve.h"
 
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 
 #include "cli/options.h"
 #include "cli/subcommands.h"
+#include "core/limits.h"
+#include "server/api_reference.h"
 
 namespace tern {
 namespace {
@@ -40,6 +43,14 @@ void Subcommands::add_serve(CLI::App& app) {
   command->add_option("--port", server.port, "Port; 0: a free one, which is printed")->envname("TERN_PORT");
   command->add_option("--api-key", server.api_key, "Asked for by every route but /health")->envname("TERN_API_KEY");
   command->add_option("-a,--served-model-name,--alias", server.served_names, "What requests may call the model");
+  command->add_flag_callback(
+      "--help-fields",
+      [] {
+        std::printf("%s", api_reference().c_str());
+        throw CLI::Success();
+      },
+      "Print routes, request fields, error codes and limits");
+  command->footer("Limits on what clients send (tern --help-limits has all):\n" + limits_text(LimitScope::kRequest));
   command->callback([this, options] { exit_code = run_serve(*options); });
 }
 

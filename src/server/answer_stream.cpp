@@ -94,7 +94,8 @@ asio::awaitable<bool> AnswerStream::send_events() {
 std::optional<ApiError> AnswerStream::take_events(std::string& out) {
   if (inbox_->was_cut()) return stopping_error();
   for (auto& [choice, event] : inbox_->take()) {
-    if (event.finish == FinishReason::kError || event.finish == FinishReason::kCancelled) {
+    if (event.finish == FinishReason::kError || event.finish == FinishReason::kCancelled ||
+        event.finish == FinishReason::kTimeout) {
       return api_error(event, exchange_.id);
     }
     if (event.finish != FinishReason::kNone) --open_;

@@ -150,7 +150,9 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
       route = &find_route(request, options_.api_key);
       return std::nullopt;
     } catch (const ApiError& error) {
-      return error.reply();
+      HttpReply reply = error.reply();
+      reply.head_only = request.method == "HEAD";
+      return reply;
     }
   }
 

@@ -68,7 +68,8 @@ std::string response_head(const HttpReply& reply, const HeadOptions& options) {
 }
 
 std::string response_bytes(const HttpReply& reply, bool keep_alive, std::string_view id) {
-  return response_head(reply, {.keep_alive = keep_alive, .length = reply.body.size(), .request_id = id}) + reply.body;
+  return response_head(reply, {.keep_alive = keep_alive, .length = reply.body.size(), .request_id = id}) +
+         (reply.head_only ? "" : reply.body);
 }
 
 std::string http_chunk(std::string_view data) {
