@@ -35,7 +35,7 @@ struct TextEvent {
   std::optional<TokenLogprobs> logprobs;
   int64_t time_ns = 0;
   std::optional<RequestReport> report = {};  // on the last event, unless the engine never saw the request
-  std::optional<Error> error = {};  // why, when finish is kError and there is a reason to give
+  std::optional<Error> error = {};           // why, when finish is kError and there is a reason to give
 };
 
 class Session {

@@ -1,9 +1,9 @@
 #include "server/api_error.h"
 
-#include <fmt/core.h>
-
 #include <new>
 #include <nlohmann/json.hpp>
+
+#include "server/log.h"
 
 namespace tern {
 namespace {
@@ -19,7 +19,7 @@ std::string_view type_of(int status) {
 json null_or(const std::string& text) { return text.empty() ? json() : json(text); }
 
 void report(const std::string& request_id, std::string_view what) {
-  fmt::print(stderr, "tern: request {}: {}\n", printable(request_id), printable(what, 500));
+  LogLine(LogLevel::kError, "request failed").add("id", request_id).add("reason", printable(what, 500));
 }
 
 }  // namespace
@@ -32,7 +32,7 @@ std::string ApiError::json() const {
 }
 
 HttpReply ApiError::reply() const {
-  HttpReply reply{.status = status_, .body = json()};
+  HttpReply reply{.status = status_, .body = json(), .error = code_};
   if (status_ == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
   if (status_ == 429 || status_ == 503) reply.headers.emplace_back("Retry-After", status_ == 429 ? "1" : "5");
   return reply;
@@ -43,6 +43,8 @@ void refuse(const std::string& param, const std::string& message, const std::str
 }
 
 ApiError stopping_error() { return ApiError(503, "the server is stopping", "shutting_down"); }
+
+ApiError loading_error() { return ApiError(503, "the model is loading", "loading"); }
 
 ApiError queue_full_error() { return ApiError(429, "the queue is full, please try again in a moment", "queue_full"); }
 

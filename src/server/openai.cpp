@@ -13,6 +13,7 @@
 #include "server/api_error.h"
 #include "server/chat_input.h"
 #include "server/http_wire.h"
+#include "server/log.h"
 #include "server/openai_answer.h"
 #include "server/openai_request.h"
 
@@ -21,6 +22,12 @@ namespace {
 
 using nlohmann::json;
 
+// A field's name, not text that somebody put in its place.
+bool is_name(const std::string& field) {
+  const auto part = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+  return field.size() <= 40 && std::all_of(field.begin(), field.end(), part);
+}
+
 // Says once about each field that tern ignores it.
 void report_unknown(const std::vector<std::string>& fields) {
   static std::mutex mutex;
@@ -28,9 +35,8 @@ void report_unknown(const std::vector<std::string>& fields) {
   constexpr size_t kAtMost = 64;  // clients can invent names without end
   const std::lock_guard lock(mutex);
   for (const std::string& field : fields) {
-    const std::string name = printable(field);
-    if (reported.size() >= kAtMost || !reported.insert(name).second) continue;
-    fmt::print(stderr, "tern: request field '{}' is not known and ignored\n", name);
+    if (!is_name(field) || reported.size() >= kAtMost || !reported.insert(field).second) continue;
+    LogLine(LogLevel::kWarning, "unknown request field ignored").add("field", field);
   }
 }
 
@@ -70,7 +76,7 @@ uint64_t random_seed() {
 
 // One submission a choice: `n` of the first prompt, `n` of the second, ...; choice 0 has the seed that was asked for.
 Generation make_generation(const Backend& backend, OpenAiRequest request, std::vector<std::vector<int32_t>> prompts,
-                           bool chat, std::string model) {
+                           bool chat, std::string model, const HttpRequest& http) {
   for (const auto& [id, bias] : request.params.sampling.logit_bias) {
     if (id >= backend.model.config().vocabulary) {
       refuse("logit_bias", fmt::format("'logit_bias' names token {}, the vocabulary ends at {}", id,
@@ -89,6 +95,9 @@ Generation make_generation(const Backend& backend, OpenAiRequest request, std::v
   const uint64_t seed = request.seed ? *request.seed : random_seed();
   Generation generation;
   generation.stream = request.stream;
+  generation.user = std::move(request.user);
+  request.params.scheduling.tenant = http.tenant;
+  request.params.scheduling.cache_salt.insert(0, http.cache_salt);
   for (const std::vector<int32_t>& prompt : prompts) {
     facts.prompt_tokens += static_cast<int64_t>(prompt.size());
     for (size_t i = 0; i < request.n; ++i) {
@@ -135,7 +144,7 @@ Outcome chat_completions(const Backend& backend, const HttpRequest& http) {
     refuse("messages", error.what());
   }
   check_tokens(backend, "messages", tokens);
-  return make_generation(backend, std::move(request), {std::move(tokens)}, true, std::move(model));
+  return make_generation(backend, std::move(request), {std::move(tokens)}, true, std::move(model), http);
 }
 
 Outcome completions(const Backend& backend, const HttpRequest& http) {
@@ -152,7 +161,7 @@ Outcome completions(const Backend& backend, const HttpRequest& http) {
     }
     check_tokens(backend, "prompt", prompts.back());
   }
-  return make_generation(backend, std::move(request), std::move(prompts), false, std::move(model));
+  return make_generation(backend, std::move(request), std::move(prompts), false, std::move(model), http);
 }
 
 }  // namespace tern

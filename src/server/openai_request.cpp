@@ -210,7 +210,8 @@ constexpr std::array kRows{
     Row{{"tool_choice", kSeveral, kChat, 0, 0, "auto", "none: the template does not see the tools"}, set_tool_choice},
     Row{{"chat_template_kwargs", kObject, kChat, 0, 256, "none", "further variables for the chat template"},
         [](const json&, R& r) { r.template_arguments = true; }},
-    Row{{"user", kString, kBoth, 0, 1024, "none", "ignored"}, [](const json&, R&) {}},
+    Row{{"user", kString, kBoth, 0, 1024, "none", "named in the log"},
+        [](const json& v, R& r) { r.user = v.get<std::string>(); }},
     Row{{"response_format", kObject, kBoth, 0, 16, "text", "only {\"type\": \"text\"}"}, set_response_format},
     Row{{"echo", kBoolean, kCompletions, 0, 0, "false", "only false"},
         [](const json& v, R&) {

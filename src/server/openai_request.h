@@ -38,6 +38,7 @@ using Prompt = std::variant<std::string, std::vector<int32_t>>;
 
 struct OpenAiRequest {
   std::string model;                // empty: whatever is served
+  std::string user;                 // for the log
   std::vector<Prompt> prompts;      // completions
   bool use_tools = false;           // chat: tools are given and tool_choice lets the model see them
   bool template_arguments = false;  // chat: chat_template_kwargs is given
