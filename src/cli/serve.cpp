@@ -2,11 +2,14 @@
 #include "server/serve.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 
 #include "cli/options.h"
 #include "cli/subcommands.h"
+#include "core/limits.h"
+#include "server/api_reference.h"
 #include "server/cors.h"
 #include "server/log.h"
 
@@ -125,6 +128,14 @@ void Subcommands::add_serve(CLI::App& app) {
   add_access(*command, *options);
   add_limits(*command, *options);
   add_reports(*command, *options);
+  command->add_flag_callback(
+      "--help-fields",
+      [] {
+        std::printf("%s", api_reference().c_str());
+        throw CLI::Success();
+      },
+      "Print routes, request fields, error codes and limits");
+  command->footer("Limits on what clients send (tern --help-limits has all):\n" + limits_text(LimitScope::kRequest));
   command->callback([this, options] { exit_code = run_serve(*options); });
 }
 

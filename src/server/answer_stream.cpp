@@ -105,7 +105,8 @@ std::optional<ApiError> AnswerStream::take_events(std::string& out) {
   inbox_->take(events_);
   for (auto& [choice, event] : events_) {
     record_.on_event(choice, event);
-    if (event.finish == FinishReason::kError || event.finish == FinishReason::kCancelled) {
+    if (event.finish == FinishReason::kError || event.finish == FinishReason::kCancelled ||
+        event.finish == FinishReason::kTimeout) {
       return api_error(event, exchange_.id);
     }
     if (event.finish != FinishReason::kNone) --open_;

@@ -221,7 +221,9 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
       if (host_.stopping && (route->open || route->heavy)) throw stopping_error();
       return std::nullopt;
     } catch (const ApiError& error) {
-      return error.reply();
+      HttpReply reply = error.reply();
+      reply.head_only = request.method == "HEAD";
+      return reply;
     }
   }
 

@@ -31,6 +31,7 @@ struct HttpReply {
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers = {};  // beyond those that every reply has
   std::string error = {};                                         // code of an error, for the log
+  bool head_only = false;                                         // answers HEAD: the body's length, but not the body
 };
 
 // Turns events into the bytes of one answer. Used by one thread at a time.

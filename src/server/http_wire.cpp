@@ -72,7 +72,7 @@ std::string response_head(const HttpReply& reply, const HeadOptions& options) {
 
 std::string response_bytes(const HttpReply& reply, HeadOptions options) {
   if (reply.status != 204) options.length = reply.body.size();  // RFC 9110, section 8.6
-  return response_head(reply, options) + reply.body;
+  return response_head(reply, options) + (reply.head_only ? "" : reply.body);
 }
 
 std::string http_chunk(std::string_view data) {

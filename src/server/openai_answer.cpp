@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
 #include "server/sse.h"
@@ -34,6 +35,7 @@ std::string token_key(const std::string& bytes) {
 struct Choice {
   std::string text;
   json logprobs;           // what the answer reports in the end; null without
+  json held;               // of tokens whose text is held back; null without
   size_t text_offset = 0;  // code points of the tokens so far
   FinishReason finish = FinishReason::kNone;
   bool begun = false;
@@ -46,8 +48,10 @@ class OpenAiAnswer final : public AnswerWriter {
   std::string on_event(size_t index, TextEvent&& event) override {
     Choice& choice = choices_[index];
     if (event.token >= 0) ++completion_tokens_;
+    // Choices of one prompt share it, as the count of its tokens does.
+    if (event.report && index % facts_.choices_per_prompt == 0) cached_tokens_ += event.report->cached_tokens;
     choice.finish = event.finish;
-    json logprobs = logprobs_of(choice, event);
+    json logprobs = released(choice, event);
     if (facts_.stream) return chunks(index, choice, event, std::move(logprobs));
     choice.text += event.text;
     append(choice.logprobs, std::move(logprobs));
@@ -71,10 +75,19 @@ class OpenAiAnswer final : public AnswerWriter {
     return facts_.tokenizer ? facts_.tokenizer->token_bytes(id) : fmt::format("token_id:{}", id);
   }
 
-  // Control tokens are no part of the text, so they have no place in the list of its tokens.
+  // The log-probabilities that go with the event's text: those of tokens that were held back with theirs, and its own.
+  json released(Choice& choice, const TextEvent& event) const {
+    append(choice.held, logprobs_of(choice, event));
+    if (event.text.empty() && (event.finish == FinishReason::kNone || event.stop_string)) return {};
+    return std::exchange(choice.held, json());
+  }
+
+  // Control tokens and tokens that end the answer are no part of the text, so they have no place in the list of its
+  // tokens.
   json logprobs_of(Choice& choice, const TextEvent& event) const {
     if (!facts_.logprobs || !event.logprobs || event.token < 0) return {};
     if (facts_.tokenizer && facts_.tokenizer->is_control(event.token)) return {};
+    if (event.finish == FinishReason::kStop && !event.stop_string) return {};
     return facts_.chat ? chat_logprobs(event) : completion_logprobs(choice, event);
   }
 
@@ -107,14 +120,16 @@ class OpenAiAnswer final : public AnswerWriter {
     return out;
   }
 
-  // Lists of one token each, joined.
-  static void append(json& all, json one) {
-    if (one.is_null()) return;
+  // Lists of tokens, joined.
+  static void append(json& all, json more) {
+    if (more.is_null()) return;
     if (all.is_null()) {
-      all = std::move(one);
+      all = std::move(more);
       return;
     }
-    for (auto& [key, list] : one.items()) all[key].push_back(std::move(list[0]));
+    for (auto& [key, list] : more.items()) {
+      for (json& one : list) all[key].push_back(std::move(one));
+    }
   }
 
   std::string chunks(size_t index, Choice& choice, const TextEvent& event, json logprobs) {
@@ -144,7 +159,11 @@ class OpenAiAnswer final : public AnswerWriter {
   std::string chunk(json choice) const {
     json out = frame();
     out["choices"] = json::array({std::move(choice)});
-    if (facts_.include_usage) out["usage"] = nullptr;
+    if (facts_.continuous_usage) {
+      out["usage"] = usage();
+    } else if (facts_.include_usage) {
+      out["usage"] = nullptr;
+    }
     return sse_event(dump(out));
   }
 
@@ -176,7 +195,9 @@ class OpenAiAnswer final : public AnswerWriter {
   json usage() const {
     return {{"prompt_tokens", facts_.prompt_tokens},
             {"completion_tokens", completion_tokens_},
-            {"total_tokens", facts_.prompt_tokens + completion_tokens_}};
+            {"total_tokens", facts_.prompt_tokens + completion_tokens_},
+            {"prompt_tokens_details", {{"cached_tokens", cached_tokens_}}},
+            {"completion_tokens_details", {{"reasoning_tokens", 0}}}};
   }
 
   static json reason(const Choice& choice) {
@@ -185,7 +206,7 @@ class OpenAiAnswer final : public AnswerWriter {
 
   AnswerFacts facts_;
   std::vector<Choice> choices_;
-  int64_t completion_tokens_ = 0;
+  int64_t completion_tokens_ = 0, cached_tokens_ = 0;
 };
 
 }  // namespace

@@ -42,7 +42,11 @@ TEST(Answer, WholeChat) {
   EXPECT_EQ(body["choices"][0]["message"]["content"], "Hello\n\"");
   EXPECT_EQ(body["choices"][0]["finish_reason"], "stop");
   EXPECT_TRUE(body["choices"][0]["logprobs"].is_null());
-  EXPECT_EQ(body["usage"], (json{{"prompt_tokens", 3}, {"completion_tokens", 3}, {"total_tokens", 6}}));
+  EXPECT_EQ(body["usage"], (json{{"prompt_tokens", 3},
+                                 {"completion_tokens", 3},
+                                 {"total_tokens", 6},
+                                 {"prompt_tokens_details", {{"cached_tokens", 0}}},
+                                 {"completion_tokens_details", {{"reasoning_tokens", 0}}}}));
 }
 
 TEST(Answer, StreamedChat) {

@@ -219,7 +219,7 @@ TEST(RequestFields, Prompts) {
         json::array({4'194'304}), json::array({nullptr}), json::array({json::array({"a"})}), json(json::object())}) {
     EXPECT_EQ(refused(with(kCompletions, "prompt", bad), kCompletions), "prompt") << bad;
   }
-  json many = with(kCompletions, "prompt", json(std::vector<std::string>(kMaxChoices, "a")));
+  json many = with(kCompletions, "prompt", json(std::vector<std::string>(Limits::kChoices, "a")));
   EXPECT_EQ(refused(many, kCompletions), "");
   many["n"] = 2;
   EXPECT_EQ(refused(many, kCompletions), "n");
