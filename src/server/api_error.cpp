@@ -1,10 +1,10 @@
 #include "server/api_error.h"
 
-#include <fmt/core.h>
-
 #include <array>
 #include <new>
 #include <nlohmann/json.hpp>
+
+#include "server/log.h"
 
 namespace tern {
 namespace {
@@ -37,6 +37,7 @@ constexpr std::array kCodes{
     ErrorCodeRow{431, "header_too_large", "see Limits"},
     ErrorCodeRow{500, "not_finite", "the model's numbers were not finite: no next token"},
     ErrorCodeRow{500, "internal_error", "the server's log has the reason under the request's id"},
+    ErrorCodeRow{503, "loading", "the model is loading"},
     ErrorCodeRow{503, "shutting_down", "the server is stopping"},
     ErrorCodeRow{503, "out_of_memory", "no memory for this request"},
     ErrorCodeRow{503, "overloaded", "too many request bodies at once"},
@@ -53,7 +54,7 @@ std::string_view type_of(int status) {
 json null_or(const std::string& text) { return text.empty() ? json() : json(text); }
 
 void report(const std::string& request_id, std::string_view what) {
-  fmt::print(stderr, "tern: request {}: {}\n", printable(request_id), printable(what, 500));
+  LogLine(LogLevel::kError, "request failed").add("id", request_id).add("reason", printable(what, 500));
 }
 
 }  // namespace
@@ -72,8 +73,7 @@ std::string ApiError::json() const {
 }
 
 HttpReply ApiError::reply() const {
-  HttpReply reply{.status = status_, .body = json()};
-  reply.headers = headers_;
+  HttpReply reply{.status = status_, .body = json(), .headers = headers_, .error = code_};
   if (status_ == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
   if (status_ == 429 || status_ == 503) reply.headers.emplace_back("Retry-After", status_ == 429 ? "1" : "5");
   return reply;
@@ -86,6 +86,8 @@ void refuse(const std::string& param, const std::string& message, const std::str
 }
 
 ApiError stopping_error() { return ApiError(503, "the server is stopping", "shutting_down"); }
+
+ApiError loading_error() { return ApiError(503, "the model is loading", "loading"); }
 
 ApiError queue_full_error() { return ApiError(429, "the queue is full, please try again in a moment", "queue_full"); }
 

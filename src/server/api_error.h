@@ -56,6 +56,7 @@ ApiError api_error(std::exception_ptr exception, const std::string& request_id);
 // An event that ends a stream without an answer.
 ApiError api_error(const TextEvent& event, const std::string& request_id);
 
+ApiError loading_error();
 ApiError stopping_error();
 ApiError queue_full_error();
 

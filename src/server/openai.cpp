@@ -74,7 +74,7 @@ void complete_params(const Backend& backend, OpenAiRequest& request) {
 
 // One submission a choice: `n` of the first prompt, `n` of the second, ...; choice 0 has the seed that was asked for.
 Generation make_generation(const Backend& backend, OpenAiRequest request, std::vector<std::vector<int32_t>> prompts,
-                           bool chat, std::string model) {
+                           bool chat, std::string model, const HttpRequest& http) {
   complete_params(backend, request);
   AnswerFacts facts{.chat = chat,
                     .stream = request.stream,
@@ -90,6 +90,9 @@ Generation make_generation(const Backend& backend, OpenAiRequest request, std::v
   const uint64_t seed = request.seed ? *request.seed : random_seed();
   Generation generation;
   generation.stream = request.stream;
+  generation.user = std::move(request.user);
+  request.params.scheduling.tenant = http.tenant;
+  request.params.scheduling.cache_salt.insert(0, http.cache_salt);
   for (const std::vector<int32_t>& prompt : prompts) {
     facts.prompt_tokens += static_cast<int64_t>(prompt.size());
     for (size_t i = 0; i < request.n; ++i) {
@@ -128,7 +131,7 @@ Outcome chat_completions(const Backend& backend, const HttpRequest& http) {
   check_queue(backend);
   std::vector<int32_t> tokens = conversation_tokens(backend, request, http.body);
   check_prompt(backend, "messages", tokens);
-  return make_generation(backend, std::move(request), {std::move(tokens)}, true, std::move(model));
+  return make_generation(backend, std::move(request), {std::move(tokens)}, true, std::move(model), http);
 }
 
 Outcome completions(const Backend& backend, const HttpRequest& http) {
@@ -145,7 +148,7 @@ Outcome completions(const Backend& backend, const HttpRequest& http) {
     }
     check_prompt(backend, "prompt", prompts.back());
   }
-  return make_generation(backend, std::move(request), std::move(prompts), false, std::move(model));
+  return make_generation(backend, std::move(request), std::move(prompts), false, std::move(model), http);
 }
 
 }  // namespace tern

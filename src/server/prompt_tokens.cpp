@@ -8,8 +8,15 @@
 
 #include "server/api_error.h"
 #include "server/chat_input.h"
+#include "server/log.h"
 
 namespace tern {
+
+// A field's name, not text that somebody put in its place: no such text gets into the log.
+static bool is_name(const std::string& field) {
+  const auto part = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+  return field.size() <= 40 && std::all_of(field.begin(), field.end(), part);
+}
 
 void report_unknown(const std::vector<std::string>& fields) {
   static std::mutex mutex;
@@ -17,9 +24,8 @@ void report_unknown(const std::vector<std::string>& fields) {
   constexpr size_t kAtMost = 64;  // clients can invent names without end
   const std::lock_guard lock(mutex);
   for (const std::string& field : fields) {
-    const std::string name = printable(field);
-    if (reported.size() >= kAtMost || !reported.insert(name).second) continue;
-    fmt::print(stderr, "tern: request field '{}' is not known and ignored\n", name);
+    if (!is_name(field) || reported.size() >= kAtMost || !reported.insert(field).second) continue;
+    LogLine(LogLevel::kWarning, "unknown request field ignored").add("field", field);
   }
 }
 
