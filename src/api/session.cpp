@@ -92,6 +92,7 @@ std::optional<TextEvent> Session::translate(const TokenEvent& event) {
     if (event.token >= 0 && event.finish != FinishReason::kStop) text = stream.detokenizer->push(event.token);
     if (event.finish != FinishReason::kNone) text += stream.detokenizer->finish();
     out.text = stream.stops.push(text);
+    out.held_back = stream.stops.pending_bytes();
     if (stream.stops.found()) {
       if (out.finish == FinishReason::kNone) {
         out.report = engine_.report(event.request);

@@ -34,6 +34,7 @@ struct TextEvent {
   int32_t token = -1;  // the sampled token, end tokens included; -1: none
   FinishReason finish = FinishReason::kNone;
   bool stop_string = false;  // finish is kStop because of a stop string: what was held back is no part of the answer
+  size_t held_back = 0;      // bytes of text after this event's that a stop string may begin with
   std::optional<TokenLogprobs> logprobs;
   int64_t time_ns = 0;
   std::optional<RequestReport> report = {};  // on the last event, unless the engine never saw the request
