@@ -48,8 +48,9 @@ class Session {
   Session(Engine& engine, std::shared_ptr<const Tokenizer> tokenizer)
       : engine_(engine), tokenizer_(std::move(tokenizer)) {}
 
-  // Throws a bad-input error when the prompt does not fit.
-  RequestId submit(std::vector<int32_t> prompt, const GenerationParams& params);
+  // Throws a bad-input error when the prompt does not fit. `sibling`: a request with the same prompt, computed once for
+  // both.
+  RequestId submit(std::vector<int32_t> prompt, const GenerationParams& params, RequestId sibling = 0);
   void cancel(RequestId id);
   // Appends what happened; false when nothing is left to do.
   bool step(std::vector<TextEvent>& events);
