@@ -160,7 +160,9 @@ TEST(BadDays, AFloodIsRefusedAtOnceAndHonestly) {
   EXPECT_EQ(HttpClient(server.port()).get("/health").status, 200);
   gate.open();
   for (size_t i = 0; i < kClients; ++i) {
-    if (!answered[i]) EXPECT_EQ(clients[i]->read().status, 200);
+    if (!answered[i]) {
+      EXPECT_EQ(clients[i]->read().status, 200);
+    }
     answered[i] = true;
   }
   EXPECT_GE(kClients - refused, kQueue);
