@@ -128,13 +128,17 @@ std::unique_ptr<Model> Model::load(const std::string& path, const LoadOptions& o
   auto executable = make_cpu_runner(model->facts_.checkpoint, model->facts_.config, model->facts_.lowered, runner);
   model->runner_ = executable.get();
   o.threads = executable->threads();
-  model->engine_ = std::make_unique<Engine>(std::move(executable),
-                                            EngineOptions{.max_model_len = o.max_model_len,
-                                                          .max_batched_tokens = o.max_batched_tokens,
-                                                          .max_sequences = o.max_sequences,
-                                                          .block_tokens = o.block_tokens,
-                                                          .vocabulary = model->facts_.config.vocabulary},
-                                            std::make_shared<SteadyClock>());
+  const EngineOptions engine{.max_model_len = o.max_model_len,
+                             .block_tokens = o.block_tokens,
+                             .vocabulary = model->facts_.config.vocabulary,
+                             .prefix_caching = o.prefix_caching,
+                             .model_name = metadata.source(),
+                             .scheduler = {.policy = o.policy,
+                                           .max_batched_tokens = o.max_batched_tokens,
+                                           .max_sequences = o.max_sequences,
+                                           .max_step_ns = o.max_step_ms * 1'000'000},
+                             .kernels = o.kernels};
+  model->engine_ = std::make_unique<Engine>(std::move(executable), engine, std::make_shared<SteadyClock>());
   model->load_ms_ =
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start).count();
   return model;

@@ -28,6 +28,9 @@ struct LoadOptions {
   int64_t max_batched_tokens = 512;
   int64_t max_rows = 0;  // 0: max_sequences
   int64_t block_tokens = 16;
+  int64_t max_step_ms = 0;  // predicted time of a step beyond which no more of a prompt joins; 0: no limit
+  bool prefix_caching = true;
+  SchedulingPolicy policy = SchedulingPolicy::kContinuous;
   std::optional<Format> kv_format;  // none: f16; f32 for weights in f32 and on the reference kernels
   std::string chat_template;        // source that replaces the model's own; empty: the model's
   KernelSelection kernels = KernelSelection::from_environment();

@@ -20,6 +20,19 @@ bool give(const std::function<void(TextEvent&&)>& sink, TextEvent&& event) {
   }
 }
 
+// For each submission the first that begins as it does, itself at least.
+std::vector<size_t> first_equals(const std::vector<Submission>& submissions) {
+  std::vector<size_t> first(submissions.size());
+  for (size_t i = 0; i < submissions.size(); ++i) {
+    const auto same = [&](const Submission& other) {
+      const SchedulingParams &a = other.params.scheduling, &b = submissions[i].params.scheduling;
+      return other.prompt == submissions[i].prompt && a.cache_salt == b.cache_salt && a.tenant == b.tenant;
+    };
+    first[i] = static_cast<size_t>(std::find_if(submissions.begin(), submissions.end(), same) - submissions.begin());
+  }
+  return first;
+}
+
 }  // namespace
 
 Service::Service(Engine& engine, std::shared_ptr<const Tokenizer> tokenizer, size_t queue_limit)
@@ -39,6 +52,7 @@ void Service::check(Submission& submission) const {
 
 Admission Service::submit(std::vector<Submission> submissions) {
   for (Submission& submission : submissions) check(submission);
+  const std::vector<size_t> siblings = first_equals(submissions);
   Admission admission;
   {
     const std::lock_guard lock(mutex_);
@@ -46,9 +60,10 @@ Admission Service::submit(std::vector<Submission> submissions) {
     if (inbox_.size() + backlog_ + submissions.size() > queue_limit_) return {Admission::Refusal::kQueueFull, {}};
     admission.tickets.reserve(submissions.size());
     inbox_.reserve(inbox_.size() + submissions.size());
-    for (Submission& submission : submissions) {
-      admission.tickets.push_back(next_ticket_);
-      inbox_.push_back({next_ticket_++, std::move(submission)});
+    for (size_t i = 0; i < submissions.size(); ++i) {
+      admission.tickets.push_back(next_ticket_++);
+      const Ticket sibling = siblings[i] == i ? 0 : admission.tickets[siblings[i]];
+      inbox_.push_back({admission.tickets.back(), sibling, std::move(submissions[i])});
     }
   }
   wake_.notify_one();
@@ -147,9 +162,11 @@ bool Service::take_work() {
 }
 
 void Service::start_taken() {
-  for (auto& [ticket, submission] : taken_) {
+  for (auto& [ticket, sibling, submission] : taken_) {
     try {
-      const RequestId id = session_.submit(std::move(submission.prompt), submission.params);
+      const auto leader = running_.find(sibling);
+      const RequestId id = session_.submit(std::move(submission.prompt), submission.params,
+                                           leader == running_.end() ? 0 : leader->second);
       running_.emplace(ticket, id);
       Stream& stream = streams_[id];
       stream.ticket = ticket;
@@ -206,7 +223,7 @@ void Service::end_everything(FinishReason reason, const std::optional<Error>& er
     backlog_ = 0;
   }
   for (std::vector<Queued>* queue : {&taken_, &waiting}) {
-    for (auto& [ticket, submission] : *queue) {
+    for (auto& [ticket, sibling, submission] : *queue) {
       if (submission.sink) give(submission.sink, {.request = ticket, .finish = reason, .error = error});
     }
     queue->clear();

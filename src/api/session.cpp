@@ -46,7 +46,7 @@ void validate(const GenerationParams& params) {
   }
 }
 
-RequestId Session::submit(std::vector<int32_t> prompt, const GenerationParams& params) {
+RequestId Session::submit(std::vector<int32_t> prompt, const GenerationParams& params, RequestId sibling) {
   validate(params);
   Request request;
   request.prompt = std::move(prompt);
@@ -60,7 +60,7 @@ RequestId Session::submit(std::vector<int32_t> prompt, const GenerationParams& p
   request.end_tokens.insert(request.end_tokens.end(), params.stop_tokens.begin(), params.stop_tokens.end());
   Stream stream{std::nullopt, StopStrings(params.stop)};
   if (tokenizer_ != nullptr) stream.detokenizer.emplace(tokenizer_);
-  const RequestId id = engine_.submit(std::move(request));
+  const RequestId id = engine_.submit(std::move(request), sibling);
   streams_.emplace(id, std::move(stream));
   return id;
 }
@@ -92,6 +92,7 @@ std::optional<TextEvent> Session::translate(const TokenEvent& event) {
     if (event.token >= 0 && event.finish != FinishReason::kStop) text = stream.detokenizer->push(event.token);
     if (event.finish != FinishReason::kNone) text += stream.detokenizer->finish();
     out.text = stream.stops.push(text);
+    out.held_back = stream.stops.pending_bytes();
     if (stream.stops.found()) {
       if (out.finish == FinishReason::kNone) {
         out.report = engine_.report(event.request);

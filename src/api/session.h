@@ -34,6 +34,7 @@ struct TextEvent {
   int32_t token = -1;  // the sampled token, end tokens included; -1: none
   FinishReason finish = FinishReason::kNone;
   bool stop_string = false;  // finish is kStop because of a stop string: what was held back is no part of the answer
+  size_t held_back = 0;      // bytes of text after this event's that a stop string may begin with
   std::optional<TokenLogprobs> logprobs;
   int64_t time_ns = 0;
   std::optional<RequestReport> report = {};  // on the last event, unless the engine never saw the request
@@ -47,8 +48,9 @@ class Session {
   Session(Engine& engine, std::shared_ptr<const Tokenizer> tokenizer)
       : engine_(engine), tokenizer_(std::move(tokenizer)) {}
 
-  // Throws a bad-input error when the prompt does not fit.
-  RequestId submit(std::vector<int32_t> prompt, const GenerationParams& params);
+  // Throws a bad-input error when the prompt does not fit. `sibling`: a request with the same prompt, computed once for
+  // both.
+  RequestId submit(std::vector<int32_t> prompt, const GenerationParams& params, RequestId sibling = 0);
   void cancel(RequestId id);
   // Appends what happened; false when nothing is left to do.
   bool step(std::vector<TextEvent>& events);

@@ -44,10 +44,11 @@ class TokenFeeder {
   TokenFeeder(Model& model, int64_t sequences, int64_t tokens_each)
       : model_(model),
         blocks_each_((tokens_each + block_tokens() - 1) / block_tokens()),
-        history_(static_cast<size_t>(sequences), 0) {
-    if (blocks_each_ * sequences > model.runner().kv_blocks()) {
+        history_(static_cast<size_t>(sequences), 0),
+        batch_(model.runner().kv_groups().size()) {
+    if (const int32_t blocks = model.runner().kv_groups()[0].blocks; blocks_each_ * sequences > blocks) {
       bad_input(fmt::format("[bench] {} sequences of {} tokens need {} KV blocks, the pool has {}", sequences,
-                            tokens_each, blocks_each_ * sequences, model.runner().kv_blocks()));
+                            tokens_each, blocks_each_ * sequences, blocks));
     }
     for (int64_t i = 0; i < blocks_each_ * sequences; ++i) blocks_.push_back(static_cast<int32_t>(i));
   }
@@ -66,12 +67,13 @@ class TokenFeeder {
 
   void step(int64_t tokens, bool wants_logits) {
     batch_.tokens.clear();
-    batch_.sequences.clear();
+    for (auto& group : batch_.slices) group.clear();
     batch_.wanted.clear();
     for (size_t s = 0; s < history_.size(); ++s) {
-      batch_.sequences.push_back({static_cast<int32_t>(batch_.tokens.size()), static_cast<int32_t>(tokens),
-                                  static_cast<int32_t>(history_[s]),
-                                  blocks_.data() + static_cast<int64_t>(s) * blocks_each_});
+      for (auto& group : batch_.slices) {
+        group.push_back({static_cast<int32_t>(batch_.tokens.size()), static_cast<int32_t>(tokens),
+                         static_cast<int32_t>(history_[s]), blocks_.data() + static_cast<int64_t>(s) * blocks_each_});
+      }
       for (int64_t t = 0; t < tokens; ++t) {
         batch_.tokens.push_back(
             static_cast<int32_t>(random_bits(7, counter_++) % static_cast<uint64_t>(model_.config().vocabulary)));

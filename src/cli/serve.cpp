@@ -18,6 +18,8 @@ namespace {
 
 // Sequences answered at once unless --max-num-seqs says otherwise: the KV pool holds so many of full length.
 constexpr int64_t kServedSequences = 16;
+// A step's time with a prompt in it unless --max-step-ms says otherwise: what a running answer waits for at most.
+constexpr int64_t kServedStepMs = 100;
 
 struct ServeOptions {
   ModelOptions model;
@@ -60,7 +62,8 @@ int run_serve(ServeOptions& options) {
   if (options.server.served_names.empty() && options.model.model != path) {
     options.server.served_names = {options.model.model, std::filesystem::path(path).filename().string()};
   }
-  const LoadOptions load = options.model.load_options(kServedSequences);
+  LoadOptions load = options.model.load_options(kServedSequences);
+  if (options.model.max_step_ms < 0) load.max_step_ms = kServedStepMs;
   return serve([&] { return Model::load(path, load); }, options.server);
 }
 

@@ -38,7 +38,8 @@ struct Limits {
   // Requests.
   static constexpr uint64_t kRequestBodyBytes = 16'777'216;
   static constexpr uint64_t kRequestHeaderBytes = 16'384;
-  static constexpr uint64_t kJsonValues = 1'048'576;  // a value takes 16 bytes and more, whatever it says
+  static constexpr uint64_t kBodyDepth = kJsonDepth - 1;  // a template puts a list around what it gets
+  static constexpr uint64_t kJsonValues = 1'048'576;      // a value takes 16 bytes and more, whatever it says
   static constexpr uint64_t kChoices = 128;
   static constexpr uint64_t kMessages = 4'096;
   static constexpr uint64_t kStopStrings = 16;

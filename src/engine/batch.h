@@ -11,17 +11,21 @@
 namespace tern {
 
 struct Batch {
-  std::vector<int32_t> tokens;             // [tokens] ids, sequence after sequence
-  std::vector<SequenceSlice> sequences;    // their places in `tokens` and their histories
-  std::vector<int32_t> wanted;             // [rows] indices into `tokens` whose logits are wanted, ascending
-  std::vector<Sequence*> wanted_sequence;  // [rows] whose they are
+  std::vector<BlockCopy> copies;                   // before anything else, in order
+  std::vector<int32_t> tokens;                     // [tokens] ids, sequence after sequence
+  std::vector<std::vector<SequenceSlice>> slices;  // [cache groups][sequences] places in `tokens`, history, blocks
+  std::vector<int32_t> wanted;                     // [rows] indices into `tokens` whose logits are wanted, ascending
+  std::vector<Sequence*> wanted_sequence;          // [rows] whose they are
 
-  BatchShape shape() const {
-    return {sequences.data(), static_cast<int32_t>(sequences.size()), static_cast<int32_t>(tokens.size()),
+  explicit Batch(size_t groups = 1) : slices(groups) {}
+
+  // Of the ops that use this cache group; where no cache is used the group does not matter.
+  BatchShape shape(size_t group = 0) const {
+    return {slices[group].data(), static_cast<int32_t>(slices[group].size()), static_cast<int32_t>(tokens.size()),
             static_cast<int32_t>(wanted.size())};
   }
   void reserve(int64_t max_tokens, int64_t max_sequences);
-  // The plan's tokens; the logits of a sequence's last known token are wanted.
+  // The plan's tokens, all of which are known.
   void fill(const StepPlan& plan);
 };
 

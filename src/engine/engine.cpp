@@ -1,22 +1,37 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "core/error.h"
 
 namespace tern {
+namespace {
+
+KvOptions kv_options(const Runner& runner, const EngineOptions& options) {
+  return {.groups = runner.kv_groups(),
+          .block_tokens = options.block_tokens,
+          .max_step_tokens = options.scheduler.max_batched_tokens,
+          .prefix_caching = options.prefix_caching,
+          .model = options.model_name};
+}
+
+}  // namespace
 
 Engine::Engine(std::unique_ptr<Runner> runner, const EngineOptions& options, std::shared_ptr<const Clock> clock)
     : runner_(std::move(runner)),
       options_(options),
       clock_(std::move(clock)),
-      pool_(runner_->kv_blocks()),
-      scheduler_(
-          make_fcfs_scheduler({options.max_batched_tokens, options.max_sequences, options.block_tokens}, pool_)) {
+      kv_(kv_options(*runner_, options)),
+      scheduler_(options.scheduler, kv_),
+      sampler_(options.kernels),
+      batch_(kv_.groups()) {
   // A sequence may be as long as the whole pool, and no longer.
-  options_.max_model_len =
-      std::min(options_.max_model_len, static_cast<int64_t>(pool_.total()) * options_.block_tokens);
-  batch_.reserve(options.max_batched_tokens, options.max_sequences);
+  for (size_t g = 0; g < kv_.groups(); ++g) {
+    options_.max_model_len =
+        std::min(options_.max_model_len, static_cast<int64_t>(kv_.pool(g).total()) * options_.block_tokens);
+  }
+  batch_.reserve(options.scheduler.max_batched_tokens, options.scheduler.max_sequences);
 }
 
 void Engine::check(const std::vector<int32_t>& ids, int64_t& max_tokens) const {
@@ -36,7 +51,7 @@ void Engine::check(const std::vector<int32_t>& ids, int64_t& max_tokens) const {
   max_tokens = max_tokens <= 0 ? room : std::min(max_tokens, room);
 }
 
-RequestId Engine::submit(Request request) {
+RequestId Engine::submit(Request request, RequestId sibling) {
   check(request.prompt, request.max_tokens);
   request.id = next_id_++;
   auto sequence = std::make_unique<Sequence>();
@@ -45,8 +60,9 @@ RequestId Engine::submit(Request request) {
   sequence->report.prompt_tokens = static_cast<int64_t>(request.prompt.size());
   sequence->request = std::move(request);
   const RequestId id = sequence->request.id;
-  const auto [at, _] = sequences_.emplace(id, std::move(sequence));
-  scheduler_->add(at->second.get());
+  const auto leader = sequences_.find(sibling);
+  Sequence* const added = sequences_.emplace(id, std::move(sequence)).first->second.get();
+  scheduler_.add(added, leader == sequences_.end() ? nullptr : leader->second.get());
   return id;
 }
 
@@ -60,41 +76,61 @@ void Engine::cancel(RequestId id) {
 void Engine::drop_cancelled(std::vector<TokenEvent>& events) {
   if (!any_cancelled_) return;
   any_cancelled_ = false;
-  std::vector<RequestId> dropped;
+  std::vector<Sequence*> dropped;
   for (const auto& [id, sequence] : sequences_) {
-    if (sequence->cancelled) dropped.push_back(id);
+    if (sequence->cancelled) dropped.push_back(sequence.get());
   }
-  std::sort(dropped.begin(), dropped.end());
-  for (RequestId id : dropped) {
-    events.push_back(
-        {.request = id, .token = -1, .finish = FinishReason::kCancelled, .logprobs = {}, .time_ns = clock_->now_ns()});
-    finish(events.back());
-  }
+  std::sort(dropped.begin(), dropped.end(),
+            [](const Sequence* a, const Sequence* b) { return a->request.id < b->request.id; });
+  for (Sequence* sequence : dropped) end_without_token(*sequence, FinishReason::kCancelled, events);
 }
 
 bool Engine::step(std::vector<TokenEvent>& events) {
-  drop_cancelled(events);
-  scheduler_->schedule(plan_);
-  if (plan_.empty()) return !sequences_.empty();
-  batch_.fill(plan_);
   const int64_t begin_ns = clock_->now_ns();
-  for (const ScheduledSequence& scheduled : plan_.sequences) {
-    RequestReport& report = scheduled.sequence->report;
-    if (report.started_ns == 0) report.started_ns = begin_ns;
+  drop_cancelled(events);
+  scheduler_.schedule(begin_ns, plan_);
+  for (Sequence* sequence : plan_.expired) end_without_token(*sequence, FinishReason::kTimeout, events);
+  if (!plan_.empty()) execute(events, begin_ns);
+  destroy_released();
+  return !sequences_.empty();
+}
+
+void Engine::execute(std::vector<TokenEvent>& events, int64_t begin_ns) {
+  batch_.fill(plan_);
+  const int64_t runner_begin_ns = clock_->now_ns();
+  for (const ScheduledSequence& item : plan_.sequences) {
+    RequestReport& report = item.sequence->report;
+    if (report.started_ns == 0) report.started_ns = runner_begin_ns;
+    if (item.sequence->answer.empty()) totals_.prompt_tokens += item.tokens;
   }
   const std::span<const float> logits = runner_->execute(batch_);
-  scheduler_->commit(plan_);
-  ++totals_.steps;
-  for (const ScheduledSequence& scheduled : plan_.sequences) {
-    if (scheduled.sequence->answer.empty()) totals_.prompt_tokens += scheduled.tokens;
-  }
+  const int64_t runner_end_ns = clock_->now_ns();
+  cost_.observe(plan_.shape, static_cast<double>(runner_end_ns - runner_begin_ns));
+  scheduler_.set_cost(cost_.cost());
+  scheduler_.commit(plan_);
+  sample_all(events, logits);
+  count_step(begin_ns, runner_begin_ns, runner_end_ns);
+}
+
+void Engine::sample_all(std::vector<TokenEvent>& events, std::span<const float> logits) {
   const auto vocabulary = static_cast<size_t>(options_.vocabulary);
+  const int64_t begin_ns = clock_->now_ns();
   for (size_t row = 0; row < batch_.wanted_sequence.size(); ++row) {
     Sequence& sequence = *batch_.wanted_sequence[row];
-    events.push_back(sample(sequence, logits.subspan(row * vocabulary, vocabulary)));
-    if (events.back().finish != FinishReason::kNone) finish(events.back());
+    const std::span<const float> of_row = logits.subspan(row * vocabulary, vocabulary);
+    const auto give = [&](Sequence& one) {
+      events.push_back(sample(one, of_row));
+      if (events.back().finish != FinishReason::kNone) finish(one, events.back());
+    };
+    give(sequence);
+    for (const StepPlan::Fork& fork : plan_.forks) {
+      if (fork.leader == &sequence) {
+        fork.follower->report.started_ns = sequence.report.started_ns;
+        give(*fork.follower);
+      }
+    }
   }
-  return !sequences_.empty();
+  totals_.sampler_ns += clock_->now_ns() - begin_ns;
 }
 
 TokenEvent Engine::sample(Sequence& sequence, std::span<const float> logits) {
@@ -104,9 +140,10 @@ TokenEvent Engine::sample(Sequence& sequence, std::span<const float> logits) {
   event.time_ns = clock_->now_ns();
   if (event.token < 0) {  // NaN or no finite logit: this request fails, its neighbours do not
     event.finish = FinishReason::kError;
+    kv_.withdraw(sequence.kv);
     return event;
   }
-  if (request.logprobs >= 0) event.logprobs = log_probabilities(logits, event.token, request.logprobs);
+  if (request.logprobs >= 0) event.logprobs = sampler_.log_probabilities(logits, event.token, request.logprobs);
   sequence.answer.push_back(event.token);
   if (sequence.report.first_token_ns == 0) sequence.report.first_token_ns = event.time_ns;
   ++totals_.answer_tokens;
@@ -126,20 +163,51 @@ std::optional<RequestReport> Engine::report(RequestId id) const {
   return report;
 }
 
-void Engine::finish(TokenEvent& event) {
+void Engine::finish(Sequence& sequence, TokenEvent& event) {
   event.report = report(event.request);
   event.report->finished_ns = event.time_ns;
-  const auto at = sequences_.find(event.request);
-  scheduler_->remove(at->second.get());
-  sequences_.erase(at);
+  totals_.prompt_tokens_cached += event.report->cached_tokens;
+  scheduler_.end(&sequence);
+}
+
+void Engine::end_without_token(Sequence& sequence, FinishReason reason, std::vector<TokenEvent>& events) {
+  events.push_back(
+      {.request = sequence.request.id, .token = -1, .finish = reason, .logprobs = {}, .time_ns = clock_->now_ns()});
+  finish(sequence, events.back());
+}
+
+void Engine::destroy_released() {
+  released_.clear();
+  scheduler_.take_released(released_);
+  for (const Sequence* sequence : released_) sequences_.erase(sequence->request.id);
+}
+
+void Engine::count_step(int64_t begin_ns, int64_t runner_begin_ns, int64_t runner_end_ns) {
+  const int64_t tokens = plan_.shape.tokens;
+  const auto bucket = static_cast<size_t>(std::bit_width(static_cast<uint64_t>(tokens - 1)));
+  ++totals_.steps;
+  totals_.step_tokens += tokens;
+  ++totals_.steps_by_tokens[std::min(bucket, EngineStats::kStepBuckets - 1)];
+  totals_.runner_ns += runner_end_ns - runner_begin_ns;
+  totals_.host_ns += clock_->now_ns() - begin_ns - (runner_end_ns - runner_begin_ns);
 }
 
 EngineStats Engine::stats() const {
   EngineStats stats = totals_;
-  stats.waiting = scheduler_->waiting();
-  stats.running = scheduler_->running();
-  stats.kv_blocks = pool_.total();
-  stats.kv_blocks_free = pool_.available();
+  stats.host_ns -= stats.sampler_ns;
+  const SchedulerStats scheduler = scheduler_.stats();
+  stats.waiting = scheduler.waiting;
+  stats.running = scheduler.running;
+  stats.preemptions = scheduler.preemptions;
+  stats.prefix_cache_queries = scheduler.prefix_queries;
+  stats.prefix_cache_hits = scheduler.prefix_hits;
+  const BlockPool& pool = kv_.pool(0);
+  stats.kv_blocks = pool.total();
+  stats.kv_blocks_free = pool.available();
+  stats.kv_blocks_cached = pool.cached();
+  if (const int64_t slots = pool.referenced() * options_.block_tokens; slots > 0) {
+    stats.kv_waste_ratio = static_cast<double>(scheduler.unfilled_slots) / static_cast<double>(slots);
+  }
   return stats;
 }
 

@@ -1,18 +1,20 @@
-// Tokens in, tokens out: the engine owns scheduler, block pool and runner, and advances all sequences step by step.
+// Tokens in, tokens out: the engine owns scheduler, KV cache and runner, and advances all sequences step by step.
 //
 // One thread at a time calls it (run and chat: the main thread; a server: its engine thread, see api/service.h). A
-// step is schedule, execute, sample, commit; what happened comes back as TokenEvents in the order of the batch.
+// step is schedule, execute, commit, sample; what happened comes back as TokenEvents in the order of the batch.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "core/clock.h"
 #include "engine/batch.h"
-#include "engine/kv/block_pool.h"
+#include "engine/kv/kv_cache.h"
 #include "engine/request.h"
 #include "engine/runner/runner.h"
 #include "engine/sampler.h"
@@ -22,10 +24,12 @@ namespace tern {
 
 struct EngineOptions {
   int64_t max_model_len = 0;  // prompt and answer together
-  int64_t max_batched_tokens = 512;
-  int64_t max_sequences = 16;
   int64_t block_tokens = 16;
   int64_t vocabulary = 0;
+  bool prefix_caching = true;
+  std::string model_name;  // part of the name of every cached prefix
+  SchedulerOptions scheduler;
+  KernelSelection kernels;
 };
 
 // Gauges as of the last step, and counters since the start.
@@ -43,16 +47,19 @@ struct EngineStats {
   int64_t prompt_tokens = 0, prompt_tokens_cached = 0, answer_tokens = 0;
   int64_t prefix_cache_queries = 0, prefix_cache_hits = 0;  // tokens
   int64_t preemptions = 0;
-  int64_t runner_ns = 0, host_ns = 0;  // of steps: inside the runner, and all the rest
+  int64_t runner_ns = 0, sampler_ns = 0, host_ns = 0;  // of steps: in the runner, in the sampler, and all the rest
 };
 
 class Engine {
  public:
   Engine(std::unique_ptr<Runner> runner, const EngineOptions& options, std::shared_ptr<const Clock> clock);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
   // Takes the request in and gives it an id. Throws a bad-input error (naming both numbers) when the prompt is empty,
-  // leaves no room for an answer, or holds a token that the model does not have.
-  RequestId submit(Request request);
+  // leaves no room for an answer, or holds a token that the model does not have. `sibling`: a request with the same
+  // prompt, so that it is computed once for both; ignored when that one has begun to answer or is gone.
+  RequestId submit(Request request, RequestId sibling = 0);
   // What submit() refuses, alone; afterwards max_tokens is what the context leaves at most. Reads only what never
   // changes, so any thread may call it.
   void check(const std::vector<int32_t>& prompt, int64_t& max_tokens) const;
@@ -69,19 +76,26 @@ class Engine {
 
  private:
   void drop_cancelled(std::vector<TokenEvent>& events);
+  void execute(std::vector<TokenEvent>& events, int64_t begin_ns);
+  void sample_all(std::vector<TokenEvent>& events, std::span<const float> logits);
   TokenEvent sample(Sequence& sequence, std::span<const float> logits);
-  // Closes the report of the event's request, gives it to the event, and frees the sequence.
-  void finish(TokenEvent& event);
+  // Closes the report of the event's request, gives it to the event, and lets the sequence go.
+  void finish(Sequence& sequence, TokenEvent& event);
+  void end_without_token(Sequence& sequence, FinishReason reason, std::vector<TokenEvent>& events);
+  void destroy_released();
+  void count_step(int64_t begin_ns, int64_t runner_begin_ns, int64_t runner_end_ns);
 
   std::unique_ptr<Runner> runner_;
   EngineOptions options_;
   std::shared_ptr<const Clock> clock_;
-  BlockPool pool_;
-  std::unique_ptr<Scheduler> scheduler_;
+  KvCache kv_;
+  Scheduler scheduler_;
+  StepCostFit cost_;
   std::unordered_map<RequestId, std::unique_ptr<Sequence>> sequences_;
   Sampler sampler_;
   StepPlan plan_;
   Batch batch_;
+  std::vector<Sequence*> released_;
   RequestId next_id_ = 1;
   bool any_cancelled_ = false;
   EngineStats totals_;

@@ -1,30 +1,59 @@
-// One request's state inside the engine. Owned by the engine, seen by the scheduler; engine thread only.
+// One request's state inside the engine. Owned by the engine; what stands under "scheduler" is changed by it alone.
+// Engine thread only.
+//
+// Positions: [0, computed) are written and committed, [computed, scheduled) are being written by steps in flight, and
+// [scheduled, known + sampling) can be scheduled next: known tokens, and those that steps in flight will sample.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
+#include "engine/kv/kv_cache.h"
 #include "engine/request.h"
 
 namespace tern {
 
+enum class SequenceState : uint8_t {
+  kNew,
+  kWaiting,
+  kAttached,  // to a leader with the same prompt, of which it will be a fork
+  kRunning,
+  kEnded,
+};
+
 struct Sequence {
   Request request;
   std::vector<int32_t> answer;  // sampled so far
-  int64_t computed = 0;         // tokens whose keys and values are in the cache
-  std::vector<int32_t> blocks;  // block table
-  bool cancelled = false;
   RequestReport report;
+  bool cancelled = false;  // ends at the next step
+
+  // Scheduler.
+  SequenceState state = SequenceState::kNew;
+  uint64_t arrival = 0;   // its place in the order of add()
+  int64_t computed = 0;   // positions
+  int64_t scheduled = 0;  // positions
+  int32_t in_flight = 0;  // steps scheduled and not committed
+  int32_t sampling = 0;   // of those, the ones that will sample a token for it
+  int32_t overtaken = 0;  // later ones that were admitted before it
+  bool reserved = false;  // holds all blocks that it can ever need
+  KvTable kv;
+  Sequence* leader = nullptr;                    // while attached
+  std::vector<Sequence*> followers;              // attached to this one
+  Sequence *before = nullptr, *after = nullptr;  // in its queue
 
   int64_t known() const { return static_cast<int64_t>(request.prompt.size() + answer.size()); }
-  // Tokens that are known but not computed yet: a prompt's rest, or the one sampled last.
-  int64_t pending() const { return known() - computed; }
+  int64_t pending() const { return known() + sampling - scheduled; }
+  // A prompt (or, after a preemption, its repetition) of which more than the next token is missing.
+  bool prefilling() const { return pending() > 1; }
+  // Nothing more may be sampled than what is being sampled.
+  bool sampled_out() const { return static_cast<int64_t>(answer.size()) + sampling >= request.max_tokens; }
   int32_t token(int64_t position) const {
     const auto prompt = static_cast<int64_t>(request.prompt.size());
     return position < prompt ? request.prompt[static_cast<size_t>(position)]
                              : answer[static_cast<size_t>(position - prompt)];
   }
-  // Tokens that will ever be in the cache: the last sampled one need not be computed.
+  TokenSpans tokens() const { return {request.prompt, answer}; }
+  // Positions that will ever be written: the last sampled token need not be computed.
   int64_t most_tokens() const { return static_cast<int64_t>(request.prompt.size()) + request.max_tokens - 1; }
 };
 

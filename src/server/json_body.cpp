@@ -14,8 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-// One less than templates take, which put the list of messages around what they get.
-constexpr int kDepth = static_cast<int>(Limits::kJsonDepth) - 1;
+constexpr int kDepth = static_cast<int>(Limits::kBodyDepth);
 
 std::string described(const json& value) {
   switch (value.type()) {
@@ -66,6 +65,7 @@ void make_whole(json& value) {
 
 std::string bound_text(double bound) {
   if (bound != std::floor(bound)) return fmt::format("{}", bound);
+  if (bound >= 18446744073709551615.0) return "18446744073709551615";
   return fmt::format("{:.0f}", bound);
 }
 

@@ -1,6 +1,6 @@
 // A request's body as JSON, within its limits, and the words in which a value is refused. Pure functions; any thread.
 //
-// What comes out is a JSON object of valid UTF-8 that nests at most kJsonDepth levels; a lone surrogate, a byte that is
+// What comes out is a JSON object of valid UTF-8 that nests at most kBodyDepth levels; a lone surrogate, a byte that is
 // no UTF-8 or a number beyond a double is a 400 with code invalid_json. NUL is a character like others.
 #pragma once
 

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <deque>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
@@ -35,9 +36,11 @@ std::string token_key(const std::string& bytes) {
 
 struct Choice {
   std::string text;
-  json logprobs;           // what the answer reports in the end; null without
-  json held;               // of tokens whose text is held back; null without
-  size_t text_offset = 0;  // code points of the tokens so far
+  json logprobs;                                // what the answer reports in the end; null without
+  size_t given = 0;                             // bytes of text that have come,
+  size_t known = 0;                             // and with those that are held back
+  std::deque<std::pair<size_t, json>> waiting;  // log-probabilities of tokens whose text is held back, and its place
+  size_t text_offset = 0;                       // code points of the tokens so far
   FinishReason finish = FinishReason::kNone;
   bool begun = false;
   std::string before_text, after_text;  // of a chunk that only brings text
@@ -77,11 +80,18 @@ class OpenAiAnswer final : public AnswerWriter {
     return facts_.tokenizer ? facts_.tokenizer->token_bytes(id) : fmt::format("token_id:{}", id);
   }
 
-  // The log-probabilities that go with the event's text: those of tokens that were held back with theirs, and its own.
+  // The log-probabilities of all tokens whose text begins within what has come.
   json released(Choice& choice, const TextEvent& event) const {
-    append(choice.held, logprobs_of(choice, event));
-    if (event.text.empty() && (event.finish == FinishReason::kNone || event.stop_string)) return {};
-    return std::exchange(choice.held, json());
+    json own = logprobs_of(choice, event), out;
+    if (!own.is_null()) choice.waiting.emplace_back(choice.known, std::move(own));
+    choice.given += event.text.size();
+    choice.known = choice.given + event.held_back;
+    const bool all = event.finish != FinishReason::kNone && !event.stop_string;
+    for (; !choice.waiting.empty() && (all || choice.waiting.front().first < choice.given);
+         choice.waiting.pop_front()) {
+      append(out, std::move(choice.waiting.front().second));
+    }
+    return out;
   }
 
   // Control tokens and tokens that end the answer are no part of the text, so they have no place in the list of its

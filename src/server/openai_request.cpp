@@ -26,15 +26,10 @@ std::vector<std::string> unknown_fields(const json& root, Endpoints endpoint) {
   return unknown;
 }
 
-bool given(const json& root, const char* name) {
-  const auto at = root.find(name);
-  return at != root.end() && !at->is_null();
-}
-
 // What depends on several fields.
-void check_together(const json& root, Endpoints endpoint, const OpenAiRequest& request) {
+void check_together(Endpoints endpoint, const OpenAiRequest& request) {
   constexpr const char* kConflict = "conflicting_fields";
-  if (given(root, "stream_options") && !request.stream && (endpoint & kBoth) != 0) {
+  if ((request.include_usage || request.continuous_usage) && !request.stream) {
     refuse("stream_options", "'stream_options' needs 'stream' to be true", kConflict);
   }
   if (request.prompts.size() * request.n > Limits::kChoices) {
@@ -69,7 +64,7 @@ OpenAiRequest parse_openai_request(std::string_view body, Endpoints endpoint) {
     check_field(field, *at);
     field.set(*at, request);
   }
-  check_together(root, endpoint, request);
+  check_together(endpoint, request);
   request.unknown_fields = unknown_fields(root, endpoint);
   return request;
 }

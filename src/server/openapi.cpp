@@ -16,6 +16,17 @@ using nlohmann::json;
 
 json reference(std::string_view name) { return {{"$ref", "#/components/schemas/" + std::string(name)}}; }
 
+// One event of a stream.
+json event_schema(const std::string& chunk) {
+  const json event = {{"contentMediaType", "application/json"},
+                      {"contentSchema", {{"anyOf", {reference(chunk), reference("Error")}}}}};
+  return {{"type", "object"},
+          {"description",
+           "with 'stream': an event's data is a chunk, an Error that ends the answer, or, as the last, "
+           "[DONE]; comments (': ...') fill silences"},
+          {"properties", {{"data", {{"type", "string"}, {"anyOf", {event, {{"enum", {"[DONE]"}}}}}}}}}};
+}
+
 std::map<int, std::string> error_descriptions() {
   std::map<int, std::string> out;
   for (const ErrorCodeRow& row : error_codes()) {
@@ -40,10 +51,7 @@ json replies(const Route& route) {
   if (!route.reply.empty()) content["application/json"]["schema"] = reference(route.reply);
   if (route.reply.empty()) content["text/plain"]["schema"] = {{"type", "string"}};
   if (route.body == kChat || route.body == kCompletions) {
-    content["text/event-stream"]["schema"] = {
-        {"type", "string"},
-        {"description", "with 'stream': events 'data: ' + " + std::string(route.reply) +
-                            "Chunk as JSON, or an Error, then 'data: [DONE]'; comments (': ...') in silences"}};
+    content["text/event-stream"]["schema"] = event_schema(std::string(route.reply) + "Chunk");
   }
   json out = {{"200", std::move(good)}};
   for (const auto& [status, description] : error_descriptions()) {
@@ -94,7 +102,10 @@ json error_responses() {
 }  // namespace
 
 Outcome openapi_document(const Backend& backend, const HttpRequest&) {
-  const ApiFacts facts{.vocabulary = backend.model.config().vocabulary};
+  const Tokenizer* tokenizer = backend.model.tokenizer().get();
+  const bool adds = tokenizer != nullptr && (tokenizer->adds_bos() || tokenizer->adds_eos());
+  const ApiFacts facts{
+      .models = backend.names, .vocabulary = backend.model.config().vocabulary, .least_prompt = adds ? 0 : 1};
   json document = {{"openapi", "3.1.0"},
                    {"info",
                     {{"title", "tern"},

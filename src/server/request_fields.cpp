@@ -31,7 +31,7 @@ void ignore(const json&, R&) {}
 
 constexpr std::array kRows{
     RequestField{"model", kString, kAll, 1, 1024, "the served model", "name of the model",
-                 [](const json& v, R& r) { r.model = v.get<std::string>(); }},
+                 [](const json& v, R& r) { r.model = v.get<std::string>(); }, model_schema},
     RequestField{"messages", kList, kChat, 1, Limits::kMessages, kRequired,
                  "the conversation, through the chat template", [](const json&, R& r) { r.has_messages = true; },
                  messages_schema},

@@ -102,8 +102,10 @@ json body_schema(Endpoints endpoint, const ApiFacts& facts) {
   json schema = {{"type", "object"}, {"properties", std::move(properties)}};
   if (!required.empty()) schema["required"] = std::move(required);
   if (endpoint == kTokenize) {
-    schema["anyOf"] = {{{"required", {"prompt"}}, {"properties", {{"prompt", {{"type", "string"}}}}}},
-                       {{"required", {"messages"}}, {"properties", {{"messages", {{"type", "array"}}}}}}};
+    const auto only = [](const char* given, const char* type, const char* absent) {
+      return json{{"required", {given}}, {"properties", {{given, {{"type", type}}}, {absent, {{"type", "null"}}}}}};
+    };
+    schema["anyOf"] = {only("prompt", "string", "messages"), only("messages", "array", "prompt")};
   }
   return schema;
 }
@@ -126,12 +128,16 @@ json message_schema() {
 
 json messages_schema(const ApiFacts&) { return {{"items", {{"$ref", "#/components/schemas/Message"}}}}; }
 
+json model_schema(const ApiFacts& facts) { return {{"enum", facts.models}}; }
+
 json prompt_schema(const ApiFacts& facts) {
   const json ids = {{"type", "array"}, {"items", token_id_schema(facts)}, {"minItems", 1}};
   const auto several = [](json items) {
     return json{{"type", "array"}, {"items", std::move(items)}, {"minItems", 1}, {"maxItems", Limits::kChoices}};
   };
-  return {{"anyOf", {{{"type", "string"}}, ids, several({{"type", "string"}}), several(ids)}}};
+  json text = {{"type", "string"}};
+  if (facts.least_prompt > 0) text["minLength"] = facts.least_prompt;
+  return {{"anyOf", {text, ids, several(text), several(ids)}}};
 }
 
 json token_ids_schema(const ApiFacts& facts) { return {{"items", token_id_schema(facts)}}; }

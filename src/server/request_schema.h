@@ -13,9 +13,11 @@
 
 namespace tern {
 
-// What a schema says of this server: the ids of its vocabulary.
+// What a schema says of this server.
 struct ApiFacts {
+  std::vector<std::string> models;  // that are served
   int64_t vocabulary = static_cast<int64_t>(Limits::kVocabulary);
+  int64_t least_prompt = 0;  // characters of a text that makes a token: 0 where the model's file adds some
 };
 
 // A stop string's length in characters; kStopStringBytes holds it whatever they are.
@@ -28,6 +30,7 @@ nlohmann::json body_schema(Endpoints endpoint, const ApiFacts& facts);
 nlohmann::json message_schema();
 
 // Of single fields.
+nlohmann::json model_schema(const ApiFacts& facts);
 nlohmann::json messages_schema(const ApiFacts& facts);
 nlohmann::json prompt_schema(const ApiFacts& facts);
 nlohmann::json token_ids_schema(const ApiFacts& facts);

@@ -66,7 +66,7 @@ class FakeRunner final : public Runner {
     }
     return logits_;
   }
-  int32_t kv_blocks() const override { return blocks_; }
+  std::vector<KvGroup> kv_groups() const override { return {{blocks_, 0}}; }
   int threads() const override { return 1; }
   MemoryReport memory() const override { return {}; }
   std::vector<OpReport> report() const override { return {}; }
@@ -82,10 +82,9 @@ inline std::unique_ptr<Engine> fake_engine(FakeDevice& device, int64_t context =
   const auto blocks = static_cast<int32_t>(context / kBlock * max_sequences);
   return std::make_unique<Engine>(std::make_unique<FakeRunner>(device, blocks),
                                   EngineOptions{.max_model_len = context,
-                                                .max_batched_tokens = 512,
-                                                .max_sequences = max_sequences,
                                                 .block_tokens = kBlock,
-                                                .vocabulary = device.vocabulary},
+                                                .vocabulary = device.vocabulary,
+                                                .scheduler = {.max_sequences = max_sequences}},
                                   std::make_shared<SteadyClock>());
 }
 

@@ -1,7 +1,8 @@
-// The pool of KV blocks: numbers handed out and taken back. It knows nothing of what a block holds; the runner owns the
-// bytes. Blocks are reference-counted so that sequences can share them. Engine thread only.
+// The blocks of one cache group: numbers handed out and taken back, with counts of who holds them. It knows nothing of
+// what a block holds; the runner owns the bytes. Engine thread only.
 //
-// Invariant: free + referenced = total; a block is free exactly when its count is 0.
+// A block is in one of three states: referenced (count > 0), cached (count 0, contents worth keeping: a list from the
+// least to the most recently released) or free. Invariant: free + cached + referenced = total.
 #pragma once
 
 #include <cstdint>
@@ -14,18 +15,43 @@ class BlockPool {
  public:
   explicit BlockPool(int32_t total);
 
-  int32_t total() const { return static_cast<int32_t>(references_.size()); }
-  int32_t available() const { return static_cast<int32_t>(free_.size()); }
+  int32_t total() const { return static_cast<int32_t>(blocks_.size()); }
+  int32_t cached() const { return cached_; }
+  // What allocate() can still give: free and cached.
+  int32_t available() const { return static_cast<int32_t>(free_.size()) + cached_; }
+  int32_t referenced() const { return total() - available(); }
+  int32_t references(int32_t block) const { return at(block).references; }
 
-  // One block with reference count 1; nothing when the pool is empty.
-  std::optional<int32_t> allocate();
-  void share(int32_t block);    // one more reference
-  void release(int32_t block);  // one less; free at 0
-  int32_t references(int32_t block) const { return references_[static_cast<size_t>(block)]; }
+  struct Allocation {
+    int32_t block;
+    bool evicted;  // it was cached until now: whoever remembers its contents must forget them
+  };
+  // A block with one reference: a free one, else the cached one that was released longest ago; nothing when there is
+  // neither.
+  std::optional<Allocation> allocate();
+  // One more reference; a cached block becomes referenced again.
+  void share(int32_t block);
+  // One less; at 0 the block is cached when `keep` says so, else free.
+  void release(int32_t block, bool keep);
+  // A cached block's contents are worthless now.
+  void forget(int32_t block);
 
  private:
-  std::vector<int32_t> references_;
+  static constexpr int32_t kNone = -1;
+  struct Block {
+    int32_t references = 0;
+    int32_t older = kNone, newer = kNone;  // neighbours in the list of cached blocks
+    bool cached = false;
+  };
+  const Block& at(int32_t block) const { return blocks_[static_cast<size_t>(block)]; }
+  Block& at(int32_t block) { return blocks_[static_cast<size_t>(block)]; }
+  void link_newest(int32_t block);
+  void unlink(int32_t block);
+
+  std::vector<Block> blocks_;
   std::vector<int32_t> free_;  // a stack: the block used last is the warmest
+  int32_t oldest_ = kNone, newest_ = kNone;
+  int32_t cached_ = 0;
 };
 
 }  // namespace tern

@@ -1,6 +1,7 @@
 // Binds a lowered program to the CPU: chooses kernels, packs weights, plans memory, and runs steps on a team of
 // threads.
 #include <algorithm>
+#include <cstring>
 #include <map>
 
 #include "core/checked.h"
@@ -39,7 +40,7 @@ class CpuRunner final : public Runner {
             const RunnerOptions& options);
 
   std::span<const float> execute(const Batch& batch) override;
-  int32_t kv_blocks() const override { return kv_blocks_; }
+  std::vector<KvGroup> kv_groups() const override;
   int threads() const override { return pool_.size(); }
   MemoryReport memory() const override { return memory_; }
   std::vector<OpReport> report() const override;
@@ -57,7 +58,9 @@ class CpuRunner final : public Runner {
   void reserve_kv();
   void reserve_workspace(const Attention& attention);
   std::unique_ptr<CpuStep> bind_step(const Op& op);
+  int64_t block_bytes(const CacheGroup& group) const;
   KvLayerView kv_view(const Op& op) const;
+  void copy_blocks(const Batch& batch, const Team& team);
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   WeightMap weights_;
@@ -69,7 +72,8 @@ class CpuRunner final : public Runner {
   std::vector<PackedLinear> linears_;
   std::map<size_t, const Linear*> linear_of_op_;
   const Linear* tied_head_ = nullptr;
-  Buffer kv_, workspace_;
+  std::vector<Buffer> kv_;  // [cache groups]
+  Buffer workspace_;
   int32_t kv_blocks_ = 0;
   std::vector<std::unique_ptr<CpuStep>> steps_;
   MemoryReport memory_;
@@ -93,7 +97,7 @@ CpuRunner::CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelCo
   reserve_workspace(attention);
   for (const Op& op : program_.ops) steps_.push_back(bind_step(op));
   memory_.activations = arena_.bytes() + workspace_.bytes() + 2 * rope_.cos.size() * sizeof(float);
-  memory_.kv_pool = kv_.bytes();
+  for (const Buffer& pool : kv_) memory_.kv_pool += pool.bytes();
 }
 
 void CpuRunner::bind_rope(const ModelConfig& config) {
@@ -150,19 +154,31 @@ void CpuRunner::reserve_kv() {
   if (blocks < 1 || blocks > INT32_MAX)
     fail(ErrorCode::kResource, "[kv] a pool of " + std::to_string(blocks) + " blocks is not possible");
   kv_blocks_ = static_cast<int32_t>(blocks);
-  const Checked bytes = Checked(static_cast<uint64_t>(blocks)) * Checked(static_cast<uint64_t>(options_.block_tokens)) *
-                        Checked(kv_bytes_per_token(program_, options_.kv_format));
-  kv_ = Buffer(bytes.value_or(UINT64_MAX), "the KV pool");
+  for (const CacheGroup& group : program_.caches) {
+    const Checked bytes = Checked(static_cast<uint64_t>(blocks)) * Checked(static_cast<uint64_t>(block_bytes(group)));
+    kv_.emplace_back(bytes.value_or(UINT64_MAX), "the KV pool");
+  }
+}
+
+std::vector<KvGroup> CpuRunner::kv_groups() const {
+  std::vector<KvGroup> groups;
+  for (const CacheGroup& group : program_.caches) groups.push_back({kv_blocks_, group.window});
+  return groups;
+}
+
+int64_t CpuRunner::block_bytes(const CacheGroup& group) const {
+  return group.elements_per_token() * options_.block_tokens * element_bytes(options_.kv_format);
 }
 
 KvLayerView CpuRunner::kv_view(const Op& op) const {
-  const CacheGroup& group = program_.caches[static_cast<size_t>(op.cache_group)];
+  const auto index = static_cast<size_t>(op.cache_group);
+  const CacheGroup& group = program_.caches[index];
   const auto at = std::find(group.layers.begin(), group.layers.end(), op.layer) - group.layers.begin();
   const int32_t bytes = element_bytes(options_.kv_format);
   const int64_t half = group.kv_heads * group.head_dim * options_.block_tokens * bytes;  // k or v of one layer
   KvLayerView view{};
-  view.pool = kv_.data();
-  view.block_bytes = 2 * half * static_cast<int64_t>(group.layers.size());
+  view.pool = kv_[index].data();
+  view.block_bytes = block_bytes(group);
   view.k_offset = 2 * half * at;
   view.v_offset = view.k_offset + half;
   view.block_tokens = static_cast<int32_t>(options_.block_tokens);
@@ -171,6 +187,19 @@ KvLayerView CpuRunner::kv_view(const Op& op) const {
   view.element_bytes = bytes;
   view.format = options_.kv_format;
   return view;
+}
+
+// In order, each by all workers: a block may be the source of one copy and the target of a later one.
+void CpuRunner::copy_blocks(const Batch& batch, const Team& team) {
+  for (const BlockCopy& copy : batch.copies) {
+    const auto index = static_cast<size_t>(copy.group);
+    const int64_t bytes = block_bytes(program_.caches[index]);
+    const Team::Range share = team.share(bytes, 64);
+    std::byte* pool = kv_[index].data();
+    std::memcpy(pool + copy.to * bytes + share.begin, pool + copy.from * bytes + share.begin,
+                static_cast<size_t>(share.end - share.begin));
+    team.sync();
+  }
 }
 
 void CpuRunner::reserve_workspace(const Attention& attention) {
@@ -200,11 +229,11 @@ std::unique_ptr<CpuStep> CpuRunner::bind_step(const Op& op) {
                                         out(0), out(1));
     case OpKind::kRopeKv:
       return std::make_unique<RopeKvStep>(RopeKv(options_.kv_format, options_.kernels), program_.attention, rope_,
-                                          kv_view(op), in(0), out(0));
+                                          CachePlace{kv_view(op), static_cast<size_t>(op.cache_group)}, in(0), out(0));
     case OpKind::kAttention:
       return std::make_unique<AttentionStep>(
-          Attention(attention_desc(program_.attention), options_.kv_format, options_.kernels), kv_view(op), in(0),
-          out(0));
+          Attention(attention_desc(program_.attention), options_.kv_format, options_.kernels),
+          CachePlace{kv_view(op), static_cast<size_t>(op.cache_group)}, in(0), out(0));
     case OpKind::kGlu:
       return std::make_unique<GluStep>(Glu(op.activation, options_.kernels), in(0), out(0));
     default:
@@ -217,10 +246,11 @@ std::unique_ptr<CpuStep> CpuRunner::bind_step(const Op& op) {
 std::span<const float> CpuRunner::execute(const Batch& batch) {
   const StepContext context{batch, batch.shape(), workspace_.data()};
   TERN_CHECK(context.shape.tokens <= options_.max_batched_tokens && context.shape.rows <= options_.max_rows);
-  for (const SequenceSlice& slice : batch.sequences) {
+  for (const SequenceSlice& slice : batch.slices[0]) {
     TERN_CHECK(slice.history_len + slice.query_len <= options_.max_model_len);
   }
   pool_.run([&](const Team& team) {
+    copy_blocks(batch, team);
     for (const auto& step : steps_) {
       if (step != steps_.front()) team.sync();  // the pool's own barrier stands behind the last
       step->run(context, team);

@@ -70,10 +70,16 @@ class NormStep final : public CpuStep {
   Place in_, delta_, sum_, out_;
 };
 
+// One layer of one cache group.
+struct CachePlace {
+  KvLayerView kv;
+  size_t group;
+};
+
 class RopeKvStep final : public CpuStep {
  public:
-  RopeKvStep(RopeKv rope, const AttentionFacts& facts, const RopeTable& table, KvLayerView kv, Place qkv, Place q_out)
-      : rope_(rope), facts_(facts), table_(table), kv_(kv), qkv_(qkv), q_out_(q_out) {}
+  RopeKvStep(RopeKv rope, const AttentionFacts& facts, const RopeTable& table, CachePlace cache, Place qkv, Place q_out)
+      : rope_(rope), facts_(facts), table_(table), cache_(cache), qkv_(qkv), q_out_(q_out) {}
   void run(const StepContext& context, const Team& team) const override;
   std::string kernel() const override { return rope_.kernel_name(); }
   Cost cost(int64_t tokens, int64_t rows) const override;
@@ -84,21 +90,21 @@ class RopeKvStep final : public CpuStep {
   RopeKv rope_;
   AttentionFacts facts_;
   const RopeTable& table_;
-  KvLayerView kv_;
+  CachePlace cache_;
   Place qkv_, q_out_;
 };
 
 class AttentionStep final : public CpuStep {
  public:
-  AttentionStep(Attention attention, KvLayerView kv, Place q, Place out)
-      : attention_(attention), kv_(kv), q_(q), out_(out) {}
+  AttentionStep(Attention attention, CachePlace cache, Place q, Place out)
+      : attention_(attention), cache_(cache), q_(q), out_(out) {}
   void run(const StepContext& context, const Team& team) const override;
   std::string kernel() const override { return attention_.kernel_name(); }
   Cost cost(int64_t tokens, int64_t rows) const override;
 
  private:
   Attention attention_;
-  KvLayerView kv_;
+  CachePlace cache_;
   Place q_, out_;
 };
 

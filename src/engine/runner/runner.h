@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/batch.h"
+#include "engine/kv/kv_cache.h"
 #include "kernels/cost.h"
 #include "kernels/selection.h"
 #include "model/config.h"
@@ -47,7 +48,8 @@ class Runner {
   virtual ~Runner() = default;
   // Logits of the batch's wanted rows: [rows, vocabulary], valid until the next call.
   virtual std::span<const float> execute(const Batch& batch) = 0;
-  virtual int32_t kv_blocks() const = 0;
+  // The cache groups of the program, as they were reserved.
+  virtual std::vector<KvGroup> kv_groups() const = 0;
   virtual int threads() const = 0;
   virtual MemoryReport memory() const = 0;
   virtual std::vector<OpReport> report() const = 0;

@@ -28,7 +28,8 @@ Operand gated_mlp(ProgramBuilder& b, const ModelConfig& c, Operand hidden, int32
 
 Program decoder(const ModelConfig& c) {
   ProgramBuilder b(c);
-  CacheGroup group{.kind = CacheKind::kPagedTokens, .kv_heads = c.kv_heads, .head_dim = c.head_dim, .window = c.window};
+  const CacheKind kind = c.window > 0 ? CacheKind::kSlidingWindow : CacheKind::kPagedTokens;
+  CacheGroup group{.kind = kind, .kv_heads = c.kv_heads, .head_dim = c.head_dim, .window = c.window};
   group.layers.resize(static_cast<size_t>(c.layers));
   std::iota(group.layers.begin(), group.layers.end(), 0);
   const int32_t cache = b.cache_group(std::move(group));

@@ -1,0 +1,144 @@
+// What of the running sequences goes into the next step.
+#include <algorithm>
+#include <tuple>
+
+#include "engine/scheduler/scheduler.h"
+
+namespace tern {
+namespace {
+
+// Of a prompt, in every step, whatever the step is predicted to take: there is always progress.
+constexpr int64_t kLeastPromptTokens = 16;
+// A step's prompt tokens while nothing is known about the machine's speed.
+constexpr int64_t kUnknownSpeedTokens = 64;
+
+}  // namespace
+
+// Everybody's next token, oldest first; where more run than a step has places, those whose turn it is.
+void Scheduler::take_next_tokens(StepPlan& plan) {
+  order_.clear();
+  for (Sequence* s : running_) {
+    if (s->state == SequenceState::kRunning) order_.push_back(s);
+  }
+  if (live_ > options_.max_sequences) rank_for_rows();
+  for (Sequence* s : order_) {
+    // A preemption on the way may have taken the next one out.
+    if (s->state != SequenceState::kRunning || s->pending() != 1 || s->sampled_out()) continue;
+    if (!take(plan, s, 1)) continue;
+    queue_.charge(s->request.scheduling.tenant, 1);
+  }
+}
+
+// Keeps those with the best right to a place: by priority, then the tenants served least, counting what each is given
+// here, then by arrival.
+void Scheduler::rank_for_rows() {
+  ranked_.clear();
+  std::sort(order_.begin(), order_.end(), [](const Sequence* a, const Sequence* b) {
+    const auto key = [](const Sequence* s) {
+      return std::tuple(s->request.scheduling.tenant, s->request.scheduling.priority, s->arrival);
+    };
+    return key(a) < key(b);
+  });
+  int64_t given = 0;
+  for (size_t i = 0; i < order_.size(); ++i) {
+    const SchedulingParams& params = order_[i]->request.scheduling;
+    given = i > 0 && order_[i - 1]->request.scheduling.tenant == params.tenant ? given + 1 : 0;
+    ranked_.push_back({params.priority, queue_.served(params.tenant) + given, order_[i]->arrival, order_[i]});
+  }
+  std::sort(ranked_.begin(), ranked_.end(), [](const Ranked& a, const Ranked& b) {
+    return std::tie(a.priority, a.served, a.arrival) < std::tie(b.priority, b.served, b.arrival);
+  });
+  order_.clear();
+  for (const Ranked& ranked : ranked_) {
+    if (static_cast<int64_t>(order_.size()) == options_.max_sequences) break;
+    order_.push_back(ranked.sequence);
+  }
+}
+
+// Pieces of prompts with what room is left: half of it for the oldest, the rest to the shortest first, and what those
+// leave to the oldest again.
+void Scheduler::take_prompts(StepPlan& plan) {
+  order_.clear();
+  for (Sequence* s : running_) {
+    const bool waits = s->state == SequenceState::kRunning && s->pending() > 0 && !s->sampled_out();
+    if (waits && (s->prefilling() || s->in_flight == 0)) order_.push_back(s);
+  }
+  if (order_.empty()) return;
+  std::sort(order_.begin(), order_.end(), [](const Sequence* a, const Sequence* b) {
+    return std::tuple(a->request.scheduling.priority, a->arrival) <
+           std::tuple(b->request.scheduling.priority, b->arrival);
+  });
+  Sequence* oldest = order_.front();
+  const int64_t room = room_for(plan, *oldest, options_.max_batched_tokens);
+  const int64_t kept = std::min(oldest->pending(), std::max(room / 2, std::min(room, kLeastPromptTokens)));
+  int64_t others = room - kept;
+  std::sort(order_.begin() + 1, order_.end(), [](const Sequence* a, const Sequence* b) {
+    return std::tuple(a->request.scheduling.priority, a->pending(), a->arrival) <
+           std::tuple(b->request.scheduling.priority, b->pending(), b->arrival);
+  });
+  for (size_t i = 1; i < order_.size() && others > 0; ++i) {
+    Sequence* s = order_[i];
+    if (s->state != SequenceState::kRunning) continue;
+    if (static_cast<int64_t>(plan.sequences.size()) + 1 >= options_.max_sequences)
+      break;  // the last place: the oldest's
+    const int64_t tokens = std::min({s->pending(), others, room_for(plan, *s, others)});
+    if (tokens > 0 && take(plan, s, tokens)) others -= tokens;
+  }
+  if (oldest->state != SequenceState::kRunning) return;
+  const int64_t tokens = std::min(oldest->pending(), room_for(plan, *oldest, oldest->pending()));
+  if (tokens > 0) take(plan, oldest, tokens);
+}
+
+// How many of `wanted` tokens behind what the sequence has the step still has room for: places, tokens, predicted time.
+int64_t Scheduler::room_for(const StepPlan& plan, const Sequence& s, int64_t wanted) const {
+  if (static_cast<int64_t>(plan.sequences.size()) >= options_.max_sequences) return 0;
+  int64_t tokens = std::min(wanted, options_.max_batched_tokens - plan.shape.tokens);
+  if (options_.max_step_ns <= 0) return tokens;
+  const int64_t given = plan.shape.tokens - plan.shape.rows;  // of prompts, about
+  const int64_t least = std::clamp<int64_t>(kLeastPromptTokens - given, 0, tokens);
+  if (!cost_.known()) {
+    tokens = std::min(tokens, kUnknownSpeedTokens - given);
+  } else {
+    tokens = cost_.tokens_within(plan.shape, tokens, s.scheduled, static_cast<double>(options_.max_step_ns));
+  }
+  return std::max(tokens, least);
+}
+
+// Puts `tokens` of the sequence into the plan; false when there are no blocks for them, not even by preemption.
+bool Scheduler::take(StepPlan& plan, Sequence* s, int64_t tokens) {
+  while (!kv_.grow(s->kv, s->scheduled + tokens)) {
+    if (!preempt_for(s)) return false;
+  }
+  const bool samples = tokens == s->pending();
+  plan.sequences.push_back({s, s->scheduled, tokens, samples});
+  plan.shape.add(tokens, s->scheduled, samples);
+  s->scheduled += tokens;
+  ++s->in_flight;
+  if (samples) ++s->sampling;
+  return true;
+}
+
+// Takes the blocks of the running sequence with the least right to them: of the lowest priority, then of the tenant
+// served most, then the latest. It will be computed again, from what the cache still holds. False when that is nobody,
+// or `needy` itself.
+bool Scheduler::preempt_for(Sequence* needy) {
+  const auto rank = [&](const Sequence* s) {
+    return std::tuple(s->request.scheduling.priority, queue_.served(s->request.scheduling.tenant), s->arrival);
+  };
+  Sequence* victim = nullptr;
+  for (Sequence* s : running_) {
+    if (s->state != SequenceState::kRunning || s->in_flight > 0 || s->reserved) continue;
+    if (victim == nullptr || rank(s) > rank(victim)) victim = s;
+  }
+  if (victim == nullptr) return false;
+  kv_.release(victim->kv);
+  victim->computed = victim->scheduled = 0;
+  ++victim->report.preemptions;
+  ++totals_.preemptions;
+  --live_;
+  enqueue(victim);
+  preempted_ = true;
+  return victim != needy;
+}
+
+}  // namespace tern
