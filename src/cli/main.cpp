@@ -37,13 +37,6 @@ std::vector<std::string> arguments(int argc, char** argv) {
   return out;
 }
 
-void print_limits() {
-  for (const tern::LimitRow& row : tern::limits()) {
-    std::printf("%-26s %12llu %-9s %s\n", std::string(row.name).c_str(), static_cast<unsigned long long>(row.value),
-                std::string(row.unit).c_str(), std::string(row.meaning).c_str());
-  }
-}
-
 int run(int argc, char** argv) {
   CLI::App app{"tern: large language models, served fast and small", "tern"};
   app.require_subcommand(0, 1);
@@ -67,7 +60,7 @@ int run(int argc, char** argv) {
     tern::bad_input(std::string("[options] ") + error.what());
   }
   if (help_limits) {
-    print_limits();
+    std::printf("%s", tern::limits_text().c_str());
   } else if (app.get_subcommands().empty()) {
     std::printf("%s", app.help().c_str());
   }
