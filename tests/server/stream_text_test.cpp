@@ -27,7 +27,7 @@ class ScriptedRunner final : public Runner {
     const auto width = static_cast<size_t>(vocabulary);
     logits_.assign(batch.wanted.size() * width, 0.0f);
     size_t row = 0;
-    for (const SequenceSlice& slice : batch.sequences) {
+    for (const SequenceSlice& slice : batch.slices[0]) {
       for (; row < batch.wanted.size() && batch.wanted[row] < slice.query_begin + slice.query_len; ++row) {
         const auto said = static_cast<size_t>(slice.history_len + batch.wanted[row] - slice.query_begin);
         const int32_t next = said < script.size() ? script[said] : end;
@@ -36,7 +36,7 @@ class ScriptedRunner final : public Runner {
     }
     return logits_;
   }
-  int32_t kv_blocks() const override { return 64; }
+  std::vector<KvGroup> kv_groups() const override { return {{64, 0}}; }
   int threads() const override { return 1; }
   MemoryReport memory() const override { return {}; }
   std::vector<OpReport> report() const override { return {}; }
@@ -58,13 +58,9 @@ class StreamText : public ::testing::Test {
     runner_ = runner.get();
     runner_->vocabulary = static_cast<int32_t>(tiny_model().config().vocabulary);
     runner_->end = *tokenizer_->eos();
-    engine_ = std::make_unique<Engine>(std::move(runner),
-                                       EngineOptions{.max_model_len = 512,
-                                                     .max_batched_tokens = 512,
-                                                     .max_sequences = 2,
-                                                     .block_tokens = 16,
-                                                     .vocabulary = runner_->vocabulary},
-                                       std::make_shared<SteadyClock>());
+    engine_ = std::make_unique<Engine>(
+        std::move(runner), EngineOptions{.max_model_len = 512, .block_tokens = 16, .vocabulary = runner_->vocabulary},
+        std::make_shared<SteadyClock>());
   }
 
   // The same events as a whole and as a stream.
