@@ -12,9 +12,9 @@
 Each load runs on a fresh server, tern and the peer alternating, with other words in every turn. The peer
 runs as its makers ship it: 16 slots, continuous batching, prompt cache, flash attention as it chooses.
 
-Each run's result is kept in --dir and is not made again while program, file and load are the same, so a run
-that was interrupted goes on where it was. What other processes used of the CPU is measured too; on a
-busy machine the figures mean nothing, the script says so and exits with 2.
+Each run's result is kept in --dir and is not made again while program, file and load are the same, so what was
+interrupted goes on. What other processes used of the CPU is measured too; on a busy machine the figures
+mean nothing, the script says so and exits with 2.
 """
 
 import argparse
@@ -28,6 +28,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -43,7 +44,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 # Load: turns, and requests of each turn; in full and with --quick.
 FULL = {"closed": (3, 100), "poisson": (2, 40), "intrusion": (2, 16), "prefix": (2, 40)}
-QUICK = {"closed": (1, 48), "poisson": (1, 24), "intrusion": (1, 16), "prefix": (1, 24)}
+QUICK = {"closed": (1, 40), "poisson": (1, 18), "intrusion": (1, 16), "prefix": (1, 16)}
 MIXED = ["--input-lengths", "uniform:64:512", "--output-lengths", "uniform:64:256"]
 
 
@@ -53,7 +54,8 @@ def server_commands(args, peer):
         "tern": [str(args.tern), "serve", model, "-t", threads, "--max-num-seqs", str(USERS),
                  "-c", str(CONTEXT)],
         "llama-server": [peer["binaries"]["llama-server"], "-m", model, "-t", threads, "-tb", threads,
-                         "-np", str(USERS), "-c", str(USERS * CONTEXT), "--offline", "--no-ui"],
+                         "-np", str(USERS), "-c", str(USERS * CONTEXT), "--offline", "--no-ui",
+                         *shlex.split(args.peer_flags)],
     }
 
 
@@ -105,18 +107,25 @@ def run_load(args, server, options):
     """One `tern bench serve` against a running server; its JSON, with what it cost."""
     command = [*shlex.split(args.under), str(args.tern), "bench", "serve", "--port", str(server.port),
                "--ignore-eos", "--temperature", "0", "--json", "--save-detailed", *options]
-    start, served = time.monotonic(), server.cpu_seconds()
-    whole, own = compare.cpu_seconds(), compare.own_seconds()
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise SystemExit(f"error: {shlex.join(command)}\n{done.stderr.strip()}")
-    result = json.loads(done.stdout)
+    samples = []  # of time, CPU seconds of the machine and of the server
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(command, stdout=out, stderr=err)
+        while process.poll() is None:
+            samples.append((time.monotonic(), compare.cpu_seconds(), server.cpu_seconds()))
+            time.sleep(0.1)
+        out.seek(0)
+        err.seek(0)
+        if process.returncode:
+            raise SystemExit(f"error: {shlex.join(command)}\n{err.read().decode().strip()}")
+        result = json.load(out)
     for key in ("generated_texts", "input_lens", "output_lens", "cached_lens"):
         result.pop(key, None)
     if result["failed"]:
         raise SystemExit(f"error: {result['failed']} requests failed: {result['failures']}")
-    busy = (compare.cpu_seconds() - whole) - (compare.own_seconds() - own) - (server.cpu_seconds() - served)
-    result["others_cores"] = max(0.0, busy) / (time.monotonic() - start)
+    # The run proper is the end of it: waiting for --under and warming up come before.
+    inside = [s for s in samples if s[0] >= samples[-1][0] - result["duration"]]
+    wall, machine, served = (last - first for first, last in zip(inside[0], inside[-1]))
+    result["others_cores"] = max(0.0, machine - served - result["client_cpu_seconds"]) / max(wall, 0.1)
     result["peak_bytes"] = server.peak_bytes()
     return result
 
@@ -132,8 +141,6 @@ class Runs:
     def fingerprint(self, server, loads):
         binary = Path(self.commands[server][0])
         versions = [p.stat().st_mtime_ns for p in (binary, Path(self.args.model))]
-        if server != "tern":  # its program is a few lines over its libraries, and not rebuilt alone
-            versions[0] = 0
         return hashlib.sha256(json.dumps([self.commands[server], loads, versions]).encode()).hexdigest()
 
     def one(self, load, turn, server, loads):
@@ -168,8 +175,8 @@ def closed_loads(turn, requests):
 
 
 def poisson_loads(rate):
-    return lambda turn, requests: {"load": ["--num-prompts", str(requests), "--request-rate", f"{rate:.4f}", *MIXED,
-                                            "--seed", str(200 + turn)]}
+    return lambda turn, requests: {"load": ["--num-prompts", str(requests), "--request-rate", f"{rate:.4f}",
+                                            *MIXED, "--seed", str(200 + turn)]}
 
 
 def intrusion_loads(args, tokens, at):
@@ -194,13 +201,14 @@ def prefix_loads(turn, requests):
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="a GGUF file")
-    parser.add_argument("--quick", action="store_true", help="fewer requests and turns, about 5 minutes")
+    parser.add_argument("--quick", action="store_true", help="one turn, fewer requests: about 5 minutes")
     parser.add_argument("--servers", default="tern,llama-server", help="default: %(default)s")
     parser.add_argument("--loads", default="closed,poisson,intrusion,prefix", help="default: %(default)s")
     parser.add_argument("-t", "--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: %(default)s")
     parser.add_argument("--rate", type=float, help="requests a second of `poisson`, where the peer is not measured")
     parser.add_argument("--tern", type=Path, default=compare.ROOT / "build/release/tern")
     parser.add_argument("--peer-dir", type=Path, default=llama_cpp.default_dir())
+    parser.add_argument("--peer-flags", default="", help="more flags for llama-server, such as -kvu")
     parser.add_argument("--dir", type=Path, help="for the results (default: build/bench-serve[-quick])")
     parser.add_argument("--under", default="", metavar="COMMAND",
                         help="run the load generator under this command, such as one that waits for a quiet machine")
@@ -218,8 +226,8 @@ def main():
     if not peer:
         raise SystemExit(f"error: no build in {args.peer_dir}; run bench/peers/llama_cpp.py build")
     runs, results = Runs(args, peer), {}
-    results["closed"] = runs.all_of("closed", closed_loads)
-    loads = [turn["load"] for turns in results["closed"].values() for turn in turns]
+    if args.loads != ["prefix"]:  # the others build upon it
+        results["closed"] = runs.all_of("closed", closed_loads)
     if "poisson" in args.loads:
         rate = args.rate
         if rate is None and "llama-server" in args.servers:
@@ -229,7 +237,7 @@ def main():
         results["poisson"] = runs.all_of("poisson", poisson_loads(rate))
     if "intrusion" in args.loads:
         at = 6.0
-        peak = max(load["max_output_tokens_per_s"] for load in loads) / USERS
+        peak = max(turn["load"]["max_output_tokens_per_s"] for turns in results["closed"].values() for turn in turns) / USERS
         # 4 s: for the long prompt on a server so fast. In steps, so that small differences keep what was measured.
         tokens = min(CONTEXT - 100, max(256, 128 * round(1.5 * peak * (at + 4) / 128)))
         results["intrusion"] = runs.all_of("intrusion", intrusion_loads(args, tokens, at))

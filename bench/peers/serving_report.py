@@ -118,9 +118,11 @@ def print_report(args, results, commands, peer):
     shown = {load: measured for load, measured in results.items() if load == "closed" or load in args.loads}
     print("\n".join(table(shown, args.servers)))
     counts = ", ".join(f"{load} {len(next(iter(measured.values())))}" for load, measured in shown.items())
+    requests = ""
+    if "closed" in shown:
+        requests = f"`closed`: {sum(t['load']['completed'] for t in shown['closed'][args.servers[0]])} requests each. "
     print(f"\nMedian (min–max) over turns ({counts}), on fresh servers that alternate. "
-          f"{sum(t['load']['completed'] for t in shown['closed'][args.servers[0]])} requests of `closed` each. "
-          f"\"Better by\": {args.servers[0]} over the other.")
+          f"{requests}\"Better by\": {args.servers[0]} over the other.")
     wrong = list(complaints(shown))
     for line in wrong:
         print(f"\n**Do not use these figures: {line}.**")
