@@ -10,11 +10,11 @@
   prefix     8 users whose prompts begin with the same 1,000 tokens; and first tokens, one user, of prompts
              that begin like one before (hit) and like none (miss)
 Each load runs on a fresh server, tern and the peer alternating, with other words in every turn. The peer
-runs as its makers ship it: 16 slots, continuous batching, prompt cache, flash attention as it chooses.
+runs as its makers ship it (continuous batching, prompt cache, flash attention as it chooses) with 16 slots
+and -b 512: as fast, and a quarter of the gaps that a long prompt makes.
 
 Each run's result is kept in --dir and is not made again while program, file and load are the same, so what was
-interrupted goes on. What other processes used of the CPU is measured too; on a busy machine the figures
-mean nothing, the script says so and exits with 2.
+interrupted goes on. On a busy machine the figures mean nothing: the script says so and exits with 2.
 """
 
 import argparse
@@ -42,7 +42,7 @@ CONTEXT = 4416  # of one user: the long prompt, its answer and the streams'
 LONG = 4000
 TICKS = os.sysconf("SC_CLK_TCK")
 
-# Load: turns, and requests of each turn; in full and with --quick.
+# Turns, and requests of each turn.
 FULL = {"closed": (3, 100), "poisson": (2, 40), "intrusion": (2, 16), "prefix": (2, 40)}
 QUICK = {"closed": (1, 40), "poisson": (1, 18), "intrusion": (1, 16), "prefix": (1, 16)}
 MIXED = ["--input-lengths", "uniform:64:512", "--output-lengths", "uniform:64:256"]
@@ -54,13 +54,13 @@ def server_commands(args, peer):
         "tern": [str(args.tern), "serve", model, "-t", threads, "--max-num-seqs", str(USERS),
                  "-c", str(CONTEXT)],
         "llama-server": [peer["binaries"]["llama-server"], "-m", model, "-t", threads, "-tb", threads,
-                         "-np", str(USERS), "-c", str(USERS * CONTEXT), "--offline", "--no-ui",
+                         "-np", str(USERS), "-c", str(USERS * CONTEXT), "-b", "512", "--offline", "--no-ui",
                          *shlex.split(args.peer_flags)],
     }
 
 
 class Server:
-    """A server of its own for one run, and what it and others used of the CPU meanwhile."""
+    """A server of its own for one run."""
 
     def __init__(self, command, log):
         with socket.socket() as probe:
@@ -71,9 +71,8 @@ class Server:
                                         stdout=self.log, stderr=subprocess.STDOUT)
 
     def __enter__(self):
-        for _ in range(1200):
-            if self.process.poll() is not None:
-                break
+        deadline = time.monotonic() + 120
+        while self.process.poll() is None and time.monotonic() < deadline:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5).close()
                 return self
@@ -180,7 +179,7 @@ def poisson_loads(rate):
 
 
 def intrusion_loads(args, tokens, at):
-    """The streams' length must carry them past the long prompt's first token on the faster server."""
+    """The streams are long enough to outlive the long prompt's first token on the faster server."""
     lines = [{"in": 64, "out": tokens, "at": 0}] * (USERS - 1) + [{"in": LONG, "out": 8, "at": at}]
     path = args.dir / f"intrusion-{tokens}.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -230,9 +229,9 @@ def main():
         results["closed"] = runs.all_of("closed", closed_loads)
     if "poisson" in args.loads:
         rate = args.rate
-        if rate is None and "llama-server" in args.servers:
+        if not rate and "llama-server" in args.servers:
             rate = 0.7 * statistics.median(t["load"]["request_throughput"] for t in results["closed"]["llama-server"])
-        if rate is None:
+        if not rate:
             raise SystemExit("error: `poisson` takes its rate from llama-server: add it to --servers, or give --rate")
         results["poisson"] = runs.all_of("poisson", poisson_loads(rate))
     if "intrusion" in args.loads:
