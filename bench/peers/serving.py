@@ -7,8 +7,8 @@
   closed     16 users without pause, prompts of 64-512 tokens, answers of 64-256
   poisson    the same requests arriving at 0.7 of the rate that llama-server reached in `closed`
   intrusion  15 streams run, a prompt of 4,000 tokens arrives: the gaps in the streams until its first token
-  prefix     8 users whose prompts begin with the same 1,000 tokens; and first tokens, one user, of prompts
-             that begin like one before (hit) and like none (miss)
+  prefix     8 users whose prompts begin with the same 1,000 tokens, after 8 such requests; and first tokens,
+             one user, of prompts that begin like one before (hit) and like none (miss)
 Each load runs on a fresh server, tern and the peer alternating, with other words in every turn. The peer
 runs as its makers ship it (continuous batching, prompt cache, flash attention as it chooses) with 16 slots
 and -b 512: as fast, and a quarter of the gaps that a long prompt makes.
@@ -44,7 +44,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 # Turns, and requests of each turn.
 FULL = {"closed": (3, 100), "poisson": (2, 40), "intrusion": (2, 16), "prefix": (2, 40)}
-QUICK = {"closed": (1, 40), "poisson": (1, 18), "intrusion": (1, 16), "prefix": (1, 16)}
+QUICK = {"closed": (1, 40), "poisson": (1, 18), "intrusion": (1, 16), "prefix": (1, 24)}
 MIXED = ["--input-lengths", "uniform:64:512", "--output-lengths", "uniform:64:256"]
 
 
@@ -192,8 +192,8 @@ def prefix_loads(turn, requests):
     return {
         "miss": [*alone, "--random-num-prefixes", "6", "--seed", str(400 + turn)],
         "hit": [*alone, "--num-warmups", "1", "--seed", str(500 + turn)],
-        "load": [*alike, "--max-concurrency", "8", "--num-prompts", str(requests), "--input-lengths", "uniform:32:128",
-                 "--output-lengths", "uniform:32:96", "--seed", str(600 + turn)],
+        "load": [*alike, "--max-concurrency", "8", "--num-warmups", "8", "--num-prompts", str(requests),
+                 "--input-lengths", "uniform:32:128", "--output-lengths", "uniform:32:96", "--seed", str(600 + turn)],
     }
 
 
