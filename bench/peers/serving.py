@@ -11,7 +11,7 @@
              one user, of prompts that begin like one before (hit) and like none (miss)
 Each load runs on a fresh server, tern and the peer alternating, with other words in every turn. The peer
 runs as its makers ship it (continuous batching, prompt cache, flash attention as it chooses) with 16 slots
-and -b 512: as fast, and a quarter of the gaps that a long prompt makes.
+and -b 512, for a quarter of the gap that a long prompt makes (--peer-flags="-b 2048": its default).
 
 Each run's result is kept in --dir and is not made again while program, file and load are the same, so what was
 interrupted goes on. On a busy machine the figures mean nothing: the script says so and exits with 2.
