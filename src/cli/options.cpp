@@ -78,6 +78,9 @@ void ModelOptions::add_load(CLI::App& app) {
       ->check(CLI::IsMember({16, 32, 64, 128}));
   app.add_flag("--enable-prefix-caching,!--no-enable-prefix-caching", prefix_caching,
                "Keep what prompts begin with, for others that begin the same; default: on");
+  app.add_option("--scheduling-policy", policy,
+                 "continuous: sequences join and leave at every step; static: one batch after the other, to compare")
+      ->check(CLI::IsMember({"continuous", "static"}));
   app.add_option("--max-step-ms", max_step_ms,
                  "Predicted time of a step beyond which no more of a prompt joins; 0: any")
       ->check(CLI::Range(0, 1 << 20));
@@ -107,6 +110,7 @@ LoadOptions ModelOptions::load_options(int64_t sequences) const {
   if (block_tokens > 0) options.block_tokens = block_tokens;
   options.max_step_ms = std::max<int64_t>(max_step_ms, 0);
   options.prefix_caching = prefix_caching;
+  options.policy = policy == "static" ? SchedulingPolicy::kStatic : SchedulingPolicy::kContinuous;
   if (!chat_template_file.empty()) options.chat_template = read_file(chat_template_file);
   return options;
 }
