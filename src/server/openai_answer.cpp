@@ -173,10 +173,8 @@ class OpenAiAnswer final : public AnswerWriter {
   }
 
   std::string text_delta(size_t index, std::string_view text, json logprobs, json finish) const {
-    return chunk({{"index", index},
-                  {"text", text},
-                  {"logprobs", std::move(logprobs)},
-                  {"finish_reason", std::move(finish)}});
+    return chunk(
+        {{"index", index}, {"text", text}, {"logprobs", std::move(logprobs)}, {"finish_reason", std::move(finish)}});
   }
 
   // What nearly every token is: text and nothing else. The chunk around it is made as a document once for each choice;
