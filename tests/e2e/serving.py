@@ -16,7 +16,8 @@ READY = re.compile(r"listening on (https?)://([^/:]+):(\d+)/v1 \(model (.+)\)")
 
 class Server:
     def __init__(self, tern, model, *flags):
-        command = [tern, "serve", model, "--host", "127.0.0.1", "--port", "0", *flags]
+        port = [] if "--port" in flags else ["--port", "0"]
+        command = [tern, "serve", model, "--host", "127.0.0.1", *port, *flags]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.log = []
         self.reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True)
@@ -26,7 +27,7 @@ class Server:
             if found:
                 self.scheme, self.host, self.port, self.model = found[1], found[2], int(found[3]), found[4]
                 return
-        raise SystemExit(f"tern serve ended with {self.process.wait()} before it was ready: {''.join(self.log)}")
+        raise RuntimeError(f"tern serve ended with {self.process.wait()} before it was ready: {''.join(self.log)}")
 
     def connect(self, timeout=120, trusted=None):
         if self.scheme == "https":

@@ -101,5 +101,31 @@ TEST(ApiKeys, RequestsCarryTheirTenant) {
   EXPECT_EQ(generation.submissions.at(0).params.scheduling.cache_salt, "SALTmine");
 }
 
+int cached_tokens(uint16_t port, const std::string& key, int first_token) {
+  nlohmann::json prompt = nlohmann::json::array({first_token});
+  for (int i = 0; i < 100; ++i) prompt.push_back(65 + i % 20);
+  const nlohmann::json body = {{"prompt", prompt}, {"max_tokens", 1}};
+  testing::HttpClient client(port);
+  const testing::HttpResponse response = client.post("/v1/completions", body.dump(), "x-api-key: " + key + "\r\n");
+  EXPECT_EQ(response.status, 200) << response.body;
+  return nlohmann::json::parse(response.body)["usage"]["prompt_tokens_details"]["cached_tokens"].get<int>();
+}
+
+TEST(ApiKeys, TenantsDoNotShareCachedPrefixes) {
+  ApiKeys keys;
+  keys.add_lines("one:a\none:b\ntwo:c");
+  {
+    testing::RunningServer server(ServerOptions{.api_keys = keys});
+    EXPECT_EQ(cached_tokens(server.port(), "a", 91), 0);
+    EXPECT_GE(cached_tokens(server.port(), "a", 91), 64);
+    EXPECT_GE(cached_tokens(server.port(), "b", 91), 64);  // the same tenant
+    EXPECT_EQ(cached_tokens(server.port(), "c", 91), 0);
+    EXPECT_GE(cached_tokens(server.port(), "c", 91), 64);
+  }
+  testing::RunningServer shared(ServerOptions{.api_keys = keys, .shared_prefix_cache = true});
+  EXPECT_EQ(cached_tokens(shared.port(), "a", 92), 0);
+  EXPECT_GE(cached_tokens(shared.port(), "c", 92), 64);
+}
+
 }  // namespace
 }  // namespace tern

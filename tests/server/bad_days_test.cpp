@@ -34,7 +34,11 @@ using Time = std::chrono::steady_clock;
 const std::string kPath = "/v1/completions";
 
 std::string body(int64_t max_tokens, bool stream) {
-  return json({{"prompt", {40}}, {"max_tokens", max_tokens}, {"temperature", 0}, {"ignore_eos", true}, {"stream", stream}})
+  return json({{"prompt", {40}},
+               {"max_tokens", max_tokens},
+               {"temperature", 0},
+               {"ignore_eos", true},
+               {"stream", stream}})
       .dump();
 }
 
@@ -186,8 +190,9 @@ TEST(BadDays, ClientsThatVanishLeaveNothing) {
   for (uint64_t i = 0; i < 150; ++i) {
     HttpClient client(server.port());
     const std::string request = body(400, i % 3 != 0);
-    const std::string bytes = "POST " + kPath + " HTTP/1.1\r\nHost: x\r\nContent-Length: " +
-                              std::to_string(request.size()) + "\r\n\r\n" + request;
+    const std::string bytes = "POST " + kPath +
+                              " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(request.size()) + "\r\n\r\n" +
+                              request;
     client.send(bytes.substr(0, i % 4 == 0 ? random_bits(1, i) % bytes.size() : bytes.size()));
     std::this_thread::sleep_for(std::chrono::microseconds(random_bits(2, i) % 6000));
     if (i % 5 == 0) {  // a reset instead of an end

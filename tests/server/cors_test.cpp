@@ -35,8 +35,9 @@ TEST(Cors, OffByDefault) {
   const HttpResponse reply = HttpClient(server.port()).get("/health", "Origin: https://a.example\r\n");
   EXPECT_FALSE(reply.headers.contains("access-control-allow-origin"));
   HttpClient client(server.port());
-  client.send("OPTIONS /health HTTP/1.1\r\nHost: x\r\nOrigin: https://a.example\r\n"
-              "Access-Control-Request-Method: GET\r\n\r\n");
+  client.send(
+      "OPTIONS /health HTTP/1.1\r\nHost: x\r\nOrigin: https://a.example\r\n"
+      "Access-Control-Request-Method: GET\r\n\r\n");
   EXPECT_FALSE(client.read_head().headers.contains("access-control-allow-origin"));
 }
 

@@ -21,7 +21,8 @@ std::string by_library(const std::string& text) {
 }
 
 TEST(JsonText, EscapesAsTheLibraryDoes) {
-  for (const std::string text : {"", "plain", "\"\\/\b\f\n\r\t", "Zo\xc3\xab \xe2\x82\xac \xf0\x9f\x98\x80", "a\x7f b"}) {
+  for (const std::string text :
+       {"", "plain", "\"\\/\b\f\n\r\t", "Zo\xc3\xab \xe2\x82\xac \xf0\x9f\x98\x80", "a\x7f b"}) {
     EXPECT_EQ(written(text), by_library(text));
   }
   for (int byte = 0; byte < 0x80; ++byte) {

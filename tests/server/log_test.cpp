@@ -78,8 +78,7 @@ TEST(Log, OneLineARequestWithWhatBecameOfIt) {
   CapturedStderr captured;
   HttpClient client(server.port());
   const std::string key = "x-api-key: key\r\n";
-  client.post("/v1/completions",
-              R"({"prompt":[40,41],"max_tokens":5,"ignore_eos":true,"user":"Zoë","stream":true})",
+  client.post("/v1/completions", R"({"prompt":[40,41],"max_tokens":5,"ignore_eos":true,"user":"Zoë","stream":true})",
               key + "X-Request-Id: id-1\r\n");
   client.post("/v1/completions", "{", key + "X-Request-Id: id-2\r\n");
   client.get("/health");
@@ -122,18 +121,19 @@ TEST(Log, NoTextOfPromptsOrAnswers) {
   };
   const json messages = json::array({{{"role", "user"}, {"content", marker}}});
   EXPECT_EQ(post("/v1/chat/completions", json{{"messages", messages}, {"max_tokens", 3}}.dump()), 200);
-  EXPECT_EQ(post("/v1/chat/completions", json{{"messages", messages}, {"max_tokens", 3}, {"stream", true}}.dump()), 200);
+  EXPECT_EQ(post("/v1/chat/completions", json{{"messages", messages}, {"max_tokens", 3}, {"stream", true}}.dump()),
+            200);
   EXPECT_EQ(post("/v1/completions", json{{"prompt", marker}, {"max_tokens", 3}}.dump()), 200);
   for (const json& more : std::vector<json>{{{"model", marker}},
-                                           {{"temperature", marker}},
-                                           {{"stop", json::array({marker, 1})}},
-                                           {{"logit_bias", {{marker, 1}}}},
-                                           {{marker, marker}},
-                                           {{"tools", json::array({{{"x", marker}}})}},
-                                           {{"response_format", {{"type", marker}}}},
-                                           {{"chat_template_kwargs", {{marker, marker}}}},
-                                           {{"stream_options", marker}},
-                                           {{"cache_salt", marker}}}) {
+                                            {{"temperature", marker}},
+                                            {{"stop", json::array({marker, 1})}},
+                                            {{"logit_bias", {{marker, 1}}}},
+                                            {{marker, marker}},
+                                            {{"tools", json::array({{{"x", marker}}})}},
+                                            {{"response_format", {{"type", marker}}}},
+                                            {{"chat_template_kwargs", {{marker, marker}}}},
+                                            {{"stream_options", marker}},
+                                            {{"cache_salt", marker}}}) {
     json body = {{"messages", messages}, {"max_tokens", 2}};
     body.update(more);
     post("/v1/chat/completions", body.dump());
@@ -145,11 +145,11 @@ TEST(Log, NoTextOfPromptsOrAnswers) {
   post("/tokenize", json{{"prompt", marker}}.dump());
   device.nan = true;
   EXPECT_EQ(post("/v1/completions", json{{"prompt", marker}, {"max_tokens", 3}}.dump()), 500);
-  for (const std::string& bytes : std::initializer_list<std::string>{marker + "\r\n\r\n", "GET /health?" + marker + " HTTP/1.1\r\nHost: x\r\n\r\n",
-                                  marker + " /health HTTP/1.1\r\nHost: x\r\n\r\n",
-                                  "GET /health HTTP/1.1\r\nHost: " + marker,
-                                  "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n" + marker,
-                                  "GET /health HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + marker + "\r\n\r\n"}) {
+  for (const std::string& bytes : std::initializer_list<std::string>{
+           marker + "\r\n\r\n", "GET /health?" + marker + " HTTP/1.1\r\nHost: x\r\n\r\n",
+           marker + " /health HTTP/1.1\r\nHost: x\r\n\r\n", "GET /health HTTP/1.1\r\nHost: " + marker,
+           "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n" + marker,
+           "GET /health HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + marker + "\r\n\r\n"}) {
     HttpClient client(server.port());
     client.send(bytes);
     client.read();

@@ -55,8 +55,9 @@ TEST(Metrics, EveryRowHasHelpTypeAndSamples) {
     EXPECT_NE(text.find("# HELP " + name), std::string::npos) << name;
     EXPECT_NE(text.find("\n" + name), std::string::npos) << name;
   }
-  EXPECT_NE(text.find("vllm:http_requests_total{engine=\"0\",model_name=\"tiny\",route=\"/health\",status=\"200\"} 7\n"),
-            std::string::npos);
+  EXPECT_NE(
+      text.find("vllm:http_requests_total{engine=\"0\",model_name=\"tiny\",route=\"/health\",status=\"200\"} 7\n"),
+      std::string::npos);
 }
 
 TEST(Metrics, HistogramsAreCumulative) {
@@ -122,8 +123,9 @@ TEST(Metrics, CountWhatHappened) {
     EXPECT_EQ(values.at(sample(std::string(name) + "_count")), 4) << name;
   }
   // The parts of a request's time add up to no more than the whole.
-  EXPECT_LE(values.at(sample("request_queue_time_seconds_sum")) + values.at(sample("request_inference_time_seconds_sum")),
-            values.at(sample("e2e_request_latency_seconds_sum")) + 1e-6);
+  EXPECT_LE(
+      values.at(sample("request_queue_time_seconds_sum")) + values.at(sample("request_inference_time_seconds_sum")),
+      values.at(sample("e2e_request_latency_seconds_sum")) + 1e-6);
   EXPECT_EQ(values.at(sample("generation_tokens_total")) - before, 12 + 3 * 9);
   EXPECT_EQ(values.at(sample("num_requests_running")), 0);
   EXPECT_EQ(values.at(sample("kv_blocks_free")), values.at(sample("kv_blocks")));

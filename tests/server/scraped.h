@@ -21,9 +21,7 @@ inline std::map<std::string, double> samples_of(const std::string& text) {
 }
 
 // A new connection each time: it counts itself.
-inline std::map<std::string, double> scrape(uint16_t port) {
-  return samples_of(HttpClient(port).get("/metrics").body);
-}
+inline std::map<std::string, double> scrape(uint16_t port) { return samples_of(HttpClient(port).get("/metrics").body); }
 
 // The name with the labels that every sample of a server of tests has, and `more`.
 inline std::string sample(const std::string& name, const std::string& more = "") {

@@ -17,8 +17,8 @@ class TestCertificate {
  public:
   TestCertificate() {
     static int count = 0;
-    const std::string base = ::testing::TempDir() + "tern_tls_" + std::to_string(::getpid()) + "_" +
-                             std::to_string(count++);
+    const std::string base =
+        ::testing::TempDir() + "tern_tls_" + std::to_string(::getpid()) + "_" + std::to_string(count++);
     certificate_file = base + ".crt";
     key_file = base + ".key";
     const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(EVP_EC_gen("P-256"), EVP_PKEY_free);
@@ -35,7 +35,8 @@ class TestCertificate {
     X509_set_issuer_name(x, name);
     X509_sign(x, key.get(), EVP_sha256());
     write(certificate_file, [&](std::FILE* file) { PEM_write_X509(file, x); });
-    write(key_file, [&](std::FILE* file) { PEM_write_PrivateKey(file, key.get(), nullptr, nullptr, 0, nullptr, nullptr); });
+    write(key_file,
+          [&](std::FILE* file) { PEM_write_PrivateKey(file, key.get(), nullptr, nullptr, 0, nullptr, nullptr); });
   }
   ~TestCertificate() {
     std::remove(certificate_file.c_str());

@@ -133,7 +133,8 @@ TEST(Tls, ReadersOfLargeAnswersGetAllOfIt) {
   testing::FakeDevice device;
   RunningServer server(device, options_with(certificate));
   TlsClient client(server.port(), certificate.certificate_file);
-  client.post(R"({"prompt":[40],"n":4,"max_tokens":400,"ignore_eos":true,"temperature":0,"logprobs":20,"stream":true})");
+  client.post(
+      R"({"prompt":[40],"n":4,"max_tokens":400,"ignore_eos":true,"temperature":0,"logprobs":20,"stream":true})");
   EXPECT_GT(client.read_until("[DONE]").size(), 500'000u);
 }
 
