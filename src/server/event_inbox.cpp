@@ -65,21 +65,33 @@ void EventInbox::detach() {
 }
 
 void EventMailbox::post(const std::shared_ptr<EventInbox>& inbox, size_t choice, TextEvent&& event) {
-  bool first;
   {
     const std::lock_guard lock(mutex_);
-    first = letters_.empty();
     letters_.push_back({inbox, choice, std::move(event)});
+    if (std::exchange(called_, true)) return;
   }
-  if (first) asio::post(executor_, [self = shared_from_this()] { self->deliver(); });
+  try {
+    asio::post(executor_, [self = shared_from_this()] { self->deliver(); });
+  } catch (...) {  // no memory: the letter waits for the next one
+    const std::lock_guard lock(mutex_);
+    called_ = false;
+    throw;
+  }
 }
 
 void EventMailbox::deliver() {
   {
     const std::lock_guard lock(mutex_);
+    called_ = false;
     delivered_.swap(letters_);
   }
-  for (Letter& letter : delivered_) letter.inbox->add(letter.choice, std::move(letter.event));
+  for (Letter& letter : delivered_) {
+    try {
+      letter.inbox->add(letter.choice, std::move(letter.event));
+    } catch (const std::exception&) {  // no memory: that answer cannot be whole
+      letter.inbox->cut();
+    }
+  }
   delivered_.clear();
 }
 

@@ -190,6 +190,18 @@ TEST(BenchServe, TellsThatNobodyListens) {
       {"bench", "serve", "--base-url", "http://127.0.0.1:1", "--model", "name", "--ready-check-timeout-sec", "0"});
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_EQ(outcome.err, "tern: [bench] 127.0.0.1:1: connecting: Connection refused\n");
+TEST(Serve, HelpNamesLimitsAndFields) {
+  const Outcome help = run_tern({"serve", "--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  EXPECT_NE(help.out.find("request-body-bytes"), std::string::npos);
+  EXPECT_NE(help.out.find("413 body_too_large"), std::string::npos);
+  EXPECT_EQ(help.out.find("tensor-dims"), std::string::npos);  // of model files: no client's business
+  const Outcome limits = run_tern({"--help-limits"});
+  EXPECT_EQ(limits.exit_code, 0);
+  EXPECT_NE(limits.out.find("tensor-dims"), std::string::npos);
+  const Outcome fields = run_tern({"serve", "--help-fields"});
+  EXPECT_EQ(fields.exit_code, 0);
+  EXPECT_NE(fields.out.find("| `temperature` | number, 0 to 100 | 1 |"), std::string::npos);
 }
 
 TEST(Errors, BadFilesAndFlagsEndInOneLineAndCodeTwo) {

@@ -133,7 +133,9 @@ class Checks:
         for usage in (first, second):
             assert 0 <= usage.prompt_tokens_details.cached_tokens < usage.prompt_tokens
             assert usage.completion_tokens_details.reasoning_tokens == 0
-        assert second.prompt_tokens_details.cached_tokens >= first.prompt_tokens_details.cached_tokens
+        assert second.prompt_tokens_details.cached_tokens >= 48, (first, second)
+        salted = self.text(prompt="Far far away, behind the word mountains, " * 8, extra_body={"cache_salt": "other"}).usage
+        assert salted.prompt_tokens_details.cached_tokens == 0, salted
 
     def check_bias_and_penalties(self):
         token = self.post("/tokenize", prompt=" sky")["tokens"]
@@ -223,6 +225,12 @@ class Checks:
         raises(openai.NotFoundError, lambda: self.client.get("/nowhere", cast_to=object))
         error = raises(openai.BadRequestError, lambda: self.chat(extra_body={"timeout": 0}))
         assert error.type == "invalid_request_error" and error.param == "timeout" and "timeout" in error.message
+
+    def check_timeout(self):
+        late = raises(openai.APIStatusError,
+                      lambda: self.text(max_tokens=500, extra_body={"timeout": 0.01, "ignore_eos": True}))
+        assert (late.status_code, late.code, late.param) == (408, "deadline_exceeded", "timeout"), late
+        assert self.text().choices[0].text
 
     def check_request_id(self):
         raw = self.client.chat.completions.with_raw_response.create(

@@ -33,6 +33,8 @@ class TlsClient {
     stream_.emplace(io_, context_);
     stream_->set_verify_mode(asio::ssl::verify_peer);
     stream_->lowest_layer().connect({asio::ip::address_v4::loopback(), port});
+    const timeval patience{20, 0};
+    ::setsockopt(stream_->lowest_layer().native_handle(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     stream_->handshake(asio::ssl::stream_base::client);
   }
   void send(const std::string& bytes) { asio::write(*stream_, asio::buffer(bytes)); }
@@ -95,11 +97,18 @@ TEST(Tls, ManyClientsAndOneThatLeaves) {
   device.gate = &gate;
   RunningServer server(device, options_with(certificate));
   TlsClient stays(server.port(), certificate.certificate_file);
-  stays.post(R"({"prompt":[40],"max_tokens":200,"temperature":0,"ignore_eos":true,"stream":true})");
+  stays.post(R"({"prompt":[40],"max_tokens":400,"temperature":0,"ignore_eos":true,"stream":true})");
   {
     TlsClient leaves(server.port(), certificate.certificate_file);
-    leaves.post(R"({"prompt":[40],"max_tokens":200,"temperature":0,"ignore_eos":true,"stream":true})");
-    gate.allow(5);
+    leaves.post(R"({"prompt":[40],"max_tokens":400,"temperature":0,"ignore_eos":true,"stream":true})");
+    bool both = false;
+    for (int i = 0; i < 1000 && !both; ++i) {
+      gate.allow(1);
+      std::this_thread::sleep_for(2ms);
+      both = server.service().stats().running == 2;
+    }
+    ASSERT_TRUE(both);
+    gate.allow(20);
     leaves.read_until("data: ");
   }
   bool alone = false;
