@@ -25,9 +25,10 @@ std::vector<std::string> arguments(int argc, char** argv) {
       if (argument == alias) argument = name;
     }
   }
+  const bool remote = out.size() > 1 && out[0] == "bench" && out[1] == "serve";  // its model is a name, not a file
   const auto flag =
       std::find_if(out.begin(), out.end(), [](const std::string& a) { return a == "-m" || a == "--model"; });
-  if (flag != out.end() && flag + 1 != out.end()) {
+  if (!remote && flag != out.end() && flag + 1 != out.end()) {
     const std::string model = *(flag + 1);
     out.erase(flag, flag + 2);
     const size_t words = !out.empty() && out[0] == "eval" ? 2 : 1;  // of the subcommand

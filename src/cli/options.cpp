@@ -55,8 +55,9 @@ std::string read_file(const std::string& path) {
   return text;
 }
 
-void ModelOptions::add_model(CLI::App& app) {
-  app.add_option("MODEL,-m,--model", model, "Path of a GGUF file or Hugging Face folder, or an alias")->required();
+void ModelOptions::add_model(CLI::App& app, bool required) {
+  app.add_option("MODEL,-m,--model", model, "Path of a GGUF file or Hugging Face folder, or an alias")
+      ->required(required);
   app.add_option("--manifest", manifest, "JSON file with more aliases");
 }
 
@@ -77,6 +78,9 @@ void ModelOptions::add_load(CLI::App& app) {
       ->check(CLI::IsMember({16, 32, 64, 128}));
   app.add_flag("--enable-prefix-caching,!--no-enable-prefix-caching", prefix_caching,
                "Keep what prompts begin with, for others that begin the same; default: on");
+  app.add_option("--scheduling-policy", policy,
+                 "continuous: sequences join and leave at every step; static: one batch after the other, to compare")
+      ->check(CLI::IsMember({"continuous", "static"}));
   app.add_option("--max-step-ms", max_step_ms,
                  "Predicted time of a step beyond which no more of a prompt joins; 0: any")
       ->check(CLI::Range(0, 1 << 20));
@@ -106,6 +110,7 @@ LoadOptions ModelOptions::load_options(int64_t sequences) const {
   if (block_tokens > 0) options.block_tokens = block_tokens;
   options.max_step_ms = std::max<int64_t>(max_step_ms, 0);
   options.prefix_caching = prefix_caching;
+  options.policy = policy == "static" ? SchedulingPolicy::kStatic : SchedulingPolicy::kContinuous;
   if (!chat_template_file.empty()) options.chat_template = read_file(chat_template_file);
   return options;
 }

@@ -25,10 +25,11 @@ struct ModelOptions {
   int64_t block_tokens = 0;        // 0: the default
   int64_t max_step_ms = -1;        // -1: the subcommand's default
   bool prefix_caching = true;
+  std::string policy = "continuous";
   std::string chat_template_file;
   std::string served_model_name;
 
-  void add_model(CLI::App& app);  // MODEL, --model, --manifest
+  void add_model(CLI::App& app, bool required = true);  // MODEL, --model, --manifest
   void add_load(CLI::App& app);
   std::string path(PullMode mode) const;
   // `sequences` is what the subcommand needs at once when --max-num-seqs does not say.

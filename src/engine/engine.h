@@ -77,8 +77,16 @@ class Engine {
  private:
   void drop_cancelled(std::vector<TokenEvent>& events);
   void execute(std::vector<TokenEvent>& events, int64_t begin_ns);
-  void sample_all(std::vector<TokenEvent>& events, std::span<const float> logits);
-  TokenEvent sample(Sequence& sequence, std::span<const float> logits);
+  // A token to be drawn: a sequence and the row of logits that it draws from.
+  struct Draw {
+    Sequence* sequence;
+    size_t row;
+    int32_t token = -1;
+    std::optional<TokenLogprobs> logprobs = {};
+  };
+  void draw_all(std::span<const float> logits);
+  void draw(Draw& draw, std::span<const float> logits, Sampler& sampler) const;
+  TokenEvent take_token(Draw& draw, int64_t time_ns);
   // Closes the report of the event's request, gives it to the event, and lets the sequence go.
   void finish(Sequence& sequence, TokenEvent& event);
   void end_without_token(Sequence& sequence, FinishReason reason, std::vector<TokenEvent>& events);
@@ -92,7 +100,8 @@ class Engine {
   Scheduler scheduler_;
   StepCostFit cost_;
   std::unordered_map<RequestId, std::unique_ptr<Sequence>> sequences_;
-  Sampler sampler_;
+  std::vector<Sampler> samplers_;  // one a worker
+  std::vector<Draw> draws_;
   StepPlan plan_;
   Batch batch_;
   std::vector<Sequence*> released_;

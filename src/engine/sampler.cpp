@@ -125,7 +125,8 @@ void Sampler::collect_top(float inverse, float floor, size_t k) {
 double Sampler::collect_for_top_p(float inverse, float top_p) {
   const float best = best_ * inverse;
   double total = 0;
-  for (float reach = 4.0f;; reach *= 2) {
+  // Small strides: a pass costs less than sorting what the last one brought too many.
+  for (float reach = 4.0f;; reach += std::max(1.5f, reach / 4)) {
     collect_from(inverse, best - std::min(reach, kNeverDrawn));
     const double inside = weight_of_candidates();
     if (reach >= kNeverDrawn) total = inside;  // everything, and summed as the oracle would

@@ -173,9 +173,10 @@ TEST(HttpStreams, AReaderThatStopsIsCutOff) {
   gate.open();
 }
 
+// The buffer is small enough for the engine to outrun the I/O thread, and large enough for a reader to lose its turn.
 TEST(HttpStreams, AFastAnswerToAReaderThatReadsIsNotCutOff) {
   FakeDevice device;
-  RunningServer server(device, ServerOptions{.stream_buffer_bytes = 8 << 10});
+  RunningServer server(device, ServerOptions{.stream_buffer_bytes = 2 << 20});
   HttpClient client(server.port());
   const HttpResponse response = client.post(kPath, body(500, true, {{"n", 4}, {"logprobs", 20}}));
   EXPECT_EQ(response.status, 200);

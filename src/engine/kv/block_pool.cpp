@@ -28,8 +28,8 @@ std::optional<BlockPool::Allocation> BlockPool::allocate() {
 
 void BlockPool::share(int32_t block) {
   Block& b = at(block);
+  TERN_CHECK(b.references > 0 || b.cached, std::to_string(block));  // never a free one
   if (b.cached) unlink(block);
-  TERN_CHECK(b.references > 0 || b.older == kNone, std::to_string(block));
   ++b.references;
 }
 

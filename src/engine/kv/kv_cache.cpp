@@ -248,9 +248,20 @@ void KvCache::release(KvTable& table) {
 
 void KvCache::withdraw(KvTable& table) {
   table.publishes = false;
+  // What it holds, and what windows have made it give back since that was published.
+  path_.clear();
+  if (index_.alive(table.node)) {
+    for (PrefixNode node = table.node; !node.is_root(); node = index_.parent(node)) path_.push_back(node);
+  }
   for (size_t g = 0; g < groups(); ++g) {
     for (const int32_t block : table.groups[g].blocks) {
       if (block != kNoBlock) index_.drop_block(g, block);
+    }
+    for (const PrefixNode node : path_) {
+      const int32_t block = index_.alive(node) ? index_.block(node, g) : kNoBlock;
+      if (block == kNoBlock) continue;
+      index_.drop_block(g, block);
+      pools_[g].forget(block);
     }
   }
 }

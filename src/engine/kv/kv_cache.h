@@ -100,7 +100,7 @@ class KvCache {
   bool fork(const KvTable& from, int64_t tokens, KvTable& to, std::vector<BlockCopy>& copies);
   // Gives everything back. Names stay.
   void release(KvTable& table);
-  // What the table holds must not be found (its numbers were not finite).
+  // What the table holds or has published must not be found (its numbers were not finite).
   void withdraw(KvTable& table);
 
  private:

@@ -63,6 +63,11 @@ bool PrefixIndex::alive(PrefixNode node) const {
          (nodes_[static_cast<size_t>(node.number)].used && nodes_[static_cast<size_t>(node.number)].life == node.life);
 }
 
+PrefixNode PrefixIndex::parent(PrefixNode node) const {
+  const int32_t number = nodes_[static_cast<size_t>(node.number)].parent;
+  return number < 0 ? PrefixNode{} : PrefixNode{number, nodes_[static_cast<size_t>(number)].life};
+}
+
 int32_t PrefixIndex::block(PrefixNode node, size_t group) const {
   return blocks_[static_cast<size_t>(node.number) * groups_ + group];
 }

@@ -41,6 +41,7 @@ class PrefixIndex {
   // False when there is no room. The node begins without blocks: give it one, or prune().
   bool insert(const Name& name, PrefixNode& node);
   bool alive(PrefixNode node) const;
+  PrefixNode parent(PrefixNode node) const;
 
   int32_t block(PrefixNode node, size_t group) const;
   // The node's block of the group, which had none.

@@ -68,25 +68,37 @@ void Scheduler::take_prompts(StepPlan& plan) {
     return std::tuple(a->request.scheduling.priority, a->arrival) <
            std::tuple(b->request.scheduling.priority, b->arrival);
   });
-  Sequence* oldest = order_.front();
-  const int64_t room = room_for(plan, *oldest, options_.max_batched_tokens);
-  const int64_t kept = std::min(oldest->pending(), std::max(room / 2, std::min(room, kLeastPromptTokens)));
-  int64_t others = room - kept;
-  std::sort(order_.begin() + 1, order_.end(), [](const Sequence* a, const Sequence* b) {
+  // The oldest that can have blocks gets them before all others: it must not find that shorter ones have taken the
+  // last.
+  Sequence* oldest = nullptr;
+  int64_t room = 0, kept = 0;
+  size_t next = 0;
+  while (oldest == nullptr && next < order_.size()) {
+    Sequence* s = order_[next++];
+    if (s->state != SequenceState::kRunning) continue;
+    room = room_for(plan, *s, options_.max_batched_tokens);
+    kept = std::min(s->pending(), std::max(room / 2, std::min(room, kLeastPromptTokens)));
+    if (kept <= 0) return;
+    if (make_room(s, s->scheduled + kept)) oldest = s;
+  }
+  if (oldest == nullptr) return;
+  const auto others = order_.begin() + static_cast<std::ptrdiff_t>(next);
+  std::sort(others, order_.end(), [](const Sequence* a, const Sequence* b) {
     return std::tuple(a->request.scheduling.priority, a->pending(), a->arrival) <
            std::tuple(b->request.scheduling.priority, b->pending(), b->arrival);
   });
-  for (size_t i = 1; i < order_.size() && others > 0; ++i) {
-    Sequence* s = order_[i];
+  int64_t left = room - kept;
+  for (auto at = others; at != order_.end() && left > 0; ++at) {
+    Sequence* s = *at;
     if (s->state != SequenceState::kRunning) continue;
     if (static_cast<int64_t>(plan.sequences.size()) + 1 >= options_.max_sequences)
       break;  // the last place: the oldest's
-    const int64_t tokens = std::min({s->pending(), others, room_for(plan, *s, others)});
-    if (tokens > 0 && take(plan, s, tokens)) others -= tokens;
+    const int64_t tokens = std::min({s->pending(), left, room_for(plan, *s, left)});
+    if (tokens > 0 && take(plan, s, tokens)) left -= tokens;
   }
   if (oldest->state != SequenceState::kRunning) return;
   const int64_t tokens = std::min(oldest->pending(), room_for(plan, *oldest, oldest->pending()));
-  if (tokens > 0) take(plan, oldest, tokens);
+  if (tokens > 0 && !take(plan, oldest, tokens)) take(plan, oldest, std::min(tokens, kept));
 }
 
 // How many of `wanted` tokens behind what the sequence has the step still has room for: places, tokens, predicted time.
@@ -106,9 +118,7 @@ int64_t Scheduler::room_for(const StepPlan& plan, const Sequence& s, int64_t wan
 
 // Puts `tokens` of the sequence into the plan; false when there are no blocks for them, not even by preemption.
 bool Scheduler::take(StepPlan& plan, Sequence* s, int64_t tokens) {
-  while (!kv_.grow(s->kv, s->scheduled + tokens)) {
-    if (!preempt_for(s)) return false;
-  }
+  if (!make_room(s, s->scheduled + tokens)) return false;
   const bool samples = tokens == s->pending();
   plan.sequences.push_back({s, s->scheduled, tokens, samples});
   plan.shape.add(tokens, s->scheduled, samples);
@@ -118,17 +128,24 @@ bool Scheduler::take(StepPlan& plan, Sequence* s, int64_t tokens) {
   return true;
 }
 
+bool Scheduler::make_room(Sequence* s, int64_t positions) {
+  while (!kv_.grow(s->kv, positions)) {
+    if (!preempt_for(s)) return false;
+  }
+  return true;
+}
+
 // Takes the blocks of the running sequence with the least right to them: of the lowest priority, then of the tenant
-// served most, then the latest. It will be computed again, from what the cache still holds. False when that is nobody,
-// or `needy` itself.
-bool Scheduler::preempt_for(Sequence* needy) {
+// served most, then the latest. It will be computed again, from what the cache still holds. False when nobody has less
+// right than `needy`, which then waits for others to end: the one with the most right of all always goes on.
+bool Scheduler::preempt_for(const Sequence* needy) {
   const auto rank = [&](const Sequence* s) {
     return std::tuple(s->request.scheduling.priority, queue_.served(s->request.scheduling.tenant), s->arrival);
   };
   Sequence* victim = nullptr;
   for (Sequence* s : running_) {
     if (s->state != SequenceState::kRunning || s->in_flight > 0 || s->reserved) continue;
-    if (victim == nullptr || rank(s) > rank(victim)) victim = s;
+    if (rank(s) > rank(victim == nullptr ? needy : victim)) victim = s;
   }
   if (victim == nullptr) return false;
   kv_.release(victim->kv);
@@ -138,7 +155,7 @@ bool Scheduler::preempt_for(Sequence* needy) {
   --live_;
   enqueue(victim);
   preempted_ = true;
-  return victim != needy;
+  return true;
 }
 
 }  // namespace tern

@@ -116,7 +116,9 @@ void Scheduler::fork_followers(StepPlan& plan, Sequence* leader) {
   for (Sequence* follower : std::exchange(leader->followers, {})) {
     --attached_;
     follower->leader = nullptr;
-    if (live_ >= options_.max_sequences || !kv_.fork(leader->kv, leader->computed, follower->kv, copies_)) {
+    // One that must not be preempted needs all its blocks from the start, which only admission sees to.
+    const bool fits = live_ < options_.max_sequences && follower->report.preemptions < options_.max_preemptions;
+    if (!fits || !kv_.fork(leader->kv, leader->computed, follower->kv, copies_)) {
       enqueue(follower);
       continue;
     }

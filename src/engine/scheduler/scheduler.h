@@ -104,7 +104,8 @@ class Scheduler {
   void rank_for_rows();
   int64_t room_for(const StepPlan& plan, const Sequence& sequence, int64_t wanted) const;
   bool take(StepPlan& plan, Sequence* sequence, int64_t tokens);
-  bool preempt_for(Sequence* needy);
+  bool make_room(Sequence* sequence, int64_t positions);
+  bool preempt_for(const Sequence* needy);
 
   SchedulerOptions options_;
   KvCache& kv_;
