@@ -191,7 +191,9 @@ void run_bench(const BenchOptions& options) {
 void Subcommands::add_bench(CLI::App& app) {
   auto options = std::make_shared<BenchOptions>();
   CLI::App* command = app.add_subcommand("bench", "Measure speed, in llama-bench's columns");
-  options->model.add_model(*command);
+  command->require_subcommand(0, 1);
+  add_bench_simulate(*command);
+  options->model.add_model(*command, false);
   command->add_option("-p,--n-prompt", options->prompts, "Prompt lengths, e.g. 128,512; 0: none");
   command->add_option("-n,--n-gen", options->gens, "Answer lengths; 0: none");
   command->add_option("-d,--n-depth", options->depths, "Tokens of history before each test");
@@ -205,7 +207,11 @@ void Subcommands::add_bench(CLI::App& app) {
       ->add_option("--kv-cache-dtype,--cache-type-k,--cache-type-v", options->model.kv_cache_dtype,
                    "auto, f32, f16 or bf16")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  command->callback([options] { run_bench(*options); });
+  command->callback([command, options] {
+    if (!command->get_subcommands().empty()) return;  // it has run
+    if (options->model.model.empty()) bad_input("[bench] name a model, or say what to bench: tern bench --help");
+    run_bench(*options);
+  });
 }
 
 }  // namespace tern

@@ -55,8 +55,9 @@ std::string read_file(const std::string& path) {
   return text;
 }
 
-void ModelOptions::add_model(CLI::App& app) {
-  app.add_option("MODEL,-m,--model", model, "Path of a GGUF file or Hugging Face folder, or an alias")->required();
+void ModelOptions::add_model(CLI::App& app, bool required) {
+  app.add_option("MODEL,-m,--model", model, "Path of a GGUF file or Hugging Face folder, or an alias")
+      ->required(required);
   app.add_option("--manifest", manifest, "JSON file with more aliases");
 }
 

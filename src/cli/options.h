@@ -25,7 +25,7 @@ struct ModelOptions {
   std::string chat_template_file;
   std::string served_model_name;
 
-  void add_model(CLI::App& app);  // MODEL, --model, --manifest
+  void add_model(CLI::App& app, bool required = true);  // MODEL, --model, --manifest
   void add_load(CLI::App& app);
   std::string path(PullMode mode) const;
   // `sequences` is what the subcommand needs at once when --max-num-seqs does not say.

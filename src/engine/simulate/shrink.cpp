@@ -40,7 +40,7 @@ void simplify(Load& load, const LoadFails& fails) {
     if (request.fault.kind != Fault::Kind::kNone) attempt(request, [](auto& r) { r.fault = {}; });
     if (request.deadline_ns > 0) attempt(request, [](auto& r) { r.deadline_ns = 0; });
     if (request.leader >= 0) attempt(request, [](auto& r) { r.leader = -1; });
-    if (request.max_tokens > 1) attempt(request, [](auto& r) { r.max_tokens = 1; });
+    if (request.max_tokens > 1) attempt(request, [](auto& r) { r.max_tokens = r.length = 1; });
     if (request.pause_ns > 0) attempt(request, [](auto& r) { r.pause_ns = 0; });
     if (request.priority > 0) attempt(request, [](auto& r) { r.priority = 0; });
     if (request.tenant > 0) attempt(request, [](auto& r) { r.tenant = 0; });
