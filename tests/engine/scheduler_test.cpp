@@ -153,6 +153,7 @@ TEST_F(SchedulerTest, AHigherPriorityGetsAPlaceAmongFullOnes) {
   step();
   Sequence* urgent = add(4, 3, -1, nullptr, {.priority = -1});
   Sequence* usual = add(4, 3);
+  step();  // the places of this step are taken
   step();
   EXPECT_EQ(urgent->answer.size(), 1u);
   step();

@@ -137,9 +137,9 @@ TEST(Simulation, AFailingLoadIsMadeSmall) {
 SimulationResult batches(SchedulingPolicy policy) {
   SimulationOptions options;
   options.verify = false;
-  options.load = {.requests = 1500};
+  options.load = {.requests = 1500, .asked_tokens = 500};
   options.scheduler = {.policy = policy, .max_sequences = 32};
-  options.groups = {{32 * 40, 0}};
+  options.groups = {{32 * 34, 0}};
   options.cost = {6.5e6, 13.5e3, 1.5e3, 40};
   const FakeModel model{.windows = {0}};
   return Simulation(options, model, make_load(options.load, model)).run();
