@@ -97,7 +97,8 @@ class Scheduler {
   bool outranks_someone(const Sequence& candidate) const;
   bool waits_for_prefix(const Sequence& candidate) const;
   bool try_admit(Sequence* candidate);
-  int64_t promised_blocks() const;
+  void survey();
+  void count_in(Sequence* sequence);
   // batching.cpp
   void take_next_tokens(StepPlan& plan);
   void take_prompts(StepPlan& plan);
@@ -121,8 +122,10 @@ class Scheduler {
   bool preempted_ = false;             // in this schedule(): nobody is admitted
   SchedulerStats totals_;
 
-  // Scratch.
+  // Of one schedule().
   std::vector<Sequence*> order_, skipped_;
+  std::vector<Sequence*> computing_;  // that run and have not computed their prompts yet
+  int64_t promised_ = 0;              // blocks that running ones will take for tokens that they have already
   struct Ranked {
     int32_t priority;
     int64_t served;
