@@ -59,6 +59,12 @@ bench-peers: bootstrap-run build ## the same beside llama.cpp, built here from i
 	python3 bench/peers/llama_cpp.py build
 	python3 bench/peers/compare.py "$$($(TERN) pull "$$MODEL")"
 
+.PHONY: bench-serve
+bench-serve: bootstrap-run build ## tern serve beside llama-server under the same load, about 20 minutes (QUICK=1: 5); goes on where it was
+	$(TERN) pull "$$MODEL"
+	python3 bench/peers/llama_cpp.py build
+	python3 bench/peers/serving.py "$$($(TERN) pull "$$MODEL")" $(if $(QUICK),--quick)
+
 .PHONY: lint
 lint: ## formatting, layers, forbidden words (tools/lint --fix formats)
 	@tools/bootstrap lint

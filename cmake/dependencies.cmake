@@ -28,3 +28,7 @@ find_library(TERN_EDIT NAMES edit)
 add_library(tern_crypto INTERFACE)
 find_library(TERN_CRYPTO_STATIC NAMES libcrypto.a REQUIRED)
 target_link_libraries(tern_crypto INTERFACE ${TERN_CRYPTO_STATIC} Threads::Threads ${CMAKE_DL_LIBS})
+
+find_library(TERN_SSL_STATIC NAMES libssl.a REQUIRED)
+add_library(tern_tls INTERFACE)
+target_link_libraries(tern_tls INTERFACE ${TERN_SSL_STATIC} tern_crypto)

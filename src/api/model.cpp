@@ -136,7 +136,8 @@ std::unique_ptr<Model> Model::load(const std::string& path, const LoadOptions& o
                              .scheduler = {.policy = o.policy,
                                            .max_batched_tokens = o.max_batched_tokens,
                                            .max_sequences = o.max_sequences,
-                                           .max_step_ns = o.max_step_ms * 1'000'000}};
+                                           .max_step_ns = o.max_step_ms * 1'000'000},
+                             .kernels = o.kernels};
   model->engine_ = std::make_unique<Engine>(std::move(executable), engine, std::make_shared<SteadyClock>());
   model->load_ms_ =
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start).count();

@@ -47,7 +47,8 @@ class Service {
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
 
-  // All or none; equal prompts of one call are computed once. Throws a bad-input error, before anything is queued, when a prompt or a parameter cannot be.
+  // All or none; equal prompts of one call are computed once. Throws a bad-input error, before anything is queued, when
+  // a prompt or a parameter cannot be.
   Admission submit(std::vector<Submission> submissions);
   // The stream ends with kCancelled at the next step; tickets that have ended are ignored.
   void cancel(Ticket ticket);

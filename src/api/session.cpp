@@ -25,7 +25,7 @@ void validate(const GenerationParams& params) {
   in_range("top_k", s.top_k, 0, static_cast<double>(Limits::kVocabulary));
   in_range("top_p", s.top_p, 0, 1);
   in_range("min_p", s.min_p, 0, 1);
-  in_range("repetition_penalty", s.repetition_penalty, 0.01, 100);
+  in_range("repetition_penalty", s.repetition_penalty, 0.01f, 100);
   in_range("presence_penalty", s.presence_penalty, -100, 100);
   in_range("frequency_penalty", s.frequency_penalty, -100, 100);
   in_range("max_tokens", static_cast<double>(params.max_tokens), 0, static_cast<double>(Limits::kContext));
@@ -33,6 +33,10 @@ void validate(const GenerationParams& params) {
   if (params.stop.size() > Limits::kStopStrings) {
     bad_input(
         fmt::format("[request] {} stop strings, at most {} are allowed", params.stop.size(), Limits::kStopStrings));
+  }
+  if (params.stop_tokens.size() > Limits::kStopTokens) {
+    bad_input(fmt::format("[request] {} stop tokens, at most {} are allowed", params.stop_tokens.size(),
+                          Limits::kStopTokens));
   }
   for (const std::string& stop : params.stop) {
     if (stop.empty() || stop.size() > Limits::kStopStringBytes) {
@@ -53,6 +57,7 @@ RequestId Session::submit(std::vector<int32_t> prompt, const GenerationParams& p
   if (tokenizer_ != nullptr && !params.ignore_eos) {
     request.end_tokens.assign(tokenizer_->end_tokens().begin(), tokenizer_->end_tokens().end());
   }
+  request.end_tokens.insert(request.end_tokens.end(), params.stop_tokens.begin(), params.stop_tokens.end());
   Stream stream{std::nullopt, StopStrings(params.stop)};
   if (tokenizer_ != nullptr) stream.detokenizer.emplace(tokenizer_);
   const RequestId id = engine_.submit(std::move(request), sibling);
@@ -87,6 +92,7 @@ std::optional<TextEvent> Session::translate(const TokenEvent& event) {
     if (event.token >= 0 && event.finish != FinishReason::kStop) text = stream.detokenizer->push(event.token);
     if (event.finish != FinishReason::kNone) text += stream.detokenizer->finish();
     out.text = stream.stops.push(text);
+    out.held_back = stream.stops.pending_bytes();
     if (stream.stops.found()) {
       if (out.finish == FinishReason::kNone) {
         out.report = engine_.report(event.request);
@@ -94,6 +100,7 @@ std::optional<TextEvent> Session::translate(const TokenEvent& event) {
         engine_.cancel(event.request);
       }
       out.finish = FinishReason::kStop;
+      out.stop_string = true;
     } else if (out.finish != FinishReason::kNone) {
       out.text += stream.stops.finish();
     }

@@ -22,6 +22,7 @@ struct GenerationParams {
   SamplingParams sampling;
   int64_t max_tokens = 0;  // 0: as many as the context leaves
   std::vector<std::string> stop;
+  std::vector<int32_t> stop_tokens;  // end the answer as its end tokens do, also with ignore_eos
   bool ignore_eos = false;
   int32_t logprobs = -1;
   SchedulingParams scheduling;
@@ -32,10 +33,12 @@ struct TextEvent {
   std::string text;    // what this event adds to the answer
   int32_t token = -1;  // the sampled token, end tokens included; -1: none
   FinishReason finish = FinishReason::kNone;
+  bool stop_string = false;  // finish is kStop because of a stop string: what was held back is no part of the answer
+  size_t held_back = 0;      // bytes of text after this event's that a stop string may begin with
   std::optional<TokenLogprobs> logprobs;
   int64_t time_ns = 0;
   std::optional<RequestReport> report = {};  // on the last event, unless the engine never saw the request
-  std::optional<Error> error = {};  // why, when finish is kError and there is a reason to give
+  std::optional<Error> error = {};           // why, when finish is kError and there is a reason to give
 };
 
 class Session {

@@ -19,6 +19,8 @@ class StopStrings {
   // The stream ended without a stop: what was held back.
   std::string finish();
   bool found() const { return found_; }
+  // Of the answer so far, not given out yet.
+  size_t pending_bytes() const { return pending_.size(); }
 
  private:
   size_t held_back() const;

@@ -190,8 +190,10 @@ void run_bench(const BenchOptions& options) {
 
 void Subcommands::add_bench(CLI::App& app) {
   auto options = std::make_shared<BenchOptions>();
-  CLI::App* command = app.add_subcommand("bench", "Measure speed, in llama-bench's columns");
+  CLI::App* command =
+      app.add_subcommand("bench", "Measure speed: of a model, in llama-bench's columns, or of a server");
   command->require_subcommand(0, 1);
+  add_bench_serve(*command);
   add_bench_simulate(*command);
   options->model.add_model(*command, false);
   command->add_option("-p,--n-prompt", options->prompts, "Prompt lengths, e.g. 128,512; 0: none");

@@ -17,9 +17,9 @@ namespace {
 // Llama-3.1-8B in bf16 on one H100 (TARGETS: vLLM's decode steps at input 128, 6.53 ms for one sequence, 7.42 for 32,
 // 8.81 for 128, 12.03 for 256; 8k x 32: 17.65). The floor is the weights; a query-key pair of a decode step reads 128
 // KiB of keys and values, (17.65 - 7.42) ms / (32 x 8,192) = 39 ns; what is left over of the steps is 15 us a sequence,
-// of which the head's row takes 1.5 (0.5 M multiply-adds x 2 at 700 TFLOPS). That gives 7.2, 9.2 and 12.0 ms for 32, 128
-// and 256, and 25 us a token for prompts in pieces of 512, where 23.3 were measured; longer pieces come out too dear, as
-// their pairs share what they read.
+// of which the head's row takes 1.5 (0.5 M multiply-adds x 2 at 700 TFLOPS). That gives 7.2, 9.2 and 12.0 ms for 32,
+// 128 and 256, and 25 us a token for prompts in pieces of 512, where 23.3 were measured; longer pieces come out too
+// dear, as their pairs share what they read.
 constexpr StepCost kH100{6.5e6, 13.5e3, 1.5e3, 40};
 
 struct Arguments {
@@ -63,8 +63,7 @@ FakeModel prepare(Arguments& arguments) {
   options.load.answers = Lengths::parse(arguments.lengths, "--lengths");
   options.load.prompts = Lengths::parse(arguments.prompts, "--prompts");
   options.load.prefixes = Lengths::parse(arguments.prefix_tokens, "--prefix-tokens");
-  options.scheduler.policy =
-      arguments.policy == "static" ? SchedulingPolicy::kStatic : SchedulingPolicy::kContinuous;
+  options.scheduler.policy = arguments.policy == "static" ? SchedulingPolicy::kStatic : SchedulingPolicy::kContinuous;
   options.scheduler.max_sequences = arguments.batch;
   options.scheduler.max_batched_tokens = std::max(options.scheduler.max_batched_tokens, arguments.batch);
   options.prefix_caching = !arguments.no_prefix_cache;
@@ -106,7 +105,8 @@ nlohmann::ordered_json to_json(const SimulationResult& r) {
   for (size_t i = 1; i < r.finished.size(); ++i) {
     out["finished"][std::string(name_of(static_cast<FinishReason>(i)))] = r.finished[i];
   }
-  out["sequences_per_step"] = static_cast<double>(r.scheduled_sequences) / static_cast<double>(std::max<int64_t>(r.steps, 1));
+  out["sequences_per_step"] =
+      static_cast<double>(r.scheduled_sequences) / static_cast<double>(std::max<int64_t>(r.steps, 1));
   out["scheduler_ns_per_sequence"] =
       static_cast<double>(r.scheduler_ns) / static_cast<double>(std::max<int64_t>(r.scheduled_sequences, 1));
   return out;
@@ -148,13 +148,15 @@ void add_load_options(CLI::App& command, Arguments& a) {
   command.add_option("--requests", load.requests, "How many")->check(CLI::Range(1, 100'000'000));
   command.add_option("--seed", load.seed, "Everything follows from it");
   command.add_option("--lengths", a.lengths, "Of answers: N, uniform:LOW:HIGH or loguniform:LOW:HIGH");
-  command.add_option("--asked", load.asked_tokens, "Answer tokens that requests ask for, whatever they get; 0: just those")
+  command
+      .add_option("--asked", load.asked_tokens, "Answer tokens that requests ask for, whatever they get; 0: just those")
       ->check(CLI::Range(0, 1 << 20));
   command.add_option("--prompts", a.prompts, "Of prompts, or of a conversation's turns");
   command.add_option("--prefix-groups", load.prefix_groups, "Prompts begin with one of so many texts")
       ->check(CLI::Range(0, 1'000'000));
   command.add_option("--prefix-tokens", a.prefix_tokens, "Lengths of those");
-  command.add_option("--conversations", load.conversations, "That go on at a time, each with turns; 0: single questions")
+  command
+      .add_option("--conversations", load.conversations, "That go on at a time, each with turns; 0: single questions")
       ->check(CLI::Range(0, 1'000'000));
   command.add_option("--turns", load.turns, "Of a conversation")->check(CLI::Range(1, 1000));
   command.add_option("--longest-prompt", load.longest_prompt, "A conversation ends before it")
@@ -162,7 +164,8 @@ void add_load_options(CLI::App& command, Arguments& a) {
   command.add_option("--tenants", load.tenants, "API keys")->check(CLI::Range(1, 10'000));
   command.add_option("--priorities", load.priorities, "Different ones")->check(CLI::Range(1, 100));
   command.add_option("--siblings", load.siblings, "Share of requests with siblings (n > 1)")->check(share);
-  command.add_option("--faults", load.faults, "Share of requests that are cancelled or fail; half as many have a deadline")
+  command
+      .add_option("--faults", load.faults, "Share of requests that are cancelled or fail; half as many have a deadline")
       ->check(share);
   command.add_option("--rate", a.rate, "Arrivals a second (Poisson); 0: all at once");
   command.add_option("--clients", a.options.clients, "Requests in the system at most; 0: any number")

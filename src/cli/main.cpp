@@ -25,9 +25,10 @@ std::vector<std::string> arguments(int argc, char** argv) {
       if (argument == alias) argument = name;
     }
   }
+  const bool remote = out.size() > 1 && out[0] == "bench" && out[1] == "serve";  // its model is a name, not a file
   const auto flag =
       std::find_if(out.begin(), out.end(), [](const std::string& a) { return a == "-m" || a == "--model"; });
-  if (flag != out.end() && flag + 1 != out.end()) {
+  if (!remote && flag != out.end() && flag + 1 != out.end()) {
     const std::string model = *(flag + 1);
     out.erase(flag, flag + 2);
     const size_t words = !out.empty() && out[0] == "eval" ? 2 : 1;  // of the subcommand
@@ -35,13 +36,6 @@ std::vector<std::string> arguments(int argc, char** argv) {
   }
   std::reverse(out.begin(), out.end());
   return out;
-}
-
-void print_limits() {
-  for (const tern::LimitRow& row : tern::limits()) {
-    std::printf("%-26s %12llu %-9s %s\n", std::string(row.name).c_str(), static_cast<unsigned long long>(row.value),
-                std::string(row.unit).c_str(), std::string(row.meaning).c_str());
-  }
 }
 
 int run(int argc, char** argv) {
@@ -67,7 +61,7 @@ int run(int argc, char** argv) {
     tern::bad_input(std::string("[options] ") + error.what());
   }
   if (help_limits) {
-    print_limits();
+    std::printf("%s", tern::limits_text().c_str());
   } else if (app.get_subcommands().empty()) {
     std::printf("%s", app.help().c_str());
   }

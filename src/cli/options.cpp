@@ -74,6 +74,16 @@ void ModelOptions::add_load(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 20))
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--max-num-seqs", max_sequences, "Sequences running at once")->check(CLI::Range(1, 1024));
+  app.add_option("--block-size", block_tokens, "Tokens of a KV block: 16, 32, 64 or 128")
+      ->check(CLI::IsMember({16, 32, 64, 128}));
+  app.add_flag("--enable-prefix-caching,!--no-enable-prefix-caching", prefix_caching,
+               "Keep what prompts begin with, for others that begin the same; default: on");
+  app.add_option("--scheduling-policy", policy,
+                 "continuous: sequences join and leave at every step; static: one batch after the other, to compare")
+      ->check(CLI::IsMember({"continuous", "static"}));
+  app.add_option("--max-step-ms", max_step_ms,
+                 "Predicted time of a step beyond which no more of a prompt joins; 0: any")
+      ->check(CLI::Range(0, 1 << 20));
   app.add_option("--chat-template", chat_template_file, "File with a Jinja template that replaces the model's");
 }
 
@@ -97,6 +107,10 @@ LoadOptions ModelOptions::load_options(int64_t sequences) const {
   options.kv_format = kv_format_of(kv_cache_dtype);
   if (max_batched_tokens > 0) options.max_batched_tokens = max_batched_tokens;
   options.max_sequences = max_sequences > 0 ? max_sequences : sequences;
+  if (block_tokens > 0) options.block_tokens = block_tokens;
+  options.max_step_ms = std::max<int64_t>(max_step_ms, 0);
+  options.prefix_caching = prefix_caching;
+  options.policy = policy == "static" ? SchedulingPolicy::kStatic : SchedulingPolicy::kContinuous;
   if (!chat_template_file.empty()) options.chat_template = read_file(chat_template_file);
   return options;
 }

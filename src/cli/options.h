@@ -22,6 +22,10 @@ struct ModelOptions {
   std::string kv_cache_dtype = "auto";
   int64_t max_batched_tokens = 0;  // 0: the default
   int64_t max_sequences = 0;       // 0: the subcommand's default
+  int64_t block_tokens = 0;        // 0: the default
+  int64_t max_step_ms = -1;        // -1: the subcommand's default
+  bool prefix_caching = true;
+  std::string policy = "continuous";
   std::string chat_template_file;
   std::string served_model_name;
 

@@ -15,8 +15,8 @@
 
 #include "cli/package.h"
 #include "cli/progress.h"
-#include "core/sha256.h"
 #include "core/error.h"
+#include "core/sha256.h"
 
 namespace tern {
 namespace {

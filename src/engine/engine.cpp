@@ -1,7 +1,10 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
+#include <new>
+#include <utility>
 
 #include "core/error.h"
 
@@ -24,6 +27,8 @@ Engine::Engine(std::unique_ptr<Runner> runner, const EngineOptions& options, std
       clock_(std::move(clock)),
       kv_(kv_options(*runner_, options)),
       scheduler_(options.scheduler, kv_),
+      samplers_(static_cast<size_t>(runner_->pool() == nullptr ? 1 : runner_->pool()->size()),
+                Sampler(options.kernels)),
       batch_(kv_.groups()) {
   // A sequence may be as long as the whole pool, and no longer.
   for (size_t g = 0; g < kv_.groups(); ++g) {
@@ -31,6 +36,7 @@ Engine::Engine(std::unique_ptr<Runner> runner, const EngineOptions& options, std
         std::min(options_.max_model_len, static_cast<int64_t>(kv_.pool(g).total()) * options_.block_tokens);
   }
   batch_.reserve(options.scheduler.max_batched_tokens, options.scheduler.max_sequences);
+  draws_.reserve(static_cast<size_t>(options.scheduler.max_sequences));
 }
 
 void Engine::check(const std::vector<int32_t>& ids, int64_t& max_tokens) const {
@@ -107,44 +113,70 @@ void Engine::execute(std::vector<TokenEvent>& events, int64_t begin_ns) {
   cost_.observe(plan_.shape, static_cast<double>(runner_end_ns - runner_begin_ns));
   scheduler_.set_cost(cost_.cost());
   scheduler_.commit(plan_);
-  sample_all(events, logits);
+  draw_all(logits);
+  const int64_t drawn_ns = clock_->now_ns();
+  totals_.sampler_ns += drawn_ns - runner_end_ns;
+  for (Draw& draw : draws_) {
+    events.push_back(take_token(draw, drawn_ns));
+    if (events.back().finish != FinishReason::kNone) finish(*draw.sequence, events.back());
+  }
   count_step(begin_ns, runner_begin_ns, runner_end_ns);
 }
 
-void Engine::sample_all(std::vector<TokenEvent>& events, std::span<const float> logits) {
-  const auto vocabulary = static_cast<size_t>(options_.vocabulary);
-  const int64_t begin_ns = clock_->now_ns();
+// Every row's token, by all workers: a draw depends on its row and its sequence alone.
+void Engine::draw_all(std::span<const float> logits) {
+  draws_.clear();
   for (size_t row = 0; row < batch_.wanted_sequence.size(); ++row) {
-    Sequence& sequence = *batch_.wanted_sequence[row];
-    const std::span<const float> of_row = logits.subspan(row * vocabulary, vocabulary);
-    const auto give = [&](Sequence& one) {
-      events.push_back(sample(one, of_row));
-      if (events.back().finish != FinishReason::kNone) finish(one, events.back());
-    };
-    give(sequence);
+    Sequence* sequence = batch_.wanted_sequence[row];
+    draws_.push_back({sequence, row});
     for (const StepPlan::Fork& fork : plan_.forks) {
-      if (fork.leader == &sequence) {
-        fork.follower->report.started_ns = sequence.report.started_ns;
-        give(*fork.follower);
-      }
+      if (fork.leader != sequence) continue;
+      fork.follower->report.started_ns = sequence->report.started_ns;
+      draws_.push_back({fork.follower, row});
     }
   }
-  totals_.sampler_ns += clock_->now_ns() - begin_ns;
+  std::atomic<bool> no_memory = false;
+  const auto work = [&](size_t worker, int64_t begin, int64_t end) {
+    try {
+      for (int64_t i = begin; i < end; ++i) draw(draws_[static_cast<size_t>(i)], logits, samplers_[worker]);
+    } catch (const std::bad_alloc&) {
+      no_memory = true;
+    }
+  };
+  const auto count = static_cast<int64_t>(draws_.size());
+  if (count < 2 || samplers_.size() < 2) {
+    work(0, 0, count);
+  } else {
+    runner_->pool()->run([&](const Team& team) {
+      const Team::Range share = team.share(count);
+      work(static_cast<size_t>(team.index()), share.begin, share.end);
+    });
+  }
+  if (no_memory) throw std::bad_alloc();
 }
 
-TokenEvent Engine::sample(Sequence& sequence, std::span<const float> logits) {
+void Engine::draw(Draw& draw, std::span<const float> logits, Sampler& sampler) const {
+  const auto vocabulary = static_cast<size_t>(options_.vocabulary);
+  const std::span<const float> row = logits.subspan(draw.row * vocabulary, vocabulary);
+  const Request& request = draw.sequence->request;
+  draw.token = sampler.sample(row, request.sampling, request.prompt, draw.sequence->answer);
+  if (draw.token >= 0 && request.logprobs >= 0) {
+    draw.logprobs = sampler.log_probabilities(row, draw.token, request.logprobs);
+  }
+}
+
+TokenEvent Engine::take_token(Draw& draw, int64_t time_ns) {
+  Sequence& sequence = *draw.sequence;
   const Request& request = sequence.request;
-  TokenEvent event{.request = request.id};
-  event.token = sampler_.sample(logits, request.sampling, request.prompt, sequence.answer);
-  event.time_ns = clock_->now_ns();
+  TokenEvent event{.request = request.id, .token = draw.token, .time_ns = time_ns};
   if (event.token < 0) {  // NaN or no finite logit: this request fails, its neighbours do not
     event.finish = FinishReason::kError;
     kv_.withdraw(sequence.kv);
     return event;
   }
-  if (request.logprobs >= 0) event.logprobs = log_probabilities(logits, event.token, request.logprobs);
+  event.logprobs = std::move(draw.logprobs);
   sequence.answer.push_back(event.token);
-  if (sequence.report.first_token_ns == 0) sequence.report.first_token_ns = event.time_ns;
+  if (sequence.report.first_token_ns == 0) sequence.report.first_token_ns = time_ns;
   ++totals_.answer_tokens;
   if (std::find(request.end_tokens.begin(), request.end_tokens.end(), event.token) != request.end_tokens.end()) {
     event.finish = FinishReason::kStop;

@@ -29,6 +29,7 @@ struct EngineOptions {
   bool prefix_caching = true;
   std::string model_name;  // part of the name of every cached prefix
   SchedulerOptions scheduler;
+  KernelSelection kernels;
 };
 
 // Gauges as of the last step, and counters since the start.
@@ -52,6 +53,8 @@ struct EngineStats {
 class Engine {
  public:
   Engine(std::unique_ptr<Runner> runner, const EngineOptions& options, std::shared_ptr<const Clock> clock);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
   // Takes the request in and gives it an id. Throws a bad-input error (naming both numbers) when the prompt is empty,
   // leaves no room for an answer, or holds a token that the model does not have. `sibling`: a request with the same
@@ -74,8 +77,16 @@ class Engine {
  private:
   void drop_cancelled(std::vector<TokenEvent>& events);
   void execute(std::vector<TokenEvent>& events, int64_t begin_ns);
-  void sample_all(std::vector<TokenEvent>& events, std::span<const float> logits);
-  TokenEvent sample(Sequence& sequence, std::span<const float> logits);
+  // A token to be drawn: a sequence and the row of logits that it draws from.
+  struct Draw {
+    Sequence* sequence;
+    size_t row;
+    int32_t token = -1;
+    std::optional<TokenLogprobs> logprobs = {};
+  };
+  void draw_all(std::span<const float> logits);
+  void draw(Draw& draw, std::span<const float> logits, Sampler& sampler) const;
+  TokenEvent take_token(Draw& draw, int64_t time_ns);
   // Closes the report of the event's request, gives it to the event, and lets the sequence go.
   void finish(Sequence& sequence, TokenEvent& event);
   void end_without_token(Sequence& sequence, FinishReason reason, std::vector<TokenEvent>& events);
@@ -89,7 +100,8 @@ class Engine {
   Scheduler scheduler_;
   StepCostFit cost_;
   std::unordered_map<RequestId, std::unique_ptr<Sequence>> sequences_;
-  Sampler sampler_;
+  std::vector<Sampler> samplers_;  // one a worker
+  std::vector<Draw> draws_;
   StepPlan plan_;
   Batch batch_;
   std::vector<Sequence*> released_;

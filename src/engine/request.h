@@ -67,7 +67,7 @@ struct TokenEvent {
   int32_t token = -1;  // -1: none (cancelled, timed out, failed)
   FinishReason finish = FinishReason::kNone;
   std::optional<TokenLogprobs> logprobs;
-  int64_t time_ns = 0;                  // when the token was known
+  int64_t time_ns = 0;                       // when the token was known
   std::optional<RequestReport> report = {};  // on the last event
 };
 

@@ -11,12 +11,11 @@ namespace {
 
 // Below this a draw is the most probable token to the last digit, and dividing by it would overflow.
 constexpr float kGreedyTemperature = 1e-4f;
+// e^-80: a token this much less probable than the best cannot be drawn by 53 random bits.
+constexpr float kNeverDrawn = 80.0f;
+constexpr float kLog2E = 1.44269504f;
 
-// Before in the order of preference: the larger logit, then the lower id.
-template <typename C>
-bool before(const C& a, const C& b) {
-  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
-}
+double weight_of(float logit) { return std::exp(static_cast<double>(logit)); }
 
 }  // namespace
 
@@ -38,16 +37,30 @@ std::string_view name_of(FinishReason reason) {
   return "error";
 }
 
-int32_t argmax(std::span<const float> logits) {
-  // Blocks first: a vectorizable maximum, then one scan for its first place. NaN anywhere makes the sum NaN.
-  float best = -std::numeric_limits<float>::infinity();
+// In the order of preference: the larger logit, then the lower id.
+bool Sampler::before(const Candidate& a, const Candidate& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+}
+
+// False when the row has no token to give.
+bool Sampler::scan_row(std::span<const float> row) {
+  row_ = row;
+  maxima_.resize(RowScan::blocks(row.size()));
+  scan_.maxima(row, maxima_);
+  best_ = -std::numeric_limits<float>::infinity();
   bool nan = false;
-  for (float logit : logits) {
-    best = logit > best ? logit : best;
-    nan |= logit != logit;
+  for (const float largest : maxima_) {
+    best_ = largest > best_ ? largest : best_;
+    nan |= largest != largest;
   }
-  if (nan || !std::isfinite(best)) return -1;
-  return static_cast<int32_t>(std::find(logits.begin(), logits.end(), best) - logits.begin());
+  return !nan && std::isfinite(best_);
+}
+
+int32_t Sampler::best_token() const {
+  const auto index = static_cast<size_t>(std::find(maxima_.begin(), maxima_.end(), best_) - maxima_.begin());
+  const std::span<const float> block = RowScan::block(row_, index);
+  return static_cast<int32_t>(std::find(block.begin(), block.end(), best_) - block.begin()) +
+         static_cast<int32_t>(index) * static_cast<int32_t>(kScanBlock);
 }
 
 void Sampler::apply_penalties(const SamplingParams& p, std::span<const int32_t> prompt,
@@ -75,64 +88,142 @@ void Sampler::apply_penalties(const SamplingParams& p, std::span<const int32_t> 
   std::for_each(answer.begin(), answer.end(), penalize);
 }
 
-// min-p and top-k: leaves candidates_ with logits divided by the temperature, less the best's. They are sorted by
-// preference where top-p will need it, else in the order of ids.
-void Sampler::collect_candidates(const SamplingParams& p) {
-  const float inverse = 1.0f / p.temperature;
-  const float best = *std::max_element(logits_.begin(), logits_.end()) * inverse;
-  // min-p against the best: p / p_best = exp(logit - best). Below e^-80 a candidate cannot be drawn at all.
-  const float floor = best + std::max(p.min_p > 0 ? std::log(p.min_p) : -80.0f, -80.0f);
+// Every column with logit * inverse >= floor, in the order of ids, less the best's.
+void Sampler::collect_from(float inverse, float floor) {
   candidates_.clear();
-  candidates_.reserve(logits_.size());
-  for (size_t id = 0; id < logits_.size(); ++id) {
-    const float logit = logits_[id] * inverse;
-    if (logit >= floor) candidates_.push_back({logit - best, static_cast<int32_t>(id)});
+  const float best = best_ * inverse;
+  for (size_t b = 0; b < maxima_.size(); ++b) {
+    if (maxima_[b] * inverse < floor) continue;
+    const std::span<const float> block = RowScan::block(row_, b);
+    for (size_t i = 0; i < block.size(); ++i) {
+      const float logit = block[i] * inverse;
+      if (logit >= floor) candidates_.push_back({logit - best, static_cast<int32_t>(b * kScanBlock + i)});
+    }
   }
-  const auto k = static_cast<size_t>(p.top_k);
-  if (p.top_k > 0 && candidates_.size() > k) {
-    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(k), candidates_.end(),
-                     before<Candidate>);
-    candidates_.resize(k);
-  }
-  if (p.top_p < 1.0f || p.top_k > 0) std::sort(candidates_.begin(), candidates_.end(), before<Candidate>);
 }
 
-// The shortest prefix whose probability reaches top_p, at least one.
-void Sampler::keep_top_p(float top_p) {
-  if (top_p >= 1.0f) return;
+// The k most preferred of those from the floor on, sorted. The k-th largest of the blocks' maxima is a floor under
+// which none of them can lie.
+void Sampler::collect_top(float inverse, float floor, size_t k) {
+  if (k < maxima_.size()) {
+    order_.assign(maxima_.begin(), maxima_.end());
+    const auto kth = order_.begin() + static_cast<std::ptrdiff_t>(k) - 1;
+    std::nth_element(order_.begin(), kth, order_.end(), std::greater<>());
+    floor = std::max(floor, *kth * inverse);
+  }
+  collect_from(inverse, floor);
+  if (candidates_.size() > k) {
+    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(k), candidates_.end(),
+                     before);
+    candidates_.resize(k);
+  }
+  std::sort(candidates_.begin(), candidates_.end(), before);
+}
+
+// As many of the most probable as reach top_p together, and some more, sorted; returns the probability of all. Looks at
+// no more of the row than that takes.
+double Sampler::collect_for_top_p(float inverse, float top_p) {
+  const float best = best_ * inverse;
   double total = 0;
-  for (const Candidate& c : candidates_) total += std::exp(static_cast<double>(c.logit));
+  // Small strides: a pass costs less than sorting what the last one brought too many.
+  for (float reach = 4.0f;; reach += std::max(1.5f, reach / 4)) {
+    collect_from(inverse, best - std::min(reach, kNeverDrawn));
+    const double inside = weight_of_candidates();
+    if (reach >= kNeverDrawn) total = inside;  // everything, and summed as the oracle would
+    if (total == 0) {
+      for (size_t b = 0; b < maxima_.size(); ++b) {
+        total += scan_.weigh(RowScan::block(row_, b), best_, inverse * kLog2E, weights_);
+      }
+    }
+    // A hair more than needed, for the two sums are rounded differently.
+    if (reach >= kNeverDrawn || inside >= static_cast<double>(top_p) * total * (1 + 1e-6)) break;
+  }
+  std::sort(candidates_.begin(), candidates_.end(), before);
+  return total;
+}
+
+// The shortest run of the sorted candidates that reaches top_p of the total, at least one.
+void Sampler::keep_top_p(float top_p, double total) {
   double sum = 0;
   size_t kept = 0;
   while (kept < candidates_.size()) {
-    sum += std::exp(static_cast<double>(candidates_[kept++].logit));
+    sum += weight_of(candidates_[kept++].logit);
     if (sum >= static_cast<double>(top_p) * total) break;
   }
   candidates_.resize(kept);
 }
 
-int32_t Sampler::sample(std::span<const float> logits, const SamplingParams& params, std::span<const int32_t> prompt,
-                        std::span<const int32_t> answer) {
-  const int32_t plain_best = argmax(logits);
-  if (plain_best < 0) return -1;
-  const bool changed = params.repetition_penalty != 1.0f || params.presence_penalty != 0.0f ||
-                       params.frequency_penalty != 0.0f || !params.logit_bias.empty();
-  if (params.temperature < kGreedyTemperature && !changed) return plain_best;
-  logits_.assign(logits.begin(), logits.end());
-  if (changed) apply_penalties(params, prompt, answer);
-  if (params.temperature < kGreedyTemperature) return argmax(logits_);
-  collect_candidates(params);
-  if (candidates_.empty()) return -1;
-  keep_top_p(params.top_p);
-
+double Sampler::weight_of_candidates() const {
   double total = 0;
-  for (const Candidate& c : candidates_) total += std::exp(static_cast<double>(c.logit));
-  double left = random_unit(params.seed, answer.size()) * total;
+  for (const Candidate& c : candidates_) total += weight_of(c.logit);
+  return total;
+}
+
+int32_t Sampler::draw(double unit) const {
+  double left = unit * weight_of_candidates();
   for (const Candidate& c : candidates_) {
-    left -= std::exp(static_cast<double>(c.logit));
+    left -= weight_of(c.logit);
     if (left < 0) return c.id;
   }
   return candidates_.back().id;
+}
+
+// From the whole row: first the block, then the column.
+int32_t Sampler::draw_from_row(float inverse, double unit) {
+  const float scale = inverse * kLog2E;
+  sums_.resize(maxima_.size());
+  double total = 0;
+  for (size_t b = 0; b < sums_.size(); ++b) {
+    sums_[b] = scan_.weigh(RowScan::block(row_, b), best_, scale, weights_);
+    total += sums_[b];
+  }
+  double left = unit * total;
+  size_t chosen = sums_.size();
+  for (size_t b = 0; b < sums_.size(); ++b) {
+    if (sums_[b] == 0) continue;
+    chosen = b;
+    if (left < sums_[b]) break;
+    left -= sums_[b];
+  }
+  const std::span<const float> block = RowScan::block(row_, chosen);
+  scan_.weigh(block, best_, scale, weights_);
+  size_t column = 0;
+  for (size_t i = 0; i < block.size(); ++i) {
+    if (weights_[i] == 0) continue;
+    column = i;
+    left -= static_cast<double>(weights_[i]);
+    if (left < 0) break;
+  }
+  return static_cast<int32_t>(chosen * kScanBlock + column);
+}
+
+int32_t Sampler::sample(std::span<const float> logits, const SamplingParams& p, std::span<const int32_t> prompt,
+                        std::span<const int32_t> answer) {
+  if (!scan_row(logits)) return -1;
+  const bool changed = p.repetition_penalty != 1.0f || p.presence_penalty != 0.0f || p.frequency_penalty != 0.0f ||
+                       !p.logit_bias.empty();
+  if (changed) {
+    logits_.assign(logits.begin(), logits.end());
+    apply_penalties(p, prompt, answer);
+    if (!scan_row(logits_)) return -1;
+  }
+  if (p.temperature < kGreedyTemperature) return best_token();
+  const float inverse = 1.0f / p.temperature;
+  const double unit = random_unit(p.seed, answer.size());
+  if (p.top_k <= 0 && p.top_p >= 1.0f && p.min_p <= 0) return draw_from_row(inverse, unit);
+  // min-p against the best: p / p_best = exp(logit - best).
+  const float floor = best_ * inverse + std::max(p.min_p > 0 ? std::log(p.min_p) : -kNeverDrawn, -kNeverDrawn);
+  if (p.top_k > 0) {
+    collect_top(inverse, floor, static_cast<size_t>(p.top_k));
+  } else if (p.min_p > 0) {
+    collect_from(inverse, floor);
+    if (p.top_p < 1.0f) std::sort(candidates_.begin(), candidates_.end(), before);
+  } else {
+    keep_top_p(p.top_p, collect_for_top_p(inverse, p.top_p));
+    return draw(unit);
+  }
+  if (p.top_p < 1.0f) keep_top_p(p.top_p, weight_of_candidates());
+  return candidates_.empty() ? -1 : draw(unit);
 }
 
 double log_sum_exp(std::span<const float> logits) {
@@ -142,23 +233,19 @@ double log_sum_exp(std::span<const float> logits) {
   return static_cast<double>(best) + std::log(sum);
 }
 
-TokenLogprobs log_probabilities(std::span<const float> logits, int32_t chosen, int32_t top) {
-  const double log_sum = log_sum_exp(logits);
+TokenLogprobs Sampler::log_probabilities(std::span<const float> logits, int32_t chosen, int32_t top) {
+  scan_row(logits);
+  double sum = 0;
+  for (size_t b = 0; b < maxima_.size(); ++b) sum += scan_.weigh(RowScan::block(row_, b), best_, kLog2E, weights_);
+  const double log_sum = static_cast<double>(best_) + std::log(sum);
   const auto logprob = [&](int32_t id) {
     return static_cast<float>(static_cast<double>(logits[static_cast<size_t>(id)]) - log_sum);
   };
   TokenLogprobs out;
   out.logprob = logprob(chosen);
   if (top <= 0) return out;
-  std::vector<int32_t> ids(logits.size());
-  for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i);
-  const auto count = std::min<std::ptrdiff_t>(top, static_cast<std::ptrdiff_t>(ids.size()));
-  std::partial_sort(ids.begin(), ids.begin() + count, ids.end(), [&](int32_t a, int32_t b) {
-    const float la = logits[static_cast<size_t>(a)], lb = logits[static_cast<size_t>(b)];
-    return la != lb ? la > lb : a < b;
-  });
-  for (std::ptrdiff_t i = 0; i < count; ++i)
-    out.top.emplace_back(ids[static_cast<size_t>(i)], logprob(ids[static_cast<size_t>(i)]));
+  collect_top(1.0f, -std::numeric_limits<float>::infinity(), static_cast<size_t>(top));
+  for (const Candidate& c : candidates_) out.top.emplace_back(c.id, logprob(c.id));
   return out;
 }
 

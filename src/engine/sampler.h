@@ -1,8 +1,9 @@
 // From one row of logits to one token. Exact (never approximate top-k), deterministic in (logits, params, history,
 // index).
 //
-// Order: logit bias, penalties, temperature, min-p, top-k, top-p, draw; ties are broken by the lower id everywhere.
-// Not thread-safe: holds scratch that is reused from call to call.
+// Order: logit bias, penalties, temperature, min-p, top-k, top-p, draw; ties are broken by the lower id everywhere. A
+// row is scanned once for the largest logit of each block of columns (kernels/sample); after that only blocks that can
+// matter are looked at. Not thread-safe: holds scratch that is reused from call to call.
 #pragma once
 
 #include <cstdint>
@@ -10,37 +11,52 @@
 #include <vector>
 
 #include "engine/request.h"
+#include "kernels/sample/row_scan.h"
 
 namespace tern {
 
 class Sampler {
  public:
+  explicit Sampler(const KernelSelection& kernels = KernelSelection()) : scan_(kernels) {}
+
   // `prompt` and `answer` feed the penalties; `answer.size()` is the index of the draw. A row that holds a NaN, or
   // nothing finite, has no token: returns -1.
   int32_t sample(std::span<const float> logits, const SamplingParams& params, std::span<const int32_t> prompt,
                  std::span<const int32_t> answer);
+  // Log-softmax of the raw logits: the chosen token's and the `top` largest.
+  TokenLogprobs log_probabilities(std::span<const float> logits, int32_t chosen, int32_t top);
 
  private:
   struct Candidate {
     float logit;
     int32_t id;
   };
+  static bool before(const Candidate& a, const Candidate& b);
+  bool scan_row(std::span<const float> row);
+  int32_t best_token() const;
   void apply_penalties(const SamplingParams& params, std::span<const int32_t> prompt, std::span<const int32_t> answer);
-  void collect_candidates(const SamplingParams& params);
-  void keep_top_p(float top_p);
+  void collect_from(float inverse, float floor);
+  void collect_top(float inverse, float floor, size_t k);
+  double collect_for_top_p(float inverse, float top_p);
+  void keep_top_p(float top_p, double total);
+  double weight_of_candidates() const;
+  int32_t draw(double unit) const;
+  int32_t draw_from_row(float inverse, double unit);
 
-  std::vector<float> logits_;
+  RowScan scan_;
+  // Of the row at hand.
+  std::span<const float> row_;
+  float best_ = 0;
+  std::vector<float> maxima_;  // [blocks]
+
+  std::vector<float> logits_;    // a row with bias and penalties
   std::vector<int32_t> counts_;  // occurrences in the answer, zeroed after use
   std::vector<Candidate> candidates_;
+  std::vector<float> sums_, order_;
+  alignas(64) float weights_[kScanBlock];
 };
-
-// The largest logit's id, the lowest among equals; -1 when any is NaN or none is finite.
-int32_t argmax(std::span<const float> logits);
 
 // log(sum(exp(logits))) in f64: what a logit lacks to be a log-probability.
 double log_sum_exp(std::span<const float> logits);
-
-// Log-softmax of the raw logits: the chosen token's and the `top` largest.
-TokenLogprobs log_probabilities(std::span<const float> logits, int32_t chosen, int32_t top);
 
 }  // namespace tern

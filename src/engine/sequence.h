@@ -37,8 +37,8 @@ struct Sequence {
   int32_t overtaken = 0;  // later ones that were admitted before it
   bool reserved = false;  // holds all blocks that it can ever need
   KvTable kv;
-  Sequence* leader = nullptr;        // while attached
-  std::vector<Sequence*> followers;  // attached to this one
+  Sequence* leader = nullptr;                    // while attached
+  std::vector<Sequence*> followers;              // attached to this one
   Sequence *before = nullptr, *after = nullptr;  // in its queue
 
   int64_t known() const { return static_cast<int64_t>(request.prompt.size() + answer.size()); }

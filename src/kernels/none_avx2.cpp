@@ -4,6 +4,7 @@
 #include "kernels/linear/linear_impl.h"
 #include "kernels/norm/norm_impl.h"
 #include "kernels/rope/rope_impl.h"
+#include "kernels/sample/row_scan_impl.h"
 
 namespace tern {
 
@@ -14,5 +15,6 @@ const AttentionImplSpan kAttentionAvx2 = {nullptr, 0};
 const NormImplSpan kNormAvx2 = {nullptr, 0};
 const RopeKvImplSpan kRopeKvAvx2 = {nullptr, 0};
 const GluImplSpan kGluAvx2 = {nullptr, 0};
+const RowScanImplSpan kRowScanAvx2 = {nullptr, 0};
 
 }  // namespace tern

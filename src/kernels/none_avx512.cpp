@@ -4,6 +4,7 @@
 #include "kernels/linear/linear_impl.h"
 #include "kernels/norm/norm_impl.h"
 #include "kernels/rope/rope_impl.h"
+#include "kernels/sample/row_scan_impl.h"
 
 namespace tern {
 
@@ -14,5 +15,6 @@ const AttentionImplSpan kAttentionAvx512 = {nullptr, 0};
 const NormImplSpan kNormAvx512 = {nullptr, 0};
 const RopeKvImplSpan kRopeKvAvx512 = {nullptr, 0};
 const GluImplSpan kGluAvx512 = {nullptr, 0};
+const RowScanImplSpan kRowScanAvx512 = {nullptr, 0};
 
 }  // namespace tern

@@ -11,6 +11,7 @@
 #include "kernels/linear/linear.h"
 #include "kernels/norm/norm.h"
 #include "kernels/rope/rope.h"
+#include "kernels/sample/row_scan.h"
 
 namespace tern {
 namespace {
@@ -114,7 +115,7 @@ std::vector<KernelListing> list_kernels() {
     all.push_back({family, name, needs, (needs & ~isa) == 0});
   };
   for (const LinearImpl* impl : linear_impls()) add("linear", impl->name, impl->needs);
-  for (const auto& listing : {attention_listing(), norm_listing(), rope_listing(), glu_listing()}) {
+  for (const auto& listing : {attention_listing(), norm_listing(), rope_listing(), glu_listing(), row_scan_listing()}) {
     all.insert(all.end(), listing.begin(), listing.end());
   }
   return all;

@@ -1,4 +1,4 @@
-// Element types and constants of the vector kernels. Included by ISA files only; everything is local to them.
+// Element types and constants of the vector kernels, for ISA files and for references that repeat them; local to each.
 #pragma once
 
 #include <cstdint>

@@ -9,38 +9,47 @@
 namespace tern {
 namespace asio = boost::asio;
 
-AnswerStream::AnswerStream(ClientSocket& client, Service& service, const ServerOptions& options, Generation generation,
-                           const Exchange& exchange)
+AnswerStream::AnswerStream(ClientSocket& client, ConnectionHost& host, Generation generation, const Exchange& exchange,
+                           RequestRecord& record)
     : client_(client),
-      service_(service),
-      options_(options),
+      service_(*host.service),
+      options_(host.options),
       generation_(std::move(generation)),
       exchange_(exchange),
+      record_(record),
       open_(generation_.submissions.size()) {
   // Much that waits to be written may be this thread's own delay; a socket that takes nothing is the reader's.
   const auto drop_slow_reader = [&client] {
     if (!client.takes_bytes()) client.close();
   };
-  inbox_ = std::make_shared<EventInbox>(client.socket().get_executor(),
-                                        generation_.stream ? options.stream_buffer_bytes : 0, drop_slow_reader);
+  inbox_ = std::make_shared<EventInbox>(client.executor(), generation_.stream ? options_.stream_buffer_bytes : 0,
+                                        drop_slow_reader);
+  record_.stream = generation_.stream;
+  record_.user = std::move(generation_.user);
   size_t choice = 0;
   for (Submission& submission : generation_.submissions) {
-    submission.sink = [inbox = inbox_, choice](TextEvent&& event) { inbox->post(choice, std::move(event)); };
+    submission.sink = [mailbox = host.mailbox, inbox = inbox_, choice](TextEvent&& event) {
+      mailbox->post(inbox, choice, std::move(event));
+    };
     ++choice;
   }
 }
 
 AnswerStream::~AnswerStream() {
+  record_.on_answer_end();
   inbox_->detach();
   for (const Ticket ticket : tickets_) service_.cancel(ticket);
 }
 
 std::optional<ApiError> AnswerStream::submit() {
   try {
+    const size_t choices = generation_.submissions.size();
+    const int64_t max_tokens = choices > 0 ? generation_.submissions[0].params.max_tokens : 0;
     Admission admission = service_.submit(std::move(generation_.submissions));
     if (admission.refusal == Admission::Refusal::kQueueFull) return queue_full_error();
     if (admission.refusal == Admission::Refusal::kStopping) return stopping_error();
     tickets_ = std::move(admission.tickets);
+    record_.on_submit(choices, max_tokens);
     return std::nullopt;
   } catch (...) {
     return api_error(std::current_exception(), exchange_.id);
@@ -51,8 +60,8 @@ asio::awaitable<bool> AnswerStream::run() {
   using namespace asio::experimental::awaitable_operators;
   const std::optional<ApiError> refusal = submit();
   if (refusal) {
-    const HttpReply reply = refusal->reply();
-    co_return co_await client_.send(reply, exchange_);
+    HttpReply reply = refusal->reply();
+    co_return co_await send_reply(std::move(reply));
   }
   const auto ended = co_await (send_all() || client_.watch());
   co_return ended.index() == 0 && std::get<0>(ended);
@@ -83,8 +92,8 @@ asio::awaitable<bool> AnswerStream::send_events() {
       const bool taken = co_await send_part(std::move(out), open_ == 0);
       if (!taken) co_return false;
     } else if (open_ == 0) {
-      const HttpReply reply{.body = std::move(out)};
-      co_return co_await client_.send(reply, exchange_);
+      HttpReply reply{.body = std::move(out)};
+      co_return co_await send_reply(std::move(reply));
     }
   }
   co_return true;
@@ -93,8 +102,11 @@ asio::awaitable<bool> AnswerStream::send_events() {
 // Appends what the stream sends for the events that have come.
 std::optional<ApiError> AnswerStream::take_events(std::string& out) {
   if (inbox_->was_cut()) return stopping_error();
-  for (auto& [choice, event] : inbox_->take()) {
-    if (event.finish == FinishReason::kError || event.finish == FinishReason::kCancelled) {
+  inbox_->take(events_);
+  for (auto& [choice, event] : events_) {
+    record_.on_event(choice, event);
+    if (event.finish == FinishReason::kError || event.finish == FinishReason::kCancelled ||
+        event.finish == FinishReason::kTimeout) {
       return api_error(event, exchange_.id);
     }
     if (event.finish != FinishReason::kNone) --open_;
@@ -103,13 +115,20 @@ std::optional<ApiError> AnswerStream::take_events(std::string& out) {
   return std::nullopt;
 }
 
+asio::awaitable<bool> AnswerStream::send_reply(HttpReply reply) {
+  record_.status = reply.status;
+  record_.error = reply.error;
+  co_return co_await client_.send(reply, exchange_);
+}
+
 asio::awaitable<bool> AnswerStream::send_failure(ApiError error) {
   if (head_sent_) {
+    record_.error = error.code();
     std::string last = sse_event(error.json()) + sse_done();
     co_return co_await send_part(std::move(last), true);
   }
-  const HttpReply reply = error.reply();
-  co_return co_await client_.send(reply, exchange_);
+  HttpReply reply = error.reply();
+  co_return co_await send_reply(std::move(reply));
 }
 
 // Some of a stream, its head first. True when more may follow: of this one, or after the last part another request.
@@ -117,11 +136,15 @@ asio::awaitable<bool> AnswerStream::send_part(std::string data, bool last) {
   std::string bytes;
   if (!head_sent_) {
     head_sent_ = true;
+    record_.status = 200;
     keeps_alive_ = exchange_.keep_alive && exchange_.chunks && !client_.draining();
     const HttpReply head{.content_type = "text/event-stream; charset=utf-8",
                          .headers = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}}};
-    bytes = response_head(
-        head, {.keep_alive = keeps_alive_, .chunked = exchange_.chunks, .length = {}, .request_id = exchange_.id});
+    bytes = response_head(head, {.keep_alive = keeps_alive_,
+                                 .chunked = exchange_.chunks,
+                                 .length = {},
+                                 .request_id = exchange_.id,
+                                 .header_lines = exchange_.header_lines});
   } else if (data.empty() && !last) {
     co_return true;
   }

@@ -11,14 +11,15 @@
 
 #include "server/api_error.h"
 #include "server/client_socket.h"
-#include "server/event_inbox.h"
+#include "server/connection_host.h"
+#include "server/request_record.h"
 
 namespace tern {
 
 class AnswerStream {
  public:
-  AnswerStream(ClientSocket& client, Service& service, const ServerOptions& options, Generation generation,
-               const Exchange& exchange);
+  AnswerStream(ClientSocket& client, ConnectionHost& host, Generation generation, const Exchange& exchange,
+               RequestRecord& record);
   ~AnswerStream();
   AnswerStream(const AnswerStream&) = delete;
   AnswerStream& operator=(const AnswerStream&) = delete;
@@ -33,6 +34,7 @@ class AnswerStream {
   boost::asio::awaitable<bool> send_all();
   boost::asio::awaitable<bool> send_events();
   std::optional<ApiError> take_events(std::string& out);
+  boost::asio::awaitable<bool> send_reply(HttpReply reply);
   boost::asio::awaitable<bool> send_failure(ApiError error);
   boost::asio::awaitable<bool> send_part(std::string data, bool last);
 
@@ -41,7 +43,9 @@ class AnswerStream {
   const ServerOptions& options_;
   Generation generation_;
   const Exchange exchange_;
+  RequestRecord& record_;
   std::shared_ptr<EventInbox> inbox_;
+  std::vector<EventInbox::ChoiceEvent> events_;  // taken last
   std::vector<Ticket> tickets_;
   size_t open_;  // choices that have not ended
   bool head_sent_ = false, keeps_alive_ = false;

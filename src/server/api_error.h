@@ -5,7 +5,11 @@
 #pragma once
 
 #include <exception>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "server/exchange.h"
 
@@ -21,14 +25,30 @@ class ApiError : public Error {
   const std::string& param() const { return param_; }
   std::string json() const;
   HttpReply reply() const;
+  ApiError&& with_header(std::string name, std::string value) && {
+    headers_.emplace_back(std::move(name), std::move(value));
+    return std::move(*this);
+  }
 
  private:
   int status_;
   std::string code_, param_;
+  std::vector<std::pair<std::string, std::string>> headers_;
 };
 
+// Every code that a reply may carry, with the status it comes with.
+struct ErrorCodeRow {
+  int status;
+  std::string_view code, when;
+};
+std::span<const ErrorCodeRow> error_codes();
+
 // Throws a 400 that names the field.
-[[noreturn]] void refuse(const std::string& param, const std::string& message, const std::string& code = "");
+[[noreturn]] void refuse(const std::string& param, const std::string& message,
+                         const std::string& code = "invalid_value");
+
+// A bad-input line without the part of tern that it begins with: "[jinja] line 3: ..." -> "line 3: ...".
+std::string public_text(const Error& error);
 
 // The exception as the client may see it. What is not the client's fault is printed here and described no further.
 ApiError api_error(std::exception_ptr exception, const std::string& request_id);
@@ -36,6 +56,7 @@ ApiError api_error(std::exception_ptr exception, const std::string& request_id);
 // An event that ends a stream without an answer.
 ApiError api_error(const TextEvent& event, const std::string& request_id);
 
+ApiError loading_error();
 ApiError stopping_error();
 ApiError queue_full_error();
 

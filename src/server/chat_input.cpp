@@ -51,12 +51,11 @@ Value content_of(const Dict& message, const std::string& where) {
   const Value* content = message.find("content");
   const Value* calls = message.find("tool_calls");
   if (content == nullptr || content->is_none()) {
-    if (calls != nullptr && calls->is_list()) return Value::none();
-    if (is_text(message.find("role"), "assistant")) return untrusted("");
-    refuse(where, "'" + where + "' is missing");
+    if (!is_text(message.find("role"), "assistant")) refuse(where, "'" + where + "' is missing", "missing_field");
+    return calls != nullptr && calls->is_list() ? Value::none() : untrusted("");
   }
   if (content->is_list()) return joined_parts(*content, where);
-  if (!content->is_string()) refuse(where, "'" + where + "' must be a string or a list of text parts");
+  if (!content->is_string()) refuse(where, "'" + where + "' must be a string or a list of text parts", "invalid_type");
   return *content;
 }
 
@@ -80,14 +79,19 @@ Value with_parsed_arguments(const Value& call) {
 }
 
 Value message_of(const Value& message, const std::string& where) {
-  if (!message.is_dict()) refuse(where, "'" + where + "' must be an object");
+  if (!message.is_dict()) refuse(where, "'" + where + "' must be an object", "invalid_type");
   Dict out = message.dict();
   out.set(untrusted("role"), role_of(message.dict(), where));
   out.set(untrusted("content"), content_of(message.dict(), where + ".content"));
   const Value* calls = message.dict().find("tool_calls");
-  if (calls != nullptr && calls->is_list()) {
+  if (calls != nullptr && !calls->is_none() && is_text(message.dict().find("role"), "assistant")) {
+    const std::string place = where + ".tool_calls";
+    if (!calls->is_list()) refuse(place, "'" + place + "' must be a list", "invalid_type");
     std::vector<Value> parsed;
-    for (const Value& call : calls->list().items) parsed.push_back(with_parsed_arguments(call));
+    for (const Value& call : calls->list().items) {
+      if (!call.is_dict()) refuse(place, "'" + place + "' must be a list of objects", "invalid_type");
+      parsed.push_back(with_parsed_arguments(call));
+    }
     out.set(untrusted("tool_calls"), Value::list(std::move(parsed)));
   }
   return Value::dict(std::move(out));
@@ -102,6 +106,7 @@ ChatInputs chat_input(std::string_view body, const OpenAiRequest& request) {
     messages.push_back(message_of(message, "messages[" + std::to_string(messages.size()) + "]"));
   }
   ChatInputs input;
+  input.add_generation_prompt = request.add_generation_prompt;
   input.messages = Value::list(std::move(messages));
   if (request.use_tools) input.tools = *root.dict().find("tools");
   if (request.template_arguments) {

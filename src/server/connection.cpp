@@ -2,11 +2,9 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/string.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <optional>
 #include <utility>
@@ -14,7 +12,9 @@
 #include "server/answer_stream.h"
 #include "server/api_error.h"
 #include "server/client_socket.h"
+#include "server/cors.h"
 #include "server/http_wire.h"
+#include "server/request_record.h"
 #include "server/router.h"
 
 namespace tern {
@@ -26,7 +26,7 @@ namespace http = beast::http;
 using beast::error_code;
 using Parser = http::request_parser<http::string_body>;
 
-auto with(error_code& ec) { return asio::redirect_error(asio::use_awaitable, ec); }
+std::string text(beast::string_view view) { return {view.data(), view.size()}; }
 
 // The memory that one request body takes, for as long as it is read and understood.
 class BodyCharge {
@@ -48,13 +48,18 @@ class BodyCharge {
 
 HttpRequest describe(const Parser& parser) {
   const auto& header = parser.get();
-  const auto text = [](beast::string_view view) { return std::string(view.data(), view.size()); };
   HttpRequest request;
   request.method = text(header.method_string());
   request.path = text(header.target().substr(0, header.target().find('?')));
-  request.authorization = text(header[http::field::authorization]);
   request.id = request_id(text(header["X-Request-Id"]));
   return request;
+}
+
+// A browser asks whether its page may: no key comes with that, and none is needed for the answer.
+bool is_preflight(const Parser& parser, const ServerOptions& options) {
+  const auto& header = parser.get();
+  return !options.allowed_origins.empty() && header.method() == http::verb::options &&
+         header.count("Access-Control-Request-Method") > 0;
 }
 
 // What could not be read as a request; nothing when there is nobody to tell.
@@ -75,7 +80,9 @@ std::optional<ApiError> unreadable(error_code ec, bool expired, const ServerOpti
 class HttpConnection final : public Connection, public std::enable_shared_from_this<HttpConnection> {
  public:
   HttpConnection(asio::ip::tcp::socket socket, ConnectionHost& host)
-      : host_(host), options_(host.options), client_(std::make_shared<ClientSocket>(std::move(socket), host.options)) {}
+      : host_(host),
+        options_(host.options),
+        client_(std::make_shared<ClientSocket>(std::move(socket), host.options, host.tls)) {}
 
   void drain() override {
     client_->drain();
@@ -88,8 +95,20 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   void close() override { client_->close(); }
 
   asio::awaitable<void> run() {
-    for (bool more = true; more && !client_->draining();) more = co_await serve_next();
-    if (unread_body_) co_await client_->linger();
+    if (host_.stopping) client_->drain();  // came late: one request, which hears so
+    const bool begun = co_await client_->handshake();
+    if (!begun) co_return;
+    for (bool more = true; more;) {
+      more = co_await serve_next();
+      answer_.reset();
+      record_.reset();
+      more = more && !client_->draining();
+    }
+    if (unread_body_) {
+      co_await client_->linger();
+    } else {
+      co_await client_->say_goodbye();
+    }
   }
 
  private:
@@ -102,14 +121,15 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
     parser.header_limit(static_cast<uint32_t>(options_.max_header_bytes));
     parser.body_limit(options_.max_body_bytes);
     client_->arm(options_.header_deadline);
-    co_await http::async_read_header(client_->socket(), client_->buffer(), parser, with(ec));
+    while (!ec && !parser.is_header_done()) co_await parse_more(parser, ec);
     client_->disarm();
+    record_.emplace(host_.counts);
     if (ec) co_return co_await refuse_bytes(ec);
 
     HttpRequest request = describe(parser);
-    Exchange exchange{request.id, parser.keep_alive(), parser.get().version() >= 11};
+    Exchange exchange = begin_exchange(parser, request);
     const Route* route = nullptr;
-    std::optional<HttpReply> refusal = find(request, route);
+    std::optional<HttpReply> refusal = find(parser, request, route, exchange);
     std::optional<BodyCharge> charge(std::in_place, host_.bodies_bytes);
     if (!refusal) {
       refusal = co_await read_body(parser, *charge, ec);
@@ -118,26 +138,65 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
     if (refusal) {
       unread_body_ = !parser.is_done();
       exchange.keep_alive = exchange.keep_alive && !unread_body_;
-      co_return co_await client_->send(*refusal, exchange);
+      co_return co_await send_reply(*refusal, exchange);
     }
     request.body = std::move(parser.get().body());
     Outcome outcome = co_await answer_of(*route, request);
     request.body = {};
     charge.reset();
-    if (const auto* reply = std::get_if<HttpReply>(&outcome)) co_return co_await client_->send(*reply, exchange);
-    answer_.emplace(*client_, host_.service, options_, std::get<Generation>(std::move(outcome)), exchange);
-    const bool more = co_await answer_->run();
-    answer_.reset();
-    co_return more;
+    if (const auto* whole = std::get_if<HttpReply>(&outcome)) co_return co_await send_reply(*whole, exchange);
+    answer_.emplace(*client_, host_, std::get<Generation>(std::move(outcome)), exchange, *record_);
+    co_return co_await answer_->run();
+  }
+
+  Exchange begin_exchange(const Parser& parser, const HttpRequest& request) {
+    const auto& header = parser.get();
+    record_->id = request.id;
+    record_->method = known_method(request.method);
+    return {.id = request.id,
+            .keep_alive = parser.keep_alive(),
+            .chunks = header.version() >= 11,
+            .header_lines = cors_headers(options_.allowed_origins, text(header[http::field::origin]))};
+  }
+
+  // Only methods that exist get into the log.
+  static std::string_view known_method(const std::string& name) {
+    const http::verb verb = http::string_to_verb(name);
+    if (verb == http::verb::unknown) return "unknown";
+    const auto known = http::to_string(verb);
+    return {known.data(), known.size()};
+  }
+
+  asio::awaitable<bool> send_reply(const HttpReply& reply, const Exchange& exchange) {
+    record_->status = reply.status;
+    record_->error = reply.error;
+    co_return co_await client_->send(reply, exchange);
+  }
+
+  // Some more of the request; what the socket brings goes through the client's buffer, with TLS or without.
+  asio::awaitable<void> parse_more(Parser& parser, error_code& ec) {
+    if (client_->buffer().size() == 0 || wants_more_) {
+      const bool more = co_await client_->read_some();
+      if (!more) {
+        const bool full = client_->buffer().size() > options_.max_header_bytes;
+        ec = full ? http::error::header_limit : http::error::partial_message;
+        co_return;
+      }
+    }
+    const size_t used = parser.put(client_->buffer().data(), ec);
+    client_->buffer().consume(used);
+    wants_more_ = ec == http::error::need_more;
+    if (wants_more_) ec = {};
   }
 
   asio::awaitable<bool> first_bytes() {
     bool begun = client_->buffer().size() > 0;
     if (!begun) {
       client_->buffer().shrink_to_fit();
+      wants_more_ = false;
       client_->arm(served_any_ ? options_.idle_deadline : options_.header_deadline);
       idle_ = true;
-      begun = co_await client_->read_some();
+      begun = co_await client_->wait_for_bytes();
       idle_ = false;
       client_->disarm();
     }
@@ -145,13 +204,40 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
     co_return begun;
   }
 
-  std::optional<HttpReply> find(const HttpRequest& request, const Route*& route) const {
+  // What the header alone decides: the route, or the answer already.
+  std::optional<HttpReply> find(const Parser& parser, HttpRequest& request, const Route*& route, Exchange& exchange) {
+    const auto& header = parser.get();
+    if (is_preflight(parser, options_)) {
+      exchange.header_lines = cors_preflight_headers(options_.allowed_origins, text(header[http::field::origin]),
+                                                     text(header[http::field::access_control_request_headers]));
+      return HttpReply{.status = 204};
+    }
     try {
-      route = &find_route(request, options_.api_key);
+      const bool authorized = identify(parser, request);
+      route = &find_route(request, authorized);
+      record_->route = route->path;
+      record_->quiet = route->open || request.path == "/metrics";
+      if (host_.backend == nullptr) throw loading_error();
+      if (host_.stopping && (route->open || route->heavy)) throw stopping_error();
       return std::nullopt;
     } catch (const ApiError& error) {
-      return error.reply();
+      HttpReply reply = error.reply();
+      reply.head_only = request.method == "HEAD";
+      return reply;
     }
+  }
+
+  // Whose request it is, by its API key; false when a key is asked for and it has no good one.
+  bool identify(const Parser& parser, HttpRequest& request) {
+    if (options_.api_keys.empty()) return true;
+    const std::string authorization = text(parser.get()[http::field::authorization]);
+    const std::string x_api_key = text(parser.get()["x-api-key"]);
+    const Tenant* tenant = options_.api_keys.find(given_key(authorization, x_api_key));
+    if (tenant == nullptr) return false;
+    request.tenant = tenant->number;
+    if (!options_.shared_prefix_cache) request.cache_salt = tenant->salt;
+    record_->key = tenant->name;
+    return true;
   }
 
   // The body, bit by bit, so that what all connections hold together is bounded too.
@@ -162,7 +248,7 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
     }
     client_->arm(options_.body_deadline);
     while (!ec && !parser.is_done()) {
-      co_await http::async_read_some(client_->socket(), client_->buffer(), parser, with(ec));
+      co_await parse_more(parser, ec);
       if (!charge.grow_to(parser.get().body().size(), options_.max_bodies_bytes)) {
         co_return ApiError(503, "the server holds too many request bodies", "overloaded").reply();
       }
@@ -176,25 +262,28 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
     const std::optional<ApiError> error = unreadable(ec, client_->expired(), options_);
     if (!error) co_return false;
     unread_body_ = true;
-    const HttpReply reply = error->reply();
+    const HttpReply refusal = error->reply();
     const Exchange exchange{.id = request_id("")};
-    co_await client_->send(reply, exchange);
+    record_->id = exchange.id;
+    co_await send_reply(refusal, exchange);
     co_return false;
   }
 
   asio::awaitable<Outcome> answer_of(const Route& route, const HttpRequest& request) {
-    if (!route.heavy) co_return answer(route, host_.backend, request);
+    if (!route.heavy) co_return answer(route, *host_.backend, request);
     co_return co_await asio::co_spawn(
         host_.text_pool,
-        [this, &route, &request]() -> asio::awaitable<Outcome> { co_return answer(route, host_.backend, request); },
+        [this, &route, &request]() -> asio::awaitable<Outcome> { co_return answer(route, *host_.backend, request); },
         asio::use_awaitable);
   }
 
   ConnectionHost& host_;
   const ServerOptions& options_;
   std::shared_ptr<ClientSocket> client_;
-  std::optional<AnswerStream> answer_;  // that is being written
+  std::optional<RequestRecord> record_;  // of the request that is being answered
+  std::optional<AnswerStream> answer_;   // that is being written; knows the record
   bool idle_ = false, served_any_ = false, unread_body_ = false;
+  bool wants_more_ = false;  // the parser: the bytes in the buffer are not enough
 };
 
 }  // namespace

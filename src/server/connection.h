@@ -3,25 +3,12 @@
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/thread_pool.hpp>
-#include <cstdint>
 #include <functional>
 #include <memory>
 
-#include "server/exchange.h"
-#include "server/server_options.h"
+#include "server/connection_host.h"
 
 namespace tern {
-
-// What all connections of a server share; I/O thread only, but for the pool.
-struct ConnectionHost {
-  Service& service;
-  const Backend& backend;
-  const ServerOptions& options;
-  boost::asio::thread_pool& text_pool;  // reads JSON, renders templates, makes tokens
-  uint64_t bodies_bytes = 0;            // of request bodies in memory
-  bool stopping = false;
-};
 
 class Connection {
  public:

@@ -2,6 +2,7 @@
 // making. Plain values without a socket, so that every route is a function that a test can call.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,12 +13,16 @@
 
 namespace tern {
 
+struct ServerCounts;
+struct ServerOptions;
+
 struct HttpRequest {
   std::string method;
-  std::string path;           // without the query
-  std::string authorization;  // the header's value
-  std::string id;             // X-Request-Id: the client's or a new one
-  std::string body;
+  std::string path;             // without the query
+  std::string id;               // X-Request-Id: the client's or a new one
+  uint32_t tenant = 0;          // the API key's; 0: no keys are asked for
+  std::string cache_salt = {};  // of the tenant: goes before the request's own
+  std::string body = {};
 };
 
 struct HttpReply {
@@ -25,6 +30,8 @@ struct HttpReply {
   std::string body;
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers = {};  // beyond those that every reply has
+  std::string error = {};                                         // code of an error, for the log
+  bool head_only = false;                                         // answers HEAD: the body's length, but not the body
 };
 
 // Turns events into the bytes of one answer. Used by one thread at a time.
@@ -42,6 +49,7 @@ struct Generation {
   std::vector<Submission> submissions;
   std::unique_ptr<AnswerWriter> writer;
   bool stream = false;
+  std::string user = {};  // what the client calls its user, for the log
 };
 
 using Outcome = std::variant<HttpReply, Generation>;
@@ -52,6 +60,9 @@ struct Backend {
   const Service& service;
   std::vector<std::string> names;  // served, at least one
   int64_t created = 0;             // wall clock, seconds
+  // The server's own, set by it; for routes that run on its thread.
+  const ServerCounts* counts = nullptr;
+  const ServerOptions* options = nullptr;
 };
 
 }  // namespace tern

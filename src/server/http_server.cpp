@@ -13,12 +13,16 @@
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
+#include <optional>
 #include <unordered_set>
 #include <utility>
 
+#include "core/clock.h"
 #include "server/api_error.h"
 #include "server/connection.h"
 #include "server/http_wire.h"
+#include "server/log.h"
+#include "server/status_line.h"
 
 namespace tern {
 namespace asio = boost::asio;
@@ -44,12 +48,28 @@ tcp::endpoint resolve(asio::io_context& io, const ServerOptions& options) {
 }  // namespace
 
 struct HttpServer::Impl {
-  Impl(Service& service, Backend given_backend, ServerOptions given_options)
-      : backend(std::move(given_backend)),
-        options(std::move(given_options)),
-        host{.service = service, .backend = backend, .options = options, .text_pool = text_pool} {
+  explicit Impl(ServerOptions given_options)
+      : options(std::move(given_options)), host{.options = options, .text_pool = text_pool, .mailbox = {}} {
+    host.mailbox = std::make_shared<EventMailbox>(io.get_executor());
+    if (!options.tls_certificate_file.empty() || !options.tls_key_file.empty()) {
+      tls.emplace(options.tls_certificate_file, options.tls_key_file);
+      host.tls = &*tls;
+    }
     listen();
     asio::co_spawn(io, accept_all(), asio::detached);
+  }
+
+  void open(Service& service, Backend given_backend) {
+    backend.emplace(std::move(given_backend));
+    backend->counts = &host.counts;
+    backend->options = &options;
+    host.service = &service;
+    host.backend = &*backend;
+    if (host.stopping) {
+      service.drain();
+    } else {
+      tell_status();
+    }
   }
 
   void listen() {
@@ -65,26 +85,32 @@ struct HttpServer::Impl {
   }
 
   asio::awaitable<void> accept_all() {
-    while (!host.stopping) {
+    while (!finished) {
       error_code ec;
       tcp::socket socket = co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, ec));
-      if (host.stopping) co_return;
+      if (finished) co_return;
       if (ec) {
         asio::steady_timer pause(io, kAcceptRetry);
         co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ec));
       } else if (connections.size() >= options.max_connections) {
-        turn_away(socket);
+        ++host.counts.connections_refused;
+        if (!tls) turn_away(socket);
       } else {
-        connections.insert(
-            start_connection(std::move(socket), host, [this](Connection* ended) { forget(ended); }).get());
+        take_in(std::move(socket));
       }
     }
+  }
+
+  void take_in(tcp::socket socket) {
+    const auto connection = start_connection(std::move(socket), host, [this](Connection* ended) { forget(ended); });
+    connections.insert(connection.get());
+    ++host.counts.connections;
   }
 
   // A word to a client for whom there is no room, if its socket takes it at once.
   static void turn_away(tcp::socket& socket) {
     const ApiError error(503, "the server has no connection left", "too_many_connections");
-    const std::string bytes = response_bytes(error.reply(), false, "");
+    const std::string bytes = response_bytes(error.reply(), {.keep_alive = false});
     error_code ignored;
     socket.non_blocking(true, ignored);
     socket.send(asio::buffer(bytes), 0, ignored);
@@ -92,17 +118,19 @@ struct HttpServer::Impl {
   }
 
   void forget(Connection* ended) {
+    --host.counts.connections;
     connections.erase(ended);
-    if (host.stopping && connections.empty()) finish();
+    finishing.erase(ended);
+    if (host.stopping && finishing.empty()) finish();
   }
 
+  // Goes on listening, so that who asks hears that the server is on its way out, until the last answer is written.
   void stop(milliseconds grace) {
     if (std::exchange(host.stopping, true)) return cut_all();
-    error_code ignored;
-    acceptor.close(ignored);
-    host.service.drain();
+    if (host.service != nullptr) host.service->drain();
+    finishing = connections;
     each([](Connection& connection) { connection.drain(); });
-    if (connections.empty()) return finish();
+    if (finishing.empty()) return finish();
     deadline.expires_after(grace);
     deadline.async_wait([this](error_code ec) {
       if (!ec) cut_all();
@@ -111,17 +139,30 @@ struct HttpServer::Impl {
 
   void cut_all() {
     each([](Connection& connection) { connection.cut(); });
-    if (connections.empty()) return finish();
+    if (finishing.empty()) return finish();
     deadline.expires_after(kCutGrace);
     deadline.async_wait([this](error_code ec) {
       if (!ec) each([](Connection& connection) { connection.close(); });
     });
   }
 
+  // Nothing is left to wait for: what came during the end goes too, and run() returns.
   void finish() {
-    deadline.cancel();
+    finished = true;
     error_code ignored;
+    acceptor.close(ignored);
+    deadline.cancel();
+    status_timer.cancel();
     signals.cancel(ignored);
+    each([](Connection& connection) { connection.close(); });
+  }
+
+  void tell_status() {
+    status.log(host.service->stats(), SteadyClock().now_ns());
+    status_timer.expires_after(options.status_interval);
+    status_timer.async_wait([this](error_code ec) {
+      if (!ec && !finished) tell_status();
+    });
   }
 
   template <typename Action>
@@ -138,19 +179,26 @@ struct HttpServer::Impl {
     });
   }
 
-  Backend backend;
   ServerOptions options;
+  std::optional<Backend> backend;  // none while the model loads
+  std::optional<TlsContext> tls;
+  ConnectionHost host;  // before what may still hold connections when it ends
   asio::io_context io;
   asio::thread_pool text_pool{1};
   tcp::acceptor acceptor{io};
   asio::signal_set signals{io};
-  asio::steady_timer deadline{io};
-  ConnectionHost host;
+  asio::steady_timer deadline{io}, status_timer{io};
+  StatusLine status;
   std::unordered_set<Connection*> connections;
+  std::unordered_set<Connection*> finishing;  // that stop() waits for
+  bool finished = false;
 };
 
-HttpServer::HttpServer(Service& service, Backend backend, ServerOptions options)
-    : impl_(std::make_unique<Impl>(service, std::move(backend), std::move(options))) {}
+HttpServer::HttpServer(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+
+HttpServer::HttpServer(Service& service, Backend backend, ServerOptions options) : HttpServer(std::move(options)) {
+  impl_->open(service, std::move(backend));
+}
 
 HttpServer::~HttpServer() = default;
 
@@ -159,7 +207,8 @@ uint16_t HttpServer::port() const { return impl_->acceptor.local_endpoint().port
 std::string HttpServer::address() const {
   const tcp::endpoint endpoint = impl_->acceptor.local_endpoint();
   const std::string host = endpoint.address().to_string();
-  return fmt::format("{}:{}", endpoint.address().is_v6() ? "[" + host + "]" : host, endpoint.port());
+  return fmt::format("{}://{}:{}", impl_->tls ? "https" : "http", endpoint.address().is_v6() ? "[" + host + "]" : host,
+                     endpoint.port());
 }
 
 void HttpServer::run() {
@@ -168,9 +217,14 @@ void HttpServer::run() {
       impl_->io.run();
       return;
     } catch (const std::exception& error) {  // nothing that happens to one connection ends the others
-      fmt::print(stderr, "tern: server: {}\n", printable(error.what(), 500));
+      LogLine(LogLevel::kError, "connection failed").add("reason", printable(error.what(), 500));
     }
   }
+}
+
+void HttpServer::open(Service& service, Backend backend) {
+  asio::post(impl_->io,
+             [this, &service, backend = std::move(backend)]() mutable { impl_->open(service, std::move(backend)); });
 }
 
 void HttpServer::stop(milliseconds grace) {
@@ -178,9 +232,11 @@ void HttpServer::stop(milliseconds grace) {
 }
 
 void HttpServer::stop_on_signals() {
-  impl_->signals.add(SIGINT);
-  impl_->signals.add(SIGTERM);
-  impl_->wait_for_signal();
+  asio::post(impl_->io, [this] {
+    impl_->signals.add(SIGINT);
+    impl_->signals.add(SIGTERM);
+    impl_->wait_for_signal();
+  });
 }
 
 }  // namespace tern

@@ -1,7 +1,8 @@
 // The listener: accepts connections within their limit, keeps an eye on them, and ends them in good order.
 //
-// Owned by serve() or a test. run() is the I/O thread; stop() may be called from any thread. The service must have been
-// stopped, or be idle, when the server is destroyed.
+// Owned by serve() or a test. run() is the I/O thread; open() and stop() may be called from any thread. Until open()
+// every request is answered 503 "loading"; after stop(), until what runs has ended, 503 "shutting_down". The service
+// must have been stopped, or be idle, when the server is destroyed.
 #pragma once
 
 #include <chrono>
@@ -17,12 +18,16 @@ namespace tern {
 class HttpServer {
  public:
   // Listens from here on; throws when it cannot.
+  explicit HttpServer(ServerOptions options);
   HttpServer(Service& service, Backend backend, ServerOptions options);
   ~HttpServer();
 
   uint16_t port() const;
-  // "127.0.0.1:8000", "[::1]:8000"
+  // "http://127.0.0.1:8000", "https://[::1]:8000"
   std::string address() const;
+
+  // The model is there: requests are answered.
+  void open(Service& service, Backend backend);
 
   // Answers until it is stopped and every connection has ended.
   void run();

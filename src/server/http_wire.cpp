@@ -18,6 +18,8 @@ std::string_view reason_of(int status) {
   switch (status) {
     case 200:
       return "OK";
+    case 204:
+      return "No Content";
     case 400:
       return "Bad Request";
     case 401:
@@ -64,11 +66,13 @@ std::string response_head(const HttpReply& reply, const HeadOptions& options) {
   head += options.keep_alive ? "Connection: keep-alive\r\n" : "Connection: close\r\n";
   if (!options.request_id.empty()) head += fmt::format("X-Request-Id: {}\r\n", options.request_id);
   for (const auto& [name, value] : reply.headers) head += fmt::format("{}: {}\r\n", name, value);
+  head += options.header_lines;
   return head += "\r\n";
 }
 
-std::string response_bytes(const HttpReply& reply, bool keep_alive, std::string_view id) {
-  return response_head(reply, {.keep_alive = keep_alive, .length = reply.body.size(), .request_id = id}) + reply.body;
+std::string response_bytes(const HttpReply& reply, HeadOptions options) {
+  if (reply.status != 204) options.length = reply.body.size();  // RFC 9110, section 8.6
+  return response_head(reply, options) + (reply.head_only ? "" : reply.body);
 }
 
 std::string http_chunk(std::string_view data) {

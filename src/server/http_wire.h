@@ -15,13 +15,14 @@ struct HeadOptions {
   bool chunked = false;  // no length: chunks follow, or, when neither this nor a length is given, bytes until the end
   std::optional<uint64_t> length;
   std::string_view request_id;
+  std::string_view header_lines = {};  // further ones, each with its line break
 };
 
 // Status line and header fields up to the empty line.
 std::string response_head(const HttpReply& reply, const HeadOptions& options);
 
-// Head and body of a whole reply.
-std::string response_bytes(const HttpReply& reply, bool keep_alive, std::string_view request_id);
+// Head and body of a whole reply; its length is filled in.
+std::string response_bytes(const HttpReply& reply, HeadOptions options);
 
 // One chunk; nothing for no data, because an empty chunk is the end.
 std::string http_chunk(std::string_view data);

@@ -3,63 +3,25 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <charconv>
 #include <ctime>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <set>
 
+#include "core/clock.h"
 #include "core/rng.h"
 #include "server/api_error.h"
-#include "server/chat_input.h"
 #include "server/http_wire.h"
 #include "server/openai_answer.h"
-#include "server/openai_request.h"
+#include "server/prompt_tokens.h"
 
 namespace tern {
 namespace {
 
 using nlohmann::json;
 
-// Says once about each field that tern ignores it.
-void report_unknown(const std::vector<std::string>& fields) {
-  static std::mutex mutex;
-  static std::set<std::string> reported;
-  constexpr size_t kAtMost = 64;  // clients can invent names without end
-  const std::lock_guard lock(mutex);
-  for (const std::string& field : fields) {
-    const std::string name = printable(field);
-    if (reported.size() >= kAtMost || !reported.insert(name).second) continue;
-    fmt::print(stderr, "tern: request field '{}' is not known and ignored\n", name);
-  }
-}
-
-// Also before the prompt is tokenized: a full queue costs next to nothing.
-std::string check_model_and_queue(const Backend& backend, const OpenAiRequest& request) {
-  const std::string& name = request.model.empty() ? backend.names.front() : request.model;
-  if (std::find(backend.names.begin(), backend.names.end(), name) == backend.names.end()) {
-    throw ApiError(404, "there is no model '" + printable(name) + "' here, only '" + backend.names.front() + "'",
-                   "model_not_found", "model");
-  }
-  if (backend.service.queue_full()) throw queue_full_error();
-  return name;
-}
-
-void check_tokens(const Backend& backend, const std::string& param, const std::vector<int32_t>& tokens) {
-  if (tokens.empty()) refuse(param, "'" + param + "' is empty: the model needs at least one token");
-  const int64_t context = backend.service.context_tokens();
-  if (static_cast<int64_t>(tokens.size()) >= context) {
-    refuse(param,
-           fmt::format("the prompt has {} tokens, the context holds {} with at least one for the answer", tokens.size(),
-                       context),
-           "context_length_exceeded");
-  }
-  const int32_t vocabulary = static_cast<int32_t>(backend.model.config().vocabulary);
-  for (const int32_t id : tokens) {
-    if (id >= vocabulary)
-      refuse(param, fmt::format("'{}' holds token {}, the vocabulary ends at {}", param, id, vocabulary - 1));
-  }
-}
+constexpr std::string_view kModelPath = "/v1/models/";
 
 uint64_t random_seed() {
   static std::mutex mutex;
@@ -68,27 +30,69 @@ uint64_t random_seed() {
   return uint64_t{device()} << 32 | device();
 }
 
-// One submission a choice: `n` of the first prompt, `n` of the second, ...; choice 0 has the seed that was asked for.
-Generation make_generation(const Backend& backend, OpenAiRequest request, std::vector<std::vector<int32_t>> prompts,
-                           bool chat, std::string model) {
-  for (const auto& [id, bias] : request.params.sampling.logit_bias) {
-    if (id >= backend.model.config().vocabulary) {
-      refuse("logit_bias", fmt::format("'logit_bias' names token {}, the vocabulary ends at {}", id,
-                                       backend.model.config().vocabulary - 1));
+// Also before the prompt is tokenized: a full queue costs next to nothing.
+void check_queue(const Backend& backend) {
+  if (backend.service.queue_full()) throw queue_full_error();
+}
+
+std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+json model_entry(const Backend& backend, const std::string& name) {
+  return {{"id", name},
+          {"object", "model"},
+          {"created", backend.created},
+          {"owned_by", "tern"},
+          {"max_model_len", backend.service.context_tokens()}};
+}
+
+// "a%2Fb" -> "a/b"; what is no escape stays.
+std::string percent_decoded(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    unsigned byte = 0;
+    const char* digits = text.data() + i + 1;
+    if (text[i] == '%' && i + 2 < text.size() && std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2) {
+      out += static_cast<char>(byte);
+      i += 2;
+    } else {
+      out += text[i];
     }
   }
+  return out;
+}
+
+// Ids that only the model can judge, and what the engine's clock has to say.
+void complete_params(const Backend& backend, OpenAiRequest& request) {
+  std::vector<int32_t> biased;
+  for (const auto& [id, bias] : request.params.sampling.logit_bias) biased.push_back(id);
+  check_vocabulary(backend, "logit_bias", biased);
+  check_vocabulary(backend, "stop_token_ids", request.params.stop_tokens);
+  if (request.timeout_s) {
+    request.params.scheduling.deadline_ns = SteadyClock().now_ns() + static_cast<int64_t>(*request.timeout_s * 1e9);
+  }
+}
+
+// One submission a choice: `n` of the first prompt, `n` of the second, ...; choice 0 has the seed that was asked for.
+Generation make_generation(const Backend& backend, OpenAiRequest request, std::vector<std::vector<int32_t>> prompts,
+                           bool chat, std::string model, const HttpRequest& http) {
+  complete_params(backend, request);
   AnswerFacts facts{.chat = chat,
                     .stream = request.stream,
                     .include_usage = request.include_usage,
+                    .continuous_usage = request.continuous_usage,
                     .logprobs = request.logprobs,
                     .id = (chat ? "chatcmpl-" : "cmpl-") + request_id(""),
                     .model = std::move(model),
                     .created = std::time(nullptr),
                     .choices = prompts.size() * request.n,
+                    .choices_per_prompt = request.n,
                     .tokenizer = backend.model.tokenizer()};
   const uint64_t seed = request.seed ? *request.seed : random_seed();
   Generation generation;
   generation.stream = request.stream;
+  generation.user = std::move(request.user);
+  request.params.scheduling.tenant = http.tenant;
+  request.params.scheduling.cache_salt.insert(0, http.cache_salt);
   for (const std::vector<int32_t>& prompt : prompts) {
     facts.prompt_tokens += static_cast<int64_t>(prompt.size());
     for (size_t i = 0; i < request.n; ++i) {
@@ -108,51 +112,43 @@ Outcome health(const Backend&, const HttpRequest&) { return HttpReply{.body = R"
 
 Outcome list_models(const Backend& backend, const HttpRequest&) {
   json list = json::array();
-  for (const std::string& name : backend.names) {
-    list.push_back({{"id", name},
-                    {"object", "model"},
-                    {"created", backend.created},
-                    {"owned_by", "tern"},
-                    {"max_model_len", backend.service.context_tokens()}});
+  for (const std::string& name : backend.names) list.push_back(model_entry(backend, name));
+  return HttpReply{.body = dump({{"object", "list"}, {"data", std::move(list)}})};
+}
+
+Outcome get_model(const Backend& backend, const HttpRequest& request) {
+  const std::string name = percent_decoded(std::string_view(request.path).substr(kModelPath.size()));
+  if (std::find(backend.names.begin(), backend.names.end(), name) == backend.names.end()) {
+    throw ApiError(404, "there is no model '" + printable(name) + "' here", "model_not_found", "model");
   }
-  const json body = {{"object", "list"}, {"data", std::move(list)}};
-  return HttpReply{.body = body.dump(-1, ' ', false, json::error_handler_t::replace)};
+  return HttpReply{.body = dump(model_entry(backend, name))};
 }
 
 Outcome chat_completions(const Backend& backend, const HttpRequest& http) {
   OpenAiRequest request = parse_openai_request(http.body, kChat);
   report_unknown(request.unknown_fields);
-  std::string model = check_model_and_queue(backend, request);
-  if (!backend.model.has_chat_template() || backend.model.tokenizer() == nullptr) {
-    throw ApiError(400, "the model has no chat template: use /v1/completions", "no_chat_template", "messages");
-  }
-  std::vector<int32_t> tokens;
-  try {
-    tokens = chat_prompt(backend.model, chat_input(http.body, request));
-  } catch (const ApiError&) {
-    throw;
-  } catch (const Error& error) {
-    refuse("messages", error.what());
-  }
-  check_tokens(backend, "messages", tokens);
-  return make_generation(backend, std::move(request), {std::move(tokens)}, true, std::move(model));
+  std::string model = served_model(backend, request);
+  check_queue(backend);
+  std::vector<int32_t> tokens = conversation_tokens(backend, request, http.body);
+  check_prompt(backend, "messages", tokens);
+  return make_generation(backend, std::move(request), {std::move(tokens)}, true, std::move(model), http);
 }
 
 Outcome completions(const Backend& backend, const HttpRequest& http) {
   OpenAiRequest request = parse_openai_request(http.body, kCompletions);
   report_unknown(request.unknown_fields);
-  std::string model = check_model_and_queue(backend, request);
+  std::string model = served_model(backend, request);
+  check_queue(backend);
   std::vector<std::vector<int32_t>> prompts;
   for (Prompt& prompt : request.prompts) {
     if (auto* ids = std::get_if<std::vector<int32_t>>(&prompt)) {
       prompts.push_back(std::move(*ids));
     } else {
-      if (backend.model.tokenizer() == nullptr) refuse("prompt", "the model has no tokenizer: send token ids");
-      prompts.push_back(text_prompt(backend.model, std::get<std::string>(prompt)));
+      prompts.push_back(text_tokens(backend, request, std::get<std::string>(prompt)));
     }
-    check_tokens(backend, "prompt", prompts.back());
+    check_prompt(backend, "prompt", prompts.back());
   }
-  return make_generation(backend, std::move(request), std::move(prompts), false, std::move(model));
+  return make_generation(backend, std::move(request), std::move(prompts), false, std::move(model), http);
 }
 
 }  // namespace tern

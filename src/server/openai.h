@@ -7,6 +7,7 @@ namespace tern {
 
 Outcome health(const Backend& backend, const HttpRequest& request);
 Outcome list_models(const Backend& backend, const HttpRequest& request);
+Outcome get_model(const Backend& backend, const HttpRequest& request);
 Outcome chat_completions(const Backend& backend, const HttpRequest& request);
 Outcome completions(const Backend& backend, const HttpRequest& request);
 

@@ -3,9 +3,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <deque>
 #include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
+#include "server/json_text.h"
 #include "server/sse.h"
 #include "text/utf8.h"
 
@@ -33,10 +36,14 @@ std::string token_key(const std::string& bytes) {
 
 struct Choice {
   std::string text;
-  json logprobs;           // what the answer reports in the end; null without
-  size_t text_offset = 0;  // code points of the tokens so far
+  json logprobs;                                // what the answer reports in the end; null without
+  size_t given = 0;                             // bytes of text that have come,
+  size_t known = 0;                             // and with those that are held back
+  std::deque<std::pair<size_t, json>> waiting;  // log-probabilities of tokens whose text is held back, and its place
+  size_t text_offset = 0;                       // code points of the tokens so far
   FinishReason finish = FinishReason::kNone;
   bool begun = false;
+  std::string before_text, after_text;  // of a chunk that only brings text
 };
 
 class OpenAiAnswer final : public AnswerWriter {
@@ -46,8 +53,10 @@ class OpenAiAnswer final : public AnswerWriter {
   std::string on_event(size_t index, TextEvent&& event) override {
     Choice& choice = choices_[index];
     if (event.token >= 0) ++completion_tokens_;
+    // Choices of one prompt share it, as the count of its tokens does.
+    if (event.report && index % facts_.choices_per_prompt == 0) cached_tokens_ += event.report->cached_tokens;
     choice.finish = event.finish;
-    json logprobs = logprobs_of(choice, event);
+    json logprobs = released(choice, event);
     if (facts_.stream) return chunks(index, choice, event, std::move(logprobs));
     choice.text += event.text;
     append(choice.logprobs, std::move(logprobs));
@@ -71,10 +80,26 @@ class OpenAiAnswer final : public AnswerWriter {
     return facts_.tokenizer ? facts_.tokenizer->token_bytes(id) : fmt::format("token_id:{}", id);
   }
 
-  // Control tokens are no part of the text, so they have no place in the list of its tokens.
+  // The log-probabilities of all tokens whose text begins within what has come.
+  json released(Choice& choice, const TextEvent& event) const {
+    json own = logprobs_of(choice, event), out;
+    if (!own.is_null()) choice.waiting.emplace_back(choice.known, std::move(own));
+    choice.given += event.text.size();
+    choice.known = choice.given + event.held_back;
+    const bool all = event.finish != FinishReason::kNone && !event.stop_string;
+    for (; !choice.waiting.empty() && (all || choice.waiting.front().first < choice.given);
+         choice.waiting.pop_front()) {
+      append(out, std::move(choice.waiting.front().second));
+    }
+    return out;
+  }
+
+  // Control tokens and tokens that end the answer are no part of the text, so they have no place in the list of its
+  // tokens.
   json logprobs_of(Choice& choice, const TextEvent& event) const {
     if (!facts_.logprobs || !event.logprobs || event.token < 0) return {};
     if (facts_.tokenizer && facts_.tokenizer->is_control(event.token)) return {};
+    if (event.finish == FinishReason::kStop && !event.stop_string) return {};
     return facts_.chat ? chat_logprobs(event) : completion_logprobs(choice, event);
   }
 
@@ -107,44 +132,77 @@ class OpenAiAnswer final : public AnswerWriter {
     return out;
   }
 
-  // Lists of one token each, joined.
-  static void append(json& all, json one) {
-    if (one.is_null()) return;
+  // Lists of tokens, joined.
+  static void append(json& all, json more) {
+    if (more.is_null()) return;
     if (all.is_null()) {
-      all = std::move(one);
+      all = std::move(more);
       return;
     }
-    for (auto& [key, list] : one.items()) all[key].push_back(std::move(list[0]));
+    for (auto& [key, list] : more.items()) {
+      for (json& one : list) all[key].push_back(std::move(one));
+    }
   }
 
   std::string chunks(size_t index, Choice& choice, const TextEvent& event, json logprobs) {
     std::string out;
     const bool last = event.finish != FinishReason::kNone;
     const bool says = !event.text.empty() || !logprobs.is_null();
+    const bool plain = says && logprobs.is_null() && !facts_.continuous_usage;
     if (!facts_.chat) {
       if (!says && !last) return out;
-      return chunk({{"index", index},
-                    {"text", event.text},
-                    {"logprobs", std::move(logprobs)},
-                    {"finish_reason", reason(choice)}});
+      if (plain && !last) return text_chunk(index, choice, event.text);
+      return text_delta(index, event.text, std::move(logprobs), reason(choice));
     }
-    const auto delta = [&](json content, json log, json finish) {
-      return chunk({{"index", index},
-                    {"delta", std::move(content)},
-                    {"logprobs", std::move(log)},
-                    {"finish_reason", std::move(finish)}});
-    };
-    if (!choice.begun) out += delta({{"role", "assistant"}, {"content", ""}}, nullptr, nullptr);
+    if (!choice.begun) out += delta(index, {{"role", "assistant"}, {"content", ""}}, nullptr, nullptr);
     choice.begun = true;
-    if (says) out += delta({{"content", event.text}}, std::move(logprobs), nullptr);
-    if (last) out += delta(json::object(), nullptr, reason(choice));
+    if (plain) {
+      out += text_chunk(index, choice, event.text);
+    } else if (says) {
+      out += delta(index, {{"content", event.text}}, std::move(logprobs), nullptr);
+    }
+    if (last) out += delta(index, json::object(), nullptr, reason(choice));
     return out;
+  }
+
+  std::string delta(size_t index, json content, json logprobs, json finish) const {
+    return chunk({{"index", index},
+                  {"delta", std::move(content)},
+                  {"logprobs", std::move(logprobs)},
+                  {"finish_reason", std::move(finish)}});
+  }
+
+  std::string text_delta(size_t index, std::string_view text, json logprobs, json finish) const {
+    return chunk(
+        {{"index", index}, {"text", text}, {"logprobs", std::move(logprobs)}, {"finish_reason", std::move(finish)}});
+  }
+
+  // What nearly every token is: text and nothing else. The chunk around it is made as a document once for each choice;
+  // from then on the text goes between its two parts, which is a tenth of the work.
+  std::string text_chunk(size_t index, Choice& choice, std::string_view text) const {
+    if (choice.before_text.empty()) {
+      constexpr std::string_view kPlace = "\x01", kWritten = R"("\u0001")";
+      std::string whole = facts_.chat ? delta(index, {{"content", kPlace}}, nullptr, nullptr)
+                                      : text_delta(index, kPlace, nullptr, nullptr);
+      const size_t at = whole.rfind(kWritten);  // the last: before it are names that somebody chose
+      choice.after_text = whole.substr(at + kWritten.size());
+      choice.before_text = std::move(whole.erase(at));
+    }
+    std::string out;
+    out.reserve(choice.before_text.size() + text.size() + 16 + choice.after_text.size());
+    out += choice.before_text;
+    append_json_string(out, text);
+    return out += choice.after_text;
   }
 
   std::string chunk(json choice) const {
     json out = frame();
     out["choices"] = json::array({std::move(choice)});
-    if (facts_.include_usage) out["usage"] = nullptr;
+    if (facts_.continuous_usage) {
+      out["usage"] = usage();
+    } else if (facts_.include_usage) {
+      out["usage"] = nullptr;
+    }
     return sse_event(dump(out));
   }
 
@@ -176,7 +234,9 @@ class OpenAiAnswer final : public AnswerWriter {
   json usage() const {
     return {{"prompt_tokens", facts_.prompt_tokens},
             {"completion_tokens", completion_tokens_},
-            {"total_tokens", facts_.prompt_tokens + completion_tokens_}};
+            {"total_tokens", facts_.prompt_tokens + completion_tokens_},
+            {"prompt_tokens_details", {{"cached_tokens", cached_tokens_}}},
+            {"completion_tokens_details", {{"reasoning_tokens", 0}}}};
   }
 
   static json reason(const Choice& choice) {
@@ -185,7 +245,7 @@ class OpenAiAnswer final : public AnswerWriter {
 
   AnswerFacts facts_;
   std::vector<Choice> choices_;
-  int64_t completion_tokens_ = 0;
+  int64_t completion_tokens_ = 0, cached_tokens_ = 0;
 };
 
 }  // namespace

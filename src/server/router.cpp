@@ -3,61 +3,92 @@
 #include <array>
 
 #include "server/api_error.h"
+#include "server/metrics.h"
 #include "server/openai.h"
+#include "server/openapi.h"
+#include "server/server_facts.h"
+#include "server/tokenize.h"
 
 namespace tern {
 namespace {
 
 constexpr std::array kRoutes{
-    Route{"GET", "/health", true, false, health, "200 when the server answers requests"},
-    Route{"GET", "/v1/models", false, false, list_models, "the names of the model"},
-    Route{"POST", "/v1/chat/completions", false, true, chat_completions, "the next message of a conversation"},
-    Route{"POST", "/v1/completions", false, true, completions, "the continuation of a text"},
+    Route{"GET", "/health", true, false, health, "200 when the server answers requests", kNoBody, "Status"},
+    Route{"GET", "/ping", true, false, health, "the same, for balancers that ask here", kNoBody, "Status"},
+    Route{"GET", "/metrics", false, false, metrics, "counts and times, as Prometheus reads them"},
+    Route{"GET", "/v1/models", false, false, list_models, "the names of the model", kNoBody, "ModelList"},
+    Route{"GET", "/v1/models/{model}", false, false, get_model, "one of them", kNoBody, "Model"},
+    Route{"POST", "/v1/chat/completions", false, true, chat_completions, "the next message of a conversation", kChat,
+          "ChatCompletion"},
+    Route{"POST", "/v1/completions", false, true, completions, "the continuation of a text", kCompletions,
+          "Completion"},
+    Route{"POST", "/tokenize", false, true, tokenize, "the tokens that the model would read", kTokenize, "Tokens"},
+    Route{"POST", "/detokenize", false, true, detokenize, "the text of tokens", kDetokenize, "Text"},
+    Route{"GET", "/load", false, false, load, "how many requests run or wait", kNoBody, "Load"},
+    Route{"GET", "/version", false, false, version, "tern's version", kNoBody, "Version"},
+    Route{"GET", "/openapi.json", false, true, openapi_document, "this API as an OpenAPI 3.1 document", kNoBody,
+          "Document"},
 };
+
+bool matches(const Route& route, std::string_view path) {
+  const size_t name = route.path.find('{');
+  if (name == std::string_view::npos) return route.path == path;
+  return path.size() > name && path.starts_with(route.path.substr(0, name));
+}
+
+bool takes(const Route& route, std::string_view method) {
+  return route.method == method || (route.method == "GET" && method == "HEAD");
+}
+
+std::string allowed_methods(std::string_view path) {
+  std::string methods;
+  for (const Route& route : kRoutes) {
+    if (!matches(route, path)) continue;
+    methods.append(route.method).append(route.method == "GET" ? ", HEAD, " : ", ");
+  }
+  return methods + "OPTIONS";
+}
+
+Outcome options(const Backend&, const HttpRequest& request) {
+  return HttpReply{.content_type = "text/plain", .headers = {{"Allow", allowed_methods(request.path)}}};
+}
+
+constexpr Route kOptions{"OPTIONS", "", false, false, options, "the methods of a path"};
 
 }  // namespace
 
 std::span<const Route> routes() { return kRoutes; }
 
-const Route& find_route(const HttpRequest& request, std::string_view api_key) {
-  const Route* by_path = nullptr;
+const Route& find_route(const HttpRequest& request, bool authorized) {
+  const Route* found = nullptr;
+  bool known = false, open = false;
   for (const Route& route : kRoutes) {
-    if (route.path != request.path) continue;
-    by_path = &route;
-    if (route.method == request.method) break;
+    if (!matches(route, request.path)) continue;
+    known = true;
+    open = open || route.open;
+    if (found == nullptr && takes(route, request.method)) found = &route;
   }
-  const bool open = by_path != nullptr && by_path->open;
-  if (!open && !api_key.empty() && !key_matches(request.authorization, api_key)) {
+  if (!open && !authorized) {
     throw ApiError(401, "the API key is missing or wrong: send the header 'Authorization: Bearer KEY'",
                    "invalid_api_key");
   }
-  if (by_path == nullptr) throw ApiError(404, "there is no route " + printable(request.path), "unknown_route");
-  if (by_path->method != request.method) {
-    throw ApiError(
-        405,
-        std::string(by_path->path) + " takes " + std::string(by_path->method) + ", not " + printable(request.method),
-        "method_not_allowed");
-  }
-  return *by_path;
+  if (!known) throw ApiError(404, "there is no route " + printable(request.path), "unknown_route");
+  if (found != nullptr) return *found;
+  if (request.method == "OPTIONS") return kOptions;
+  const std::string allowed = allowed_methods(request.path);
+  throw ApiError(405, "this path takes " + allowed + ", not " + printable(request.method), "method_not_allowed")
+      .with_header("Allow", allowed);
 }
 
 Outcome answer(const Route& route, const Backend& backend, const HttpRequest& request) {
+  Outcome outcome;
   try {
-    return route.handle(backend, request);
+    outcome = route.handle(backend, request);
   } catch (...) {
-    return api_error(std::current_exception(), request.id).reply();
+    outcome = api_error(std::current_exception(), request.id).reply();
   }
-}
-
-bool key_matches(std::string_view authorization, std::string_view api_key) {
-  constexpr std::string_view kScheme = "Bearer ";
-  if (authorization.substr(0, kScheme.size()) != kScheme) return false;
-  const std::string_view given = authorization.substr(kScheme.size());
-  unsigned difference = given.size() == api_key.size() ? 0 : 1;
-  for (size_t i = 0; i < given.size(); ++i) {
-    difference |= static_cast<unsigned char>(given[i]) ^ static_cast<unsigned char>(api_key[i % api_key.size()]);
-  }
-  return difference == 0;
+  if (auto* reply = std::get_if<HttpReply>(&outcome)) reply->head_only = request.method == "HEAD";
+  return outcome;
 }
 
 }  // namespace tern

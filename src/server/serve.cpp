@@ -1,12 +1,15 @@
 #include "server/serve.h"
 
 #include <fmt/core.h>
+#include <sys/resource.h>
 
 #include <ctime>
 #include <filesystem>
 #include <optional>
+#include <thread>
 
 #include "server/http_server.h"
+#include "server/log.h"
 
 namespace tern {
 namespace {
@@ -22,25 +25,61 @@ std::string default_name(const Model& model) {
   return name.empty() ? "model" : name;
 }
 
+// As many descriptors as connections and the rest of the process may need, where the system allows it.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// The thread that serves the sockets, for as long as this lives: nothing may leave it running.
+class ServerThread {
+ public:
+  explicit ServerThread(HttpServer& server) : server_(server), thread_([&server] { server.run(); }) {}
+  ~ServerThread() {
+    if (!thread_.joinable()) return;
+    server_.stop(std::chrono::milliseconds(0));
+    thread_.join();
+  }
+  ServerThread(const ServerThread&) = delete;
+  ServerThread& operator=(const ServerThread&) = delete;
+  void join() { thread_.join(); }
+
+ private:
+  HttpServer& server_;
+  std::thread thread_;
+};
+
 }  // namespace
 
-int serve(Service& service, const Model& model, const ServerOptions& options) {
-  Backend backend{.model = model, .service = service, .names = options.served_names, .created = std::time(nullptr)};
-  if (backend.names.empty()) backend.names.push_back(default_name(model));
-  const std::string name = backend.names.front();
+int serve(const std::function<std::unique_ptr<Model>()>& load, const ServerOptions& options) {
+  raise_descriptor_limit();
+  std::unique_ptr<Model> model;
+  std::optional<Service> service;
+  HttpServer server(options);
+  LogLine(LogLevel::kInfo, "loading").add("address", server.address());
+  ServerThread thread(server);
+  model = load();
 
-  HttpServer server(service, std::move(backend), options);
-  server.stop_on_signals();
+  service.emplace(*model, options.max_queued_requests);
+  Backend backend{.model = *model, .service = *service, .names = options.served_names, .created = std::time(nullptr)};
+  if (backend.names.empty()) backend.names.push_back(default_name(*model));
+  const std::string name = backend.names.front();
   std::optional<Error> failure;  // written by the engine thread, read after it is joined
-  service.on_failure([&](const Error& error) {
+  service->on_failure([&](const Error& error) {
     failure = error;
-    fmt::print(stderr, "tern: {}\n", printable(error.what(), 500));
+    LogLine(LogLevel::kError, "the engine failed").add("reason", printable(error.what(), 500));
     server.stop(kFailureGrace);
   });
-  fmt::print("tern is listening on http://{}/v1 (model {})\n", server.address(), name);
+  server.open(*service, std::move(backend));
+  server.stop_on_signals();
+  fmt::print("tern is listening on {}/v1 (model {})\n", server.address(), name);
   std::fflush(stdout);
-  server.run();
-  service.stop();
+  LogLine(LogLevel::kInfo, "ready").add("model", name).add("load_ms", model->load_ms());
+  thread.join();
+  service->stop();
+  LogLine(LogLevel::kInfo, "stopped");
   return failure ? static_cast<int>(failure->code()) : 0;
 }
 

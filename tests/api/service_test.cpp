@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include <thread>
 
 #include "api/fake_engine.h"
@@ -214,10 +216,10 @@ TEST(Service, NotFiniteFailsOneRequest) {
   device.nan = true;
   const auto engine = fake_engine(device);
   Service service(*engine, nullptr, 16);
-  Listener bad, good;
-  service.submit(list(request(bad, 0, 5), request(good, 0, 5)));
-  EXPECT_EQ(bad.finish(), FinishReason::kError);
-  EXPECT_EQ(good.finish(), FinishReason::kLength);
+  Listener one, other;  // which of them has the step's first row is the scheduler's business
+  service.submit(list(request(one, 0, 5), request(other, 1, 5)));
+  const std::multiset<FinishReason> ends{one.finish(), other.finish()};
+  EXPECT_EQ(ends, (std::multiset<FinishReason>{FinishReason::kLength, FinishReason::kError}));
 }
 
 TEST(Service, DrainFinishesWhatWasAdmitted) {

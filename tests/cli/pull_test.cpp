@@ -11,8 +11,8 @@
 #include <string>
 #include <thread>
 
-#include "core/sha256.h"
 #include "core/error.h"
+#include "core/sha256.h"
 
 namespace tern {
 namespace {

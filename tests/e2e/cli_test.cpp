@@ -184,6 +184,14 @@ TEST(Kernels, RefEverywhereIsAllowedAndNonsenseIsNot) {
   EXPECT_EQ(run_tern({"kernels"}, {"TERN_KERNELS=nonsense:ref"}).exit_code, 2);
 }
 
+// "--model" of bench serve is a name that requests carry, and a server that is not there is no bad input.
+TEST(BenchServe, TellsThatNobodyListens) {
+  const Outcome outcome = run_tern(
+      {"bench", "serve", "--base-url", "http://127.0.0.1:1", "--model", "name", "--ready-check-timeout-sec", "0"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.err, "tern: [bench] 127.0.0.1:1: connecting: Connection refused\n");
+}
+
 TEST(Errors, BadFilesAndFlagsEndInOneLineAndCodeTwo) {
   const std::string garbage = temporary_file("garbage.gguf", "GGUF\3\0\0\0 this is not a model");
   const std::vector<std::vector<std::string>> cases{
@@ -196,6 +204,11 @@ TEST(Errors, BadFilesAndFlagsEndInOneLineAndCodeTwo) {
       {"run", tiny_model(), "x", "--no-such-flag"},
       {"tokenize", tiny_model()},
       {"bench", tiny_model(), "-t", "x"},
+      {"bench", "-r", "3"},
+      {"bench", "serve", "--base-url", "https://127.0.0.1"},
+      {"bench", "serve", "--request-rate", "0"},
+      {"bench", "serve", "--input-lengths", "uniform:9:5"},
+      {"bench", "serve", "--goodput", "speed:9"},
   };
   for (const auto& arguments : cases) {
     const Outcome outcome = run_tern(arguments);

@@ -6,11 +6,14 @@
 Starts the server on a free port with an API key, runs every check, stops it with SIGTERM and expects exit code 0.
 Prints 'N passed, N failed' and exits with 1 when a check failed. Needs: pip install openai.
 """
+import asyncio
+import json
 import re
 import signal
 import subprocess
 import sys
 import traceback
+import urllib.request
 
 import openai
 
@@ -37,6 +40,11 @@ def raises(kind, call):
     raise AssertionError(f"no {kind.__name__}")
 
 
+def counts(usage):
+    """What two equal calls have in common: the second may find more of its prompt in the cache."""
+    return usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
+
+
 class Checks:
     def __init__(self, url, model):
         self.url = url
@@ -51,9 +59,17 @@ class Checks:
         arguments = dict(model=self.model, prompt="Once upon a time", max_tokens=12, temperature=0) | more
         return self.client.completions.create(**arguments)
 
+    def post(self, path, **body):
+        """A route that the client has no method for."""
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), {"Authorization": "Bearer " + KEY})
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return json.load(reply)
+
     def check_models(self):
         models = self.client.models.list()
         assert self.model in [model.id for model in models.data], models
+        assert self.client.models.retrieve(self.model).max_model_len >= 512
+        raises(openai.NotFoundError, lambda: self.client.models.retrieve("none/such"))
 
     def check_chat(self):
         answer = self.chat()
@@ -61,6 +77,7 @@ class Checks:
         assert answer.choices[0].finish_reason in ("stop", "length")
         assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
         assert answer.usage.completion_tokens <= 12
+        assert self.chat(max_tokens=None, max_completion_tokens=3, extra_body={"ignore_eos": True}).usage.completion_tokens == 3
 
     def check_chat_stream(self):
         whole, text, usage, finish = self.chat(), "", None, None
@@ -72,7 +89,7 @@ class Checks:
                 usage = chunk.usage
         assert text == whole.choices[0].message.content, (text, whole)
         assert finish == whole.choices[0].finish_reason
-        assert usage == whole.usage, (usage, whole.usage)
+        assert counts(usage) == counts(whole.usage), (usage, whole.usage)
 
     def check_chat_parts_and_history(self):
         messages = [{"role": "system", "content": "Be brief."},
@@ -95,6 +112,74 @@ class Checks:
         answer = self.text(prompt=["Once upon a time", "The sky is"], n=2, temperature=1, seed=3)
         assert [choice.index for choice in answer.choices] == [0, 1, 2, 3]
         assert self.chat(n=3, temperature=1, seed=3).choices[2].index == 2
+
+    def check_streamed_choices(self):
+        arguments = dict(n=3, temperature=1, seed=5, stop=["\n"], max_tokens=20)
+        whole = {choice.index: (choice.message.content, choice.finish_reason) for choice in self.chat(**arguments).choices}
+        texts, finishes = {}, {}
+        for chunk in self.chat(stream=True, **arguments):
+            for choice in chunk.choices:
+                texts[choice.index] = texts.get(choice.index, "") + (choice.delta.content or "")
+                finishes[choice.index] = choice.finish_reason or finishes.get(choice.index)
+        assert whole == {index: (text, finishes[index]) for index, text in texts.items()}, (whole, texts, finishes)
+
+    def check_usage(self):
+        used = [chunk.usage for chunk in self.text(stream=True, stream_options={"include_usage": True,
+                                                                                "continuous_usage_stats": True})]
+        assert all(usage is not None for usage in used)
+        totals = [usage.total_tokens for usage in used]
+        assert totals == sorted(totals) and used[-1].completion_tokens == 12, totals
+        first, second = (self.text(prompt="Far far away, behind the word mountains, " * 8).usage for _ in range(2))
+        for usage in (first, second):
+            assert 0 <= usage.prompt_tokens_details.cached_tokens < usage.prompt_tokens
+            assert usage.completion_tokens_details.reasoning_tokens == 0
+        assert second.prompt_tokens_details.cached_tokens >= first.prompt_tokens_details.cached_tokens
+
+    def check_bias_and_penalties(self):
+        token = self.post("/tokenize", prompt=" sky")["tokens"]
+        assert len(token) == 1
+        biased = self.text(logit_bias={token[0]: 100}, max_tokens=4)
+        assert biased.choices[0].text == " sky" * 4, biased
+        penalized = self.text(logit_bias={token[0]: 30}, frequency_penalty=2, presence_penalty=2, max_tokens=40)
+        assert penalized.choices[0].text.count(" sky") < 40, penalized
+        ended = self.text(logit_bias={token[0]: 100}, extra_body={"stop_token_ids": token})
+        assert (ended.choices[0].text, ended.choices[0].finish_reason) == ("", "stop"), ended
+
+    def check_extensions(self):
+        plain = self.text().choices[0].text
+        extras = dict(priority=-5, cache_salt="mine\0", timeout=60, min_p=0, top_k=0, repetition_penalty=1, nonsense=1)
+        assert self.text(user="me", extra_body=extras | {"metadata": {"a": "b"}}).choices[0].text == plain
+
+    def check_tokenize(self):
+        text = "Once upon a time, \u00e9\u00e8 \U0001f600"
+        tokens = self.post("/tokenize", prompt=text, return_token_strs=True)
+        assert tokens["count"] == len(tokens["tokens"]) == len(tokens["token_strs"]) == self.text(prompt=text).usage.prompt_tokens
+        assert self.post("/detokenize", tokens=tokens["tokens"])["prompt"] == text
+        assert self.post("/tokenize", messages=MESSAGES)["count"] == self.chat().usage.prompt_tokens
+        assert self.text(prompt=tokens["tokens"]).choices[0].text == self.text(prompt=text).choices[0].text
+
+    def check_no_text_becomes_a_control_token(self):
+        def control(content):
+            tokens = self.post("/tokenize", messages=[{"role": "user", "content": content}])["tokens"]
+            return sorted(token for token in tokens if token < 17)  # SmolLM2's control tokens
+
+        for token in range(17):
+            text = self.post("/detokenize", tokens=[token])["prompt"]
+            assert text and control(text) == control("word") and control(f"a{text}\n{text}") == control("word"), text
+
+    def check_many_at_once(self):
+        async def ask(client, number):
+            stream = await client.completions.create(model=self.model, prompt=f"{number} and", max_tokens=8,
+                                                     temperature=0, stream=True)
+            return "".join([chunk.choices[0].text async for chunk in stream])
+
+        async def ask_all():
+            async with openai.AsyncOpenAI(base_url=self.url + "/v1", api_key=KEY, max_retries=0, timeout=120) as client:
+                return await asyncio.gather(*(ask(client, number) for number in range(8)))
+
+        answers = asyncio.run(ask_all())
+        for number in (0, 7):
+            assert answers[number] == self.text(prompt=f"{number} and", max_tokens=8).choices[0].text
 
     def check_seed(self):
         one, two = (self.chat(temperature=1, seed=11).choices[0].message.content for _ in range(2))
@@ -134,7 +219,10 @@ class Checks:
         too_long = raises(openai.BadRequestError, lambda: self.text(prompt="word " * 200_000))
         assert too_long.code == "context_length_exceeded", too_long
         wrong = openai.OpenAI(base_url=self.url + "/v1", api_key="wrong", max_retries=0)
-        raises(openai.AuthenticationError, wrong.models.list)
+        assert raises(openai.AuthenticationError, wrong.models.list).code == "invalid_api_key"
+        raises(openai.NotFoundError, lambda: self.client.get("/nowhere", cast_to=object))
+        error = raises(openai.BadRequestError, lambda: self.chat(extra_body={"timeout": 0}))
+        assert error.type == "invalid_request_error" and error.param == "timeout" and "timeout" in error.message
 
     def check_request_id(self):
         raw = self.client.chat.completions.with_raw_response.create(

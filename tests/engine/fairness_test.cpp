@@ -1,5 +1,5 @@
-// Two tenants that always have work are served evenly, whatever they send: what has been computed for them differs by at
-// most a step's budget and the longest request, at any time.
+// Two tenants that always have work are served evenly, whatever they send: what has been computed for them differs by
+// at most a step's budget and the longest request, at any time.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -17,7 +17,8 @@ struct Shape {
 };
 
 // Keeps `backlog` requests of each tenant in the system and returns the largest difference in computed tokens.
-int64_t largest_gap(const SchedulerOptions& options, int32_t blocks, const std::vector<Shape>& shapes, int64_t backlog) {
+int64_t largest_gap(const SchedulerOptions& options, int32_t blocks, const std::vector<Shape>& shapes,
+                    int64_t backlog) {
   KvCache kv({.groups = {{blocks, 0}}, .block_tokens = 4, .max_step_tokens = options.max_batched_tokens});
   Scheduler scheduler(options, kv);
   std::deque<Sequence> sequences;

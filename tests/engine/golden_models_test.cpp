@@ -57,6 +57,7 @@ struct Setup {
   int64_t max_batched_tokens = 512;
   Format kv_format = Format::kF32;
   std::string kernels;
+  int64_t kv_tokens = 16'000;
 };
 
 struct Loaded {
@@ -77,7 +78,7 @@ Loaded load(const std::string& path, const Setup& setup) {
   options.max_batched_tokens = setup.max_batched_tokens;
   options.max_rows = 512;
   options.max_model_len = kContext;
-  options.kv_tokens = kContext * 40;
+  options.kv_tokens = setup.kv_tokens;
   options.kv_format = setup.kv_format;
   options.kernels = KernelSelection::parse(setup.kernels);
   out.limits = {setup.max_batched_tokens, options.max_rows, options.block_tokens};
@@ -160,9 +161,8 @@ Engine make_engine(const Golden& golden, const Setup& setup) {
   const int64_t vocabulary = model.config.vocabulary;
   return Engine(std::move(model.runner),
                 {.max_model_len = kContext,
-                 .max_batched_tokens = setup.max_batched_tokens,
-                 .max_sequences = 32,
-                 .vocabulary = vocabulary},
+                 .vocabulary = vocabulary,
+                 .scheduler = {.max_batched_tokens = setup.max_batched_tokens, .max_sequences = 32}},
                 std::make_shared<SteadyClock>());
 }
 
@@ -205,6 +205,39 @@ TEST_P(GoldenModels, SameBitsAloneAndAmongThirtyOneOthers) {
     EXPECT_EQ(company_logprobs[watched][i].top, alone_logprobs[id][i].top);
   }
   EXPECT_EQ(company.stats().kv_blocks_free, company.stats().kv_blocks);
+}
+
+// Found in the cache, forked from a sibling, or thrown out for want of blocks and computed again: the same bits.
+TEST_P(GoldenModels, SameBitsFromTheCacheAsAForkAndAfterPreemption) {
+  const Expected expected = expected_of(GetParam());
+  const auto prompt = expected.json["prompts"][2]["ids"].get<std::vector<int32_t>>();
+  const std::vector<int32_t> half(prompt.begin(), prompt.begin() + static_cast<int64_t>(prompt.size()) / 2);
+  Engine alone = make_engine(GetParam(), {.kv_format = Format::kF16});
+  std::map<RequestId, std::vector<TokenLogprobs>> solo_logprobs, logprobs;
+  const RequestId solo = alone.submit(greedy_request(prompt, 40));
+  const RequestId solo_half = alone.submit(greedy_request(half, 40));
+  auto wanted = run_all(alone, &solo_logprobs);
+
+  // A pool of one longest sequence for many that want more together.
+  Engine engine = make_engine(GetParam(), {.max_batched_tokens = 61, .kv_format = Format::kF16, .kv_tokens = kContext});
+  std::map<RequestId, RequestId> same_as;
+  for (int round = 0; round < 3; ++round) {
+    const RequestId leader = engine.submit(greedy_request(prompt, 40));
+    same_as[leader] = solo;
+    for (int i = 0; i < 3; ++i) same_as[engine.submit(greedy_request(prompt, 40), leader)] = solo;
+    same_as[engine.submit(greedy_request(half, 40))] = solo_half;
+  }
+  const auto answers = run_all(engine, &logprobs);
+  for (const auto& [id, other] : same_as) {
+    ASSERT_EQ(answers.at(id), wanted[other]) << id;
+    for (size_t i = 0; i < answers.at(id).size(); ++i) {
+      ASSERT_EQ(logprobs[id][i].logprob, solo_logprobs[other][i].logprob) << id << " token " << i;
+    }
+  }
+  const EngineStats stats = engine.stats();
+  EXPECT_GT(stats.prefix_cache_hits, 0);
+  EXPECT_GT(stats.preemptions, 0);
+  EXPECT_EQ(stats.kv_blocks_free, stats.kv_blocks);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenModels, testing::ValuesIn(goldens()), [](const auto& instance) {

@@ -62,6 +62,75 @@ TEST(Sampler, DrawsFromExactlyTheSetThatSortingKeeps) {
   }
 }
 
+// A vocabulary of many blocks, peaked and flat: what is skipped must not have mattered.
+TEST(Sampler, LargeRowsKeepExactlyTheSetThatSortingKeeps) {
+  Sampler sampler;
+  for (uint64_t trial = 0; trial < 60; ++trial) {
+    std::vector<float> logits = random_logits(5000 + trial * 37, trial, trial % 5 == 0);
+    if (trial % 3 == 0) {
+      for (size_t i = 0; i < logits.size(); ++i) logits[i] *= 3;
+    }
+    SamplingParams p;
+    p.temperature = 0.3f + 0.3f * static_cast<float>(trial % 5);
+    p.top_k = trial % 4 == 0 ? 40 : 0;
+    p.top_p = trial % 4 == 1 ? 1.0f : 0.2f + 0.15f * static_cast<float>(trial % 6);
+    p.min_p = trial % 4 == 2 ? 0.01f : 0.0f;
+    const std::set<int32_t> allowed = kept_by_sorting(logits, p);
+    std::set<int32_t> drawn;
+    for (uint64_t draw = 0; draw < 300; ++draw) {
+      p.seed = draw;
+      const int32_t token = sampler.sample(logits, p, {}, {});
+      ASSERT_TRUE(allowed.contains(token)) << trial << ": " << token;
+      drawn.insert(token);
+    }
+    if (allowed.size() < 8) {
+      EXPECT_EQ(drawn, allowed) << trial;
+    }
+  }
+}
+
+// Draws from the whole row (block, then column) against the softmax: chi-square over groups of equal probability.
+TEST(Sampler, DrawsFromALargeRowFollowTheSoftmax) {
+  constexpr size_t kColumns = 3000, kGroups = 30;
+  constexpr int kDraws = 60'000;
+  const std::vector<float> logits = random_logits(kColumns, 9, false);
+  std::vector<double> expected(kGroups, 0);
+  double total = 0;
+  for (size_t i = 0; i < kColumns; ++i) {
+    const double weight = std::exp(static_cast<double>(logits[i]) / 1.3);
+    expected[i % kGroups] += weight;
+    total += weight;
+  }
+  Sampler sampler;
+  SamplingParams p;
+  p.temperature = 1.3f;
+  std::vector<int> seen(kGroups, 0);
+  for (int draw = 0; draw < kDraws; ++draw) {
+    p.seed = static_cast<uint64_t>(draw);
+    ++seen[static_cast<size_t>(sampler.sample(logits, p, {}, {})) % kGroups];
+  }
+  double chi = 0;
+  for (size_t g = 0; g < kGroups; ++g) {
+    const double wanted = expected[g] / total * kDraws;
+    chi += (seen[g] - wanted) * (seen[g] - wanted) / wanted;
+  }
+  EXPECT_LT(chi, 58.3);  // p = 0.001 at 29 degrees of freedom
+}
+
+TEST(Sampler, AMaskedTokenIsNeverDrawn) {
+  std::vector<float> logits(1000, -std::numeric_limits<float>::infinity());
+  logits[17] = 1.0f;
+  logits[900] = -30.0f;
+  Sampler sampler;
+  SamplingParams p;
+  p.temperature = 50;
+  for (uint64_t draw = 0; draw < 2000; ++draw) {
+    p.seed = draw;
+    const int32_t token = sampler.sample(logits, p, {}, {});
+    ASSERT_TRUE(token == 17 || token == 900) << token;
+  }
+}
+
 TEST(Sampler, DrawsFollowTheSoftmax) {
   Sampler sampler;
   const std::vector<float> logits{0.0f, 1.0f, 2.0f, -1.0f};
@@ -144,7 +213,7 @@ TEST(Sampler, NanAndNothingFiniteHaveNoToken) {
 
 TEST(LogProbabilities, AreTheLogSoftmaxWithTiesById) {
   const std::vector<float> logits{1, 3, 3, 0};
-  const TokenLogprobs out = log_probabilities(logits, 0, 3);
+  const TokenLogprobs out = Sampler().log_probabilities(logits, 0, 3);
   double sum = 0;
   for (float logit : logits) sum += std::exp(static_cast<double>(logit));
   EXPECT_NEAR(out.logprob, 1 - std::log(sum), 1e-6);

@@ -13,8 +13,8 @@ namespace {
 class SchedulerTest : public ::testing::Test {
  protected:
   void make(SchedulerOptions options, int32_t blocks, int64_t block_tokens = 4) {
-    kv_.emplace(KvOptions{.groups = {{blocks, 0}}, .block_tokens = block_tokens, .max_step_tokens = 64,
-                          .reach_tokens = block_tokens});
+    kv_.emplace(KvOptions{
+        .groups = {{blocks, 0}}, .block_tokens = block_tokens, .max_step_tokens = 64, .reach_tokens = block_tokens});
     scheduler_.emplace(options, *kv_);
   }
   // Prompts differ from the first token on unless `text` is the same.

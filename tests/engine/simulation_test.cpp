@@ -48,8 +48,13 @@ TEST(Simulation, EveryRequestIsCancelledAtEveryMoment) {
   world.options.depth = 3;
   world.options.clients = 0;
   world.model.windows = {0, 6};
-  world.options.load = {.seed = 5, .requests = 7, .prompts = {Lengths::Kind::kUniform, 1, 30},
-                        .answers = {Lengths::Kind::kUniform, 2, 8}, .alphabet = 2, .repeated = 0.5, .siblings = 0.5};
+  world.options.load = {.seed = 5,
+                        .requests = 7,
+                        .prompts = {Lengths::Kind::kUniform, 1, 30},
+                        .answers = {Lengths::Kind::kUniform, 2, 8},
+                        .alphabet = 2,
+                        .repeated = 0.5,
+                        .siblings = 0.5};
   const std::vector<SimulatedRequest> load = make_load(world.options.load, world.model);
   int64_t cancelled = 0;
   for (size_t who = 0; who < load.size(); ++who) {

@@ -34,6 +34,7 @@ class HttpClient {
   std::optional<std::string> read_chunk();  // nothing after the last one
   bool closed();                            // the server has ended the connection
   void shut_down();                         // this side is gone, at once
+  int descriptor() const { return socket_; }
 
  private:
   bool fill();

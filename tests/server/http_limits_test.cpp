@@ -274,7 +274,17 @@ TEST(HttpStop, FinishesWhatRunsAndTakesNothingNew) {
   EXPECT_EQ(runs.read_head().status, 200);
   server.http().stop(20s);
   EXPECT_TRUE(idle.closed());
-  EXPECT_THROW(HttpClient(server.port()).get("/health"), std::runtime_error);
+  for (const char* path : {"/health", "/ping"}) {
+    const HttpResponse late = HttpClient(server.port()).get(path);
+    EXPECT_EQ(late.status, 503);
+    EXPECT_EQ(json::parse(late.body)["error"]["code"], "shutting_down");
+    EXPECT_EQ(late.headers.at("connection"), "close");
+  }
+  EXPECT_EQ(HttpClient(server.port()).get("/metrics").status, 200);
+  const HttpResponse late = HttpClient(server.port()).post(kPath, body(6, true));
+  EXPECT_EQ(late.status, 503);
+  EXPECT_TRUE(late.headers.contains("retry-after"));
+  HttpClient silent(server.port());  // does not hold up the end
   gate.open();
   std::string rest;
   while (const auto chunk = runs.read_chunk()) rest += *chunk;
@@ -283,6 +293,8 @@ TEST(HttpStop, FinishesWhatRunsAndTakesNothingNew) {
   EXPECT_EQ(json::parse(payloads[payloads.size() - 2])["choices"][0]["finish_reason"], "length");
   EXPECT_EQ(payloads.back(), "[DONE]");
   server.join();
+  EXPECT_TRUE(silent.closed());
+  EXPECT_THROW(HttpClient(server.port()).get("/health"), std::runtime_error);
 }
 
 TEST(HttpStop, DeadlineEndsAStreamWellFormed) {

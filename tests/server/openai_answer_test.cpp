@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "server/api_error.h"
 #include "server/http_client.h"
 #include "server/http_wire.h"
 #include "server/running_server.h"
@@ -42,7 +44,11 @@ TEST(Answer, WholeChat) {
   EXPECT_EQ(body["choices"][0]["message"]["content"], "Hello\n\"");
   EXPECT_EQ(body["choices"][0]["finish_reason"], "stop");
   EXPECT_TRUE(body["choices"][0]["logprobs"].is_null());
-  EXPECT_EQ(body["usage"], (json{{"prompt_tokens", 3}, {"completion_tokens", 3}, {"total_tokens", 6}}));
+  EXPECT_EQ(body["usage"], (json{{"prompt_tokens", 3},
+                                 {"completion_tokens", 3},
+                                 {"total_tokens", 6},
+                                 {"prompt_tokens_details", {{"cached_tokens", 0}}},
+                                 {"completion_tokens_details", {{"reasoning_tokens", 0}}}}));
 }
 
 TEST(Answer, StreamedChat) {
@@ -114,6 +120,42 @@ TEST(Answer, LogprobsListTheTokensOfTheText) {
       EXPECT_EQ(logprobs["text_offset"].back(), 2);  // code points, not bytes
     }
   }
+}
+
+TEST(Answer, UsageInEveryChunk) {
+  AnswerFacts streamed = facts(false, true);
+  streamed.continuous_usage = true;
+  const auto writer = make_openai_answer(streamed);
+  const auto first = testing::sse_payloads(writer->on_event(0, event("a", 1)));
+  const auto second = testing::sse_payloads(writer->on_event(0, event("b", 2)));
+  EXPECT_EQ(json::parse(first.at(0))["usage"]["completion_tokens"], 1);
+  EXPECT_EQ(json::parse(second.at(0))["usage"]["completion_tokens"], 2);
+  EXPECT_EQ(json::parse(second.at(0))["usage"]["total_tokens"], 5);
+}
+
+// Two prompts with two choices each: a prompt's tokens count once, those found in the cache too.
+TEST(Answer, CachedTokensCountOnceAPrompt) {
+  AnswerFacts four = facts(false, false);
+  four.choices = 4;
+  four.choices_per_prompt = 2;
+  const auto writer = make_openai_answer(four);
+  for (size_t choice = 0; choice < 4; ++choice) {
+    TextEvent last = event("a", 1, FinishReason::kLength);
+    last.report = RequestReport{.cached_tokens = choice < 2 ? 16 : 32};
+    writer->on_event(choice, std::move(last));
+  }
+  const json usage = json::parse(writer->finish())["usage"];
+  EXPECT_EQ(usage["prompt_tokens_details"]["cached_tokens"], 48);
+  EXPECT_EQ(usage["completion_tokens"], 4);
+}
+
+TEST(Answer, ATimeoutIs408AndNotToBeRetried) {
+  const ApiError error = api_error(event("", -1, FinishReason::kTimeout), "id");
+  EXPECT_EQ(error.status(), 408);
+  EXPECT_EQ(error.code(), "deadline_exceeded");
+  const auto headers = error.reply().headers;
+  EXPECT_NE(std::find(headers.begin(), headers.end(), std::pair<std::string, std::string>("x-should-retry", "false")),
+            headers.end());
 }
 
 TEST(Wire, RequestIds) {

@@ -102,6 +102,29 @@ TEST(RequestFields, AwkwardValuesNameTheField) {
   }
 }
 
+// What a client of another language writes for a whole number.
+TEST(RequestFields, WholeNumbersAsDoubles) {
+  EXPECT_EQ(parse(with(kChat, "max_tokens", 5.0)).params.max_tokens, 5);
+  EXPECT_EQ(parse(with(kChat, "n", 2.0)).n, 2u);
+  EXPECT_EQ(parse(with(kCompletions, "prompt", json::array({3.0})), kCompletions).prompts.size(), 1u);
+  EXPECT_EQ(refused(with(kChat, "n", 2.5)), "n");
+  EXPECT_EQ(refused(with(kChat, "seed", 1e18)), "seed");  // which of the integers near it?
+}
+
+TEST(RequestFields, TokenizeAndDetokenize) {
+  const auto parsed = [](const json& body, Endpoints endpoint) { return parse_openai_request(body.dump(), endpoint); };
+  const OpenAiRequest text =
+      parsed({{"prompt", "a"}, {"add_special_tokens", false}, {"return_token_strs", true}}, kTokenize);
+  EXPECT_EQ(text.add_special_tokens, false);
+  EXPECT_TRUE(text.return_token_strs && !text.has_messages);
+  EXPECT_TRUE(parsed({{"messages", {{{"role", "user"}}}}}, kTokenize).has_messages);
+  EXPECT_EQ(parsed({{"tokens", {1, 2}}}, kDetokenize).tokens, (std::vector<int32_t>{1, 2}));
+  EXPECT_EQ(refused(json::object(), kTokenize), "prompt");
+  EXPECT_EQ(refused({{"prompt", "a"}, {"messages", {{{"role", "user"}}}}}, kTokenize), "messages");
+  EXPECT_EQ(refused({{"tokens", "a"}}, kDetokenize), "tokens");
+  EXPECT_EQ(parsed({{"tokens", {1}}, {"temperature", "hot"}}, kDetokenize).unknown_fields.size(), 1u);
+}
+
 TEST(RequestFields, WrongTypes) {
   for (const char* field : {"temperature",
                             "top_p",
@@ -155,7 +178,15 @@ TEST(RequestFields, Values) {
                {"top_logprobs", 4},
                {"stream", true},
                {"ignore_eos", true},
-               {"stream_options", {{"include_usage", true}}},
+               {"stream_options", {{"include_usage", true}, {"continuous_usage_stats", true}}},
+               {"stop_token_ids", {5, 9.0}},
+               {"priority", -7},
+               {"timeout", 1.5},
+               {"cache_salt", std::string("s\0t", 3)},
+               {"user", "u"},
+               {"metadata", {{"a", {1, 2}}}},
+               {"min_tokens", 0},
+               {"add_generation_prompt", false},
                {"logit_bias", {{"12", -100}, {"7", 1.5}}},
                {"frobnicate", 1}});
   const OpenAiRequest request = parse(body);
@@ -167,6 +198,13 @@ TEST(RequestFields, Values) {
   EXPECT_EQ(request.params.stop, std::vector<std::string>{"END"});
   EXPECT_EQ(request.n, 3u);
   EXPECT_TRUE(request.logprobs && request.stream && request.include_usage && request.params.ignore_eos);
+  EXPECT_TRUE(request.continuous_usage);
+  EXPECT_EQ(request.params.stop_tokens, (std::vector<int32_t>{5, 9}));
+  EXPECT_EQ(request.params.scheduling.priority, -7);
+  EXPECT_EQ(request.params.scheduling.cache_salt, std::string("s\0t", 3));
+  EXPECT_EQ(request.timeout_s, 1.5);
+  EXPECT_EQ(request.user, "u");
+  EXPECT_FALSE(request.add_generation_prompt);
   EXPECT_EQ(request.params.logprobs, 4);
   EXPECT_EQ(request.params.sampling.logit_bias.size(), 2u);
   EXPECT_EQ(request.unknown_fields, std::vector<std::string>{"frobnicate"});
@@ -185,7 +223,11 @@ TEST(RequestFields, FieldsThatNeedOthers) {
   json body = base(kChat);
   body["top_logprobs"] = 2;
   EXPECT_EQ(refused(body), "top_logprobs");
+  body["top_logprobs"] = 0;
+  EXPECT_EQ(refused(body), "");
   body = base(kChat);
+  body["stream_options"] = {{"include_usage", false}};
+  EXPECT_EQ(refused(body), "");
   body["stream_options"] = {{"include_usage", true}};
   EXPECT_EQ(refused(body), "stream_options");
   body["stream"] = true;
@@ -200,6 +242,7 @@ TEST(RequestFields, WhatCannotBeDoneIsRefusedAndNotIgnored) {
   EXPECT_EQ(refused(with(kChat, "response_format", {{"type", "json_object"}})), "response_format");
   EXPECT_EQ(refused(with(kChat, "response_format", {{"type", "text"}})), "");
   EXPECT_EQ(refused(with(kChat, "tool_choice", "required")), "tool_choice");
+  EXPECT_EQ(refused(with(kChat, "min_tokens", 1)), "min_tokens");
   json body = base(kCompletions);
   body["best_of"] = 3;
   EXPECT_EQ(refused(body, kCompletions), "best_of");
@@ -219,7 +262,7 @@ TEST(RequestFields, Prompts) {
         json::array({4'194'304}), json::array({nullptr}), json::array({json::array({"a"})}), json(json::object())}) {
     EXPECT_EQ(refused(with(kCompletions, "prompt", bad), kCompletions), "prompt") << bad;
   }
-  json many = with(kCompletions, "prompt", json(std::vector<std::string>(kMaxChoices, "a")));
+  json many = with(kCompletions, "prompt", json(std::vector<std::string>(Limits::kChoices, "a")));
   EXPECT_EQ(refused(many, kCompletions), "");
   many["n"] = 2;
   EXPECT_EQ(refused(many, kCompletions), "n");
@@ -231,11 +274,19 @@ TEST(RequestFields, Stops) {
   EXPECT_EQ(refused(with(kChat, "stop", json(std::vector<std::string>(16, "a")))), "");
   EXPECT_EQ(refused(with(kChat, "stop", json(std::vector<std::string>(17, "a")))), "stop");
   EXPECT_EQ(refused(with(kChat, "stop", json::array({"a", 1}))), "stop");
+  std::string wide;
+  for (int i = 0; i < 1024; ++i) wide += "\xf0\x9f\x98\x80";
+  EXPECT_EQ(refused(with(kChat, "stop", wide)), "");  // characters, not bytes
+  EXPECT_LE(wide.size(), Limits::kStopStringBytes);
+  EXPECT_EQ(refused(with(kChat, "stop", wide + "a")), "stop");
+  EXPECT_EQ(refused(with(kChat, "stop_token_ids", json(std::vector<int>(128, 1)))), "");
+  EXPECT_EQ(refused(with(kChat, "stop_token_ids", json(std::vector<int>(129, 1)))), "stop_token_ids");
+  EXPECT_EQ(refused(with(kChat, "stop_token_ids", {1.5})), "stop_token_ids");
 }
 
 TEST(RequestFields, LogitBias) {
   for (const json& bad : {json{{"a", 1}}, json{{"-1", 1}}, json{{"1x", 1}}, json{{"", 1}}, json{{"99999999999", 1}},
-                          json{{"1", 101}}, json{{"1", "2"}}, json{{"1", nullptr}}}) {
+                          json{{"01", 1}}, json{{"1", 101}}, json{{"1", "2"}}, json{{"1", nullptr}}}) {
     EXPECT_EQ(refused(with(kChat, "logit_bias", bad)), "logit_bias") << bad;
   }
 }
@@ -257,7 +308,7 @@ TEST(RequestBody, NotJson) {
         "{\"prompt\":\"\\ud800\"}", "{\"prompt\":1e999}", "{'prompt':1}"}) {
     EXPECT_NE(refused_text(body), "") << body;
   }
-  EXPECT_NE(refused_text("{\"prompt\":" + std::string(70, '[') + std::string(70, ']') + "}").find("64"),
+  EXPECT_NE(refused_text("{\"prompt\":" + std::string(70, '[') + std::string(70, ']') + "}").find("63"),
             std::string::npos);
   EXPECT_NE(refused_text("{\"prompt\":" + std::string(1'000'000, '[')), "");
   std::string many = "{\"x\":[0";

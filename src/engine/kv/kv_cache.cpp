@@ -95,8 +95,7 @@ int64_t KvCache::usable_blocks() const {
 
 int64_t KvCache::lookup(KvTable& table, const TokenSpans& tokens, int64_t limit) {
   if (!options_.prefix_caching) return 0;
-  find_path(table, tokens,
-            std::min(limit / options_.block_tokens, static_cast<int64_t>(table.keys.size())));
+  find_path(table, tokens, std::min(limit / options_.block_tokens, static_cast<int64_t>(table.keys.size())));
   const int64_t length = usable_blocks();
   if (length == 0) return 0;
   for (size_t g = 0; g < groups(); ++g) {

@@ -1,10 +1,10 @@
 // The KV cache as the scheduler sees it: sequences' block tables over one pool a cache group, and the memory of earlier
 // prefixes. It moves numbers of blocks; the runner owns the bytes. Engine thread only.
 //
-// A table covers positions [0, capacity) in each group. Full blocks may be shared, and are then never written; the last,
-// partly filled block has one owner. What a table holds stays until it is given back. Contents become findable when
-// publish() is told that they are written, and not before. Finding and pinning are one step: what lookup() returns has
-// been referenced. Unreferenced findable blocks stay until a table grows into them, longest released first; a table
+// A table covers positions [0, capacity) in each group. Full blocks may be shared, and are then never written; the
+// last, partly filled block has one owner. What a table holds stays until it is given back. Contents become findable
+// when publish() is told that they are written, and not before. Finding and pinning are one step: what lookup() returns
+// has been referenced. Unreferenced findable blocks stay until a table grows into them, longest released first; a table
 // gives its blocks back from its end, so tails go before heads.
 #pragma once
 

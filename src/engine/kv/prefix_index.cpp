@@ -59,8 +59,8 @@ bool PrefixIndex::insert(const Name& name, PrefixNode& node) {
 }
 
 bool PrefixIndex::alive(PrefixNode node) const {
-  return node.is_root() || (nodes_[static_cast<size_t>(node.number)].used &&
-                            nodes_[static_cast<size_t>(node.number)].life == node.life);
+  return node.is_root() ||
+         (nodes_[static_cast<size_t>(node.number)].used && nodes_[static_cast<size_t>(node.number)].life == node.life);
 }
 
 PrefixNode PrefixIndex::parent(PrefixNode node) const {

@@ -2,8 +2,8 @@
 //
 // A node stands for "these tokens, after exactly those before them, under this root" and holds, for each cache group,
 // the block with their keys and values, or none (evicted, or out of a sliding window's reach). Nodes are found by their
-// key (kv/block_hash.h), then compared: root, parent and every token. A node lives while it has a block or a child, so a
-// child never outlives the meaning of its parent. Memory is fixed on construction. Engine thread only.
+// key (kv/block_hash.h), then compared: root, parent and every token. A node lives while it has a block or a child, so
+// a child never outlives the meaning of its parent. Memory is fixed on construction. Engine thread only.
 //
 // A second tier (host memory, a file) would be a further column of places beside `blocks`.
 #pragma once

@@ -42,6 +42,7 @@ class CpuRunner final : public Runner {
   std::span<const float> execute(const Batch& batch) override;
   std::vector<KvGroup> kv_groups() const override;
   int threads() const override { return pool_.size(); }
+  ThreadPool* pool() override { return &pool_; }
   MemoryReport memory() const override { return memory_; }
   std::vector<OpReport> report() const override;
 

@@ -76,14 +76,17 @@ RopeKvArgs RopeKvStep::args(const BatchShape& shape) const {
           shape};
 }
 
-void RopeKvStep::run(const StepContext& context, const Team& team) const { rope_.run(args(context.batch.shape(cache_.group)), team); }
+void RopeKvStep::run(const StepContext& context, const Team& team) const {
+  rope_.run(args(context.batch.shape(cache_.group)), team);
+}
 
 Cost RopeKvStep::cost(int64_t tokens, int64_t rows) const {
   return rope_.cost(args({nullptr, 0, static_cast<int32_t>(tokens), static_cast<int32_t>(rows)}));
 }
 
 void AttentionStep::run(const StepContext& context, const Team& team) const {
-  attention_.run({q_.data, q_.stride, out_.data, cache_.kv, context.batch.shape(cache_.group), context.workspace}, team);
+  attention_.run({q_.data, q_.stride, out_.data, cache_.kv, context.batch.shape(cache_.group), context.workspace},
+                 team);
 }
 
 Cost AttentionStep::cost(int64_t tokens, int64_t) const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/thread_pool.h"
 #include "engine/batch.h"
 #include "engine/kv/kv_cache.h"
 #include "kernels/cost.h"
@@ -51,6 +52,8 @@ class Runner {
   // The cache groups of the program, as they were reserved.
   virtual std::vector<KvGroup> kv_groups() const = 0;
   virtual int threads() const = 0;
+  // The workers, for what the engine does between two steps; null: there are none.
+  virtual ThreadPool* pool() { return nullptr; }
   virtual MemoryReport memory() const = 0;
   virtual std::vector<OpReport> report() const = 0;
 };

@@ -68,7 +68,8 @@ void Scheduler::take_prompts(StepPlan& plan) {
     return std::tuple(a->request.scheduling.priority, a->arrival) <
            std::tuple(b->request.scheduling.priority, b->arrival);
   });
-  // The oldest that can have blocks gets them before all others: it must not find that shorter ones have taken the last.
+  // The oldest that can have blocks gets them before all others: it must not find that shorter ones have taken the
+  // last.
   Sequence* oldest = nullptr;
   int64_t room = 0, kept = 0;
   size_t next = 0;
@@ -90,7 +91,8 @@ void Scheduler::take_prompts(StepPlan& plan) {
   for (auto at = others; at != order_.end() && left > 0; ++at) {
     Sequence* s = *at;
     if (s->state != SequenceState::kRunning) continue;
-    if (static_cast<int64_t>(plan.sequences.size()) + 1 >= options_.max_sequences) break;  // the last place: the oldest's
+    if (static_cast<int64_t>(plan.sequences.size()) + 1 >= options_.max_sequences)
+      break;  // the last place: the oldest's
     const int64_t tokens = std::min({s->pending(), left, room_for(plan, *s, left)});
     if (tokens > 0 && take(plan, s, tokens)) left -= tokens;
   }

@@ -1,9 +1,9 @@
 // Who runs now: a pure, deterministic state machine without thread, clock, socket or random number of its own. Engine
 // thread only.
 //
-// schedule() plans one step: from each chosen sequence how many of its pending tokens run, within a budget of tokens and
-// of predicted time. commit() tells it that the oldest planned step has run. Up to `depth` plans may lie between the
-// two. There is no prefill or decode mode: a prompt's chunk and a single token are the same thing. Invariants:
+// schedule() plans one step: from each chosen sequence how many of its pending tokens run, within a budget of tokens
+// and of predicted time. commit() tells it that the oldest planned step has run. Up to `depth` plans may lie between
+// the two. There is no prefill or decode mode: a prompt's chunk and a single token are the same thing. Invariants:
 //   - a sequence in a plan has all the blocks that the plan writes; nothing that a plan in flight uses is given away;
 //   - next tokens come before prompts, and half of the room for prompts goes to the shortest, so nobody waits behind
 //     somebody else's long prompt; the other half goes to the oldest, so that it never starves;
@@ -112,14 +112,14 @@ class Scheduler {
   KvCache& kv_;
   StepCost cost_;
   WaitQueue queue_;
-  std::vector<Sequence*> running_;     // in order of admission, with some that have just left (their state says so)
-  int64_t live_ = 0;                   // of running_, those that run
+  std::vector<Sequence*> running_;  // in order of admission, with some that have just left (their state says so)
+  int64_t live_ = 0;                // of running_, those that run
   std::vector<Sequence*> released_;
-  std::vector<BlockCopy> copies_;      // for the next plan
+  std::vector<BlockCopy> copies_;  // for the next plan
   uint64_t arrivals_ = 0;
   int64_t next_deadline_ns_ = INT64_MAX;
   int64_t attached_ = 0;
-  bool preempted_ = false;             // in this schedule(): nobody is admitted
+  bool preempted_ = false;  // in this schedule(): nobody is admitted
   SchedulerStats totals_;
 
   // Of one schedule().

@@ -56,7 +56,7 @@ class WaitQueue {
   };
   struct Tenant {
     int64_t served = 0;
-    int64_t active = 0;              // sequences waiting or running
+    int64_t active = 0;             // sequences waiting or running
     std::map<int32_t, List> lists;  // by priority, none empty
   };
   Sequence* following(const Sequence* sequence) const;

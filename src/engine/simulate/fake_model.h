@@ -1,8 +1,8 @@
 // The model of the simulator: keys and values, logits and tokens as hashes.
 //
-// What a position's key and value stand for is value(p) = H(value(p - 1), token, p): a function of all tokens so far, as
-// in a real model. A query sums a term for each position that its group's window lets it see, and the next token is a
-// hash of the sums: it is right only when every page that was read holds what it should. TokenChain says what should
+// What a position's key and value stand for is value(p) = H(value(p - 1), token, p): a function of all tokens so far,
+// as in a real model. A query sums a term for each position that its group's window lets it see, and the next token is
+// a hash of the sums: it is right only when every page that was read holds what it should. TokenChain says what should
 // come out, from the tokens alone.
 #pragma once
 

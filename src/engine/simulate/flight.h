@@ -31,8 +31,8 @@ struct Flight {
   StepPlan plan;
   int64_t done_ns = 0;
   size_t groups = 1;
-  std::vector<int32_t> blocks;                 // all tables, one after the other
-  std::vector<std::pair<size_t, size_t>> at;   // [sequences * groups]: begin and count in `blocks`
+  std::vector<int32_t> blocks;                // all tables, one after the other
+  std::vector<std::pair<size_t, size_t>> at;  // [sequences * groups]: begin and count in `blocks`
   std::span<const int32_t> table(size_t item, size_t group) const {
     const auto [begin, count] = at[item * groups + group];
     return {blocks.data() + begin, count};

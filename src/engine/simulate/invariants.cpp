@@ -73,8 +73,8 @@ void Invariants::check_plan(const StepPlan& plan) const {
             named(s) + " has positions out of order");
     require(s.scheduled <= s.most_tokens(), "plan", named(s) + " computes more than it can need");
   }
-  require(shape.tokens == plan.shape.tokens && shape.rows == plan.shape.rows && shape.pairs == plan.shape.pairs,
-          "plan", "the shape is not that of its sequences");
+  require(shape.tokens == plan.shape.tokens && shape.rows == plan.shape.rows && shape.pairs == plan.shape.pairs, "plan",
+          "the shape is not that of its sequences");
   require(shape.tokens <= options_.scheduler.max_batched_tokens, "plan", "more tokens than a step may have");
   require(static_cast<int64_t>(plan.sequences.size()) <= options_.scheduler.max_sequences, "plan",
           "more sequences than a step may have");
@@ -97,8 +97,8 @@ void Invariants::check_writes(const Flights& flights, const Flight& flight, size
   const int64_t last = (work.begin + work.tokens - 1) / options_.block_tokens;
   for (int64_t i = work.begin / options_.block_tokens; i <= last; ++i) {
     const int32_t block = i < static_cast<int64_t>(table.size()) ? table[static_cast<size_t>(i)] : KvCache::kNoBlock;
-    const std::string what = named(*work.sequence) + " writes block " + std::to_string(block) + " of group " +
-                             std::to_string(group);
+    const std::string what =
+        named(*work.sequence) + " writes block " + std::to_string(block) + " of group " + std::to_string(group);
     require(block != KvCache::kNoBlock, "I3", what + ": there is none");
     require(kv_.pool(group).references(block) == 1, "I3", what + ", which has several owners");
     require(!kv_.index().holds(group, block), "I3", what + ", which can be found");
@@ -132,8 +132,8 @@ void Invariants::watch_admissions(const Live& live) {
       const Sequence& w = other->sequence;
       if (!other->waited || w.state != SequenceState::kWaiting) continue;
       const SchedulingParams &first = s.request.scheduling, &second = w.request.scheduling;
-      const bool behind = first.priority > second.priority || (first.priority == second.priority &&
-                                                               first.tenant == second.tenant && s.arrival > w.arrival);
+      const bool behind = first.priority > second.priority ||
+                          (first.priority == second.priority && first.tenant == second.tenant && s.arrival > w.arrival);
       if (!behind) continue;
       ++other->overtaken;
       extremes_.overtaken = std::max(extremes_.overtaken, other->overtaken);

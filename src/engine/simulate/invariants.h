@@ -3,8 +3,8 @@
 //   I3 what has two owners or can be found is not written; what a batch in flight uses is not given away
 //   I4 who shares a block has the same root and the same tokens up to its end
 //   I5 only what is written can be found             I6 each request ends once
-//   I7 at idle nothing is held                       I8 nobody waits while there is ample room, is overtaken or preempted
-//   I9 a client gets what was sampled, in order         beyond the bounds; the simulation always goes on
+//   I7 at idle nothing is held                       I8 nobody waits while there is ample room, is overtaken or
+//   preempted I9 a client gets what was sampled, in order         beyond the bounds; the simulation always goes on
 // Some at every step, a scan of everything each 64th. A broken one throws SimulationFailure. Owned by a Simulation.
 #pragma once
 
@@ -32,8 +32,7 @@ class Invariants {
   using Flights = std::deque<std::unique_ptr<Flight>>;
   using Live = std::vector<SimulatedSequence*>;
 
-  Invariants(const SimulationOptions& options, const KvCache& kv, const Scheduler& scheduler,
-             const FakeDevice& device);
+  Invariants(const SimulationOptions& options, const KvCache& kv, const Scheduler& scheduler, const FakeDevice& device);
 
   // schedule() has run; `flight` is null when the plan is empty, else the last of `flights`.
   void scheduled(const Live& live, const Flights& flights, const Flight* flight);

@@ -63,7 +63,8 @@ void Invariants::scan_group(const Live& live, size_t group) const {
     require(pool.references(block) == held[static_cast<size_t>(block)], "I2",
             "block " + std::to_string(block) + " has " + std::to_string(pool.references(block)) + " references and " +
                 std::to_string(held[static_cast<size_t>(block)]) + " holders");
-    require(!findable || device_.whole(group, block), "I5", "block " + std::to_string(block) + " can be found unwritten");
+    require(!findable || device_.whole(group, block), "I5",
+            "block " + std::to_string(block) + " can be found unwritten");
     referenced += pool.references(block) > 0 ? 1 : 0;
     cached += pool.references(block) == 0 && findable ? 1 : 0;
   }

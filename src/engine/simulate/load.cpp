@@ -11,7 +11,10 @@ namespace {
 class LoadMaker {
  public:
   LoadMaker(const SimulatedLoad& options, const FakeModel& model)
-      : options_(options), model_(model), draw_(options.seed), last_turn_(static_cast<size_t>(options.conversations), -1),
+      : options_(options),
+        model_(model),
+        draw_(options.seed),
+        last_turn_(static_cast<size_t>(options.conversations), -1),
         turns_(static_cast<size_t>(options.conversations), 0) {
     for (int64_t group = 0; group < options.prefix_groups; ++group) {
       prefixes_.emplace_back();

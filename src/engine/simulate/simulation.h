@@ -31,7 +31,7 @@ struct SimulationResult {
   int64_t preemptions = 0, forks = 0;
   int64_t peak_blocks = 0;            // referenced, of the first group
   std::array<int64_t, 6> finished{};  // [FinishReason]
-  double kv_waste = 0;                // 1 - tokens / (referenced blocks x block length), over time, without rise and fall
+  double kv_waste = 0;  // 1 - tokens / (referenced blocks x block length), over time, without rise and fall
   uint64_t trace_hash = 0;
   int64_t scheduler_ns = 0, scheduled_sequences = 0;  // wall time in schedule() and commit(); places in all steps
   Extremes extremes;
@@ -85,15 +85,15 @@ class Simulation {
   Draws draws_;
   Invariants invariants_;
 
-  std::vector<const SimulatedRequest*> request_;           // [id], null: taken out of the load
-  std::vector<std::vector<int64_t>> after_;                // [id]: whose parent or leader it is
+  std::vector<const SimulatedRequest*> request_;                           // [id], null: taken out of the load
+  std::vector<std::vector<int64_t>> after_;                                // [id]: whose parent or leader it is
   std::map<std::pair<int64_t, int64_t>, const SimulatedRequest*> coming_;  // by time and id
-  std::vector<std::unique_ptr<SimulatedSequence>> by_id_;  // [id], there while it is in the system
-  std::vector<SimulatedSequence*> live_;                   // by arrival
-  std::deque<std::unique_ptr<Flight>> flights_;            // oldest first
+  std::vector<std::unique_ptr<SimulatedSequence>> by_id_;                  // [id], there while it is in the system
+  std::vector<SimulatedSequence*> live_;                                   // by arrival
+  std::deque<std::unique_ptr<Flight>> flights_;                            // oldest first
   std::vector<std::unique_ptr<Flight>> spare_;
   std::vector<Sequence*> released_;
-  std::vector<std::optional<uint64_t>> logits_;            // [sequences of the batch that has just run]
+  std::vector<std::optional<uint64_t>> logits_;  // [sequences of the batch that has just run]
   int64_t now_ns_ = 0, device_ns_ = 0;
   int64_t open_ = 0, ended_ = 0, idle_turns_ = 0;
   double waste_sum_ = 0, waste_ns_ = 0;

@@ -67,7 +67,8 @@ bool Simulation::schedule() {
 }
 
 void Simulation::trace_plan(const StepPlan& plan) {
-  for (const BlockCopy& copy : plan.copies) trace(static_cast<uint64_t>(copy.from) << 32 | static_cast<uint32_t>(copy.to));
+  for (const BlockCopy& copy : plan.copies)
+    trace(static_cast<uint64_t>(copy.from) << 32 | static_cast<uint32_t>(copy.to));
   for (const ScheduledSequence& item : plan.sequences) {
     trace(item.sequence->request.id);
     trace(static_cast<uint64_t>(item.begin) << 32 | static_cast<uint64_t>(item.tokens) << 1 | (item.samples ? 1 : 0));
@@ -126,8 +127,8 @@ void Simulation::run_on_device(Flight& flight) {
                             end - static_cast<int64_t>(one.request->prompt.size()) == fault.turn;
     if (options_.verify) {
       for (size_t g = 0; g < tables.size(); ++g) tables[g] = flight.table(i, g);
-      logits_[i] = device_.run({tables, &one.chain, item.begin, item.tokens, one.request->id, one.request->salt,
-                                not_finite});
+      logits_[i] =
+          device_.run({tables, &one.chain, item.begin, item.tokens, one.request->id, one.request->salt, not_finite});
     } else if (item.samples && !not_finite) {
       logits_[i] = one.chain.logits();
     }

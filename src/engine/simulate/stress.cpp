@@ -6,8 +6,10 @@ namespace tern {
 namespace {
 
 void draw_load(Draws& draw, SimulatedLoad& load) {
-  load.prompts = {draw.chance(0.5) ? Lengths::Kind::kUniform : Lengths::Kind::kLogUniform, 1, draw.chance(0.3) ? 8 : 48};
-  load.answers = {draw.chance(0.5) ? Lengths::Kind::kUniform : Lengths::Kind::kLogUniform, 1, draw.chance(0.3) ? 3 : 16};
+  load.prompts = {draw.chance(0.5) ? Lengths::Kind::kUniform : Lengths::Kind::kLogUniform, 1,
+                  draw.chance(0.3) ? 8 : 48};
+  load.answers = {draw.chance(0.5) ? Lengths::Kind::kUniform : Lengths::Kind::kLogUniform, 1,
+                  draw.chance(0.3) ? 3 : 16};
   load.longest_prompt = 48;
   load.asked_tokens = draw.chance(0.3) ? 16 : 0;
   load.stops = draw.chance(0.5);

@@ -1,6 +1,6 @@
 // Many small simulations, each with a load and a machine that its seed draws: tiny pools, deep pipelines, weak names,
-// sliding windows, faults. A seed that breaks an invariant is made small: requests and faults are taken out as long as it
-// still fails.
+// sliding windows, faults. A seed that breaks an invariant is made small: requests and faults are taken out as long as
+// it still fails.
 #pragma once
 
 #include <functional>
