@@ -176,6 +176,15 @@ TEST_F(SchedulerTest, SiblingsAreComputedOnceAndBecomeForks) {
   EXPECT_EQ(plan_.copies.size(), 2u);
 }
 
+TEST_F(SchedulerTest, WhoIsNotLikeTheLeaderIsNoSibling) {
+  make({.max_batched_tokens = 64, .max_sequences = 8}, 100);
+  Sequence* leader = add(18, 4, 5, nullptr, {.cache_salt = "a"});
+  EXPECT_EQ(add(18, 4, 6, leader, {.cache_salt = "a"})->state, SequenceState::kWaiting);
+  EXPECT_EQ(add(18, 4, 5, leader, {.cache_salt = "b"})->state, SequenceState::kWaiting);
+  EXPECT_EQ(add(18, 4, 5, leader, {.tenant = 1, .cache_salt = "a"})->state, SequenceState::kWaiting);
+  EXPECT_EQ(add(18, 4, 5, leader, {.cache_salt = "a"})->state, SequenceState::kAttached);
+}
+
 TEST_F(SchedulerTest, ASiblingOutlivesItsLeader) {
   make({.max_batched_tokens = 8, .max_sequences = 8}, 100);
   Sequence* leader = add(18, 4, 5);
@@ -202,9 +211,9 @@ TEST_F(SchedulerTest, WaitsForAPrefixThatAnotherComputes) {
 TEST_F(SchedulerTest, EndsWhatIsPastItsDeadlineWhereverItIs) {
   make({.max_batched_tokens = 64, .max_sequences = 1}, 100);
   Sequence* running = add(4, 100, -1, nullptr, {.deadline_ns = 50});
-  Sequence* waiting = add(4, 100, -1, nullptr, {.deadline_ns = 60});
-  Sequence* attached = add(4, 100, -1, waiting, {.deadline_ns = 60});
-  attached->request.prompt = waiting->request.prompt;
+  Sequence* waiting = add(4, 100, 5, nullptr, {.deadline_ns = 60});
+  Sequence* attached = add(4, 100, 5, waiting, {.deadline_ns = 60});
+  EXPECT_EQ(attached->state, SequenceState::kAttached);
   step(10);
   scheduler_->schedule(70, plan_);
   EXPECT_EQ(plan_.expired.size(), 3u);

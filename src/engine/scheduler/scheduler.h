@@ -68,8 +68,8 @@ class Scheduler {
  public:
   Scheduler(const SchedulerOptions& options, KvCache& kv);
 
-  // A new sequence, of which the cache can hold most_tokens(). With a leader (same prompt, salt and tenant, not begun
-  // yet) it waits for the leader's prompt to be computed and becomes a fork of it.
+  // A new sequence, of which the cache can hold most_tokens(). With a leader it waits for the leader's prompt to be
+  // computed and becomes a fork of it, provided that prompt, salt and tenant are the same and the answer has not begun.
   void add(Sequence* sequence, Sequence* leader = nullptr);
   // The sequence has ended, for whatever reason: it is in no further plan.
   void end(Sequence* sequence);
@@ -87,6 +87,7 @@ class Scheduler {
 
  private:
   // scheduler.cpp
+  static bool may_follow(const Sequence& sequence, const Sequence& leader);
   void release(Sequence* sequence);
   void compact();
   void expire(int64_t now_ns, StepPlan& plan);

@@ -83,9 +83,9 @@ std::optional<StressFailure> stress(uint64_t seed, int64_t requests, int64_t per
   while (total.requests < requests) {
     StressCase one = stress_case(seed, std::min(per_seed, requests - total.requests));
     SimulationResult result;
-    if (const auto message = broken_invariant(one, nullptr, &result)) {
+    if (const auto message = broken_apart(one, &result, false)) {
       const auto fails = [&](const std::vector<SimulatedRequest>& load) {
-        return broken_invariant({one.options, one.model, load}).has_value();
+        return broken_apart({one.options, one.model, load}, nullptr, true).has_value();
       };
       return StressFailure{seed, *message, shrink(std::move(one.load), fails)};
     }
