@@ -194,6 +194,7 @@ void Subcommands::add_bench(CLI::App& app) {
       app.add_subcommand("bench", "Measure speed: of a model, in llama-bench's columns, or of a server");
   command->require_subcommand(0, 1);
   add_bench_serve(*command);
+  add_bench_simulate(*command);
   options->model.add_model(*command, false);
   command->add_option("-p,--n-prompt", options->prompts, "Prompt lengths, e.g. 128,512; 0: none");
   command->add_option("-n,--n-gen", options->gens, "Answer lengths; 0: none");

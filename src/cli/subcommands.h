@@ -16,7 +16,8 @@ struct Subcommands {
   void add_info(CLI::App& app);
   void add_tokenize(CLI::App& app);
   void add_bench(CLI::App& app);
-  void add_bench_serve(CLI::App& bench);  // part of it
+  void add_bench_serve(CLI::App& bench);  // parts of it
+  void add_bench_simulate(CLI::App& bench);
   void add_eval(CLI::App& app);
   void add_kernels(CLI::App& app);
 };

@@ -16,6 +16,7 @@ void Scheduler::admit() {
   const bool is_static = options_.policy == SchedulingPolicy::kStatic;
   if (is_static && live_ > 0) return;
   skipped_.clear();
+  survey();
   WaitQueue::Scan scan(queue_);
   while (Sequence* candidate = scan.next()) {
     // Two sequences may run for each place in a step where somebody would be wronged otherwise; rank_for_rows() then
@@ -50,14 +51,28 @@ bool Scheduler::outranks_someone(const Sequence& candidate) const {
   });
 }
 
+// What the candidates of one step are held against, so that each costs little however many run.
+void Scheduler::survey() {
+  computing_.clear();
+  promised_ = 0;
+  for (Sequence* s : running_) {
+    if (s->state == SequenceState::kRunning) count_in(s);
+  }
+}
+
+void Scheduler::count_in(Sequence* s) {
+  if (s->computed < s->known() - 1) computing_.push_back(s);
+  // Blocks for tokens that it has already.
+  if (s->prefilling()) promised_ += kv_.lacking(s->kv, s->known());
+}
+
 // Is a running sequence computing what this one begins with? Chained keys are equal up to where the prompts part, so a
 // binary search finds the place. What is computed already is in the cache, and not waited for.
 bool Scheduler::waits_for_prefix(const Sequence& candidate) const {
   if (options_.prefix_wait_tokens <= 0 || !candidate.kv.publishes) return false;
   const std::vector<BlockKey>& mine = candidate.kv.keys;
   const int64_t usable = (candidate.known() - 1) / kv_.block_tokens();
-  for (const Sequence* s : running_) {
-    if (s->state != SequenceState::kRunning || s->computed >= s->known() - 1) continue;
+  for (const Sequence* s : computing_) {
     const std::vector<BlockKey>& theirs = s->kv.keys;
     auto equal = static_cast<int64_t>(0);
     auto beyond = std::min({static_cast<int64_t>(mine.size()), static_cast<int64_t>(theirs.size()), usable}) + 1;
@@ -71,22 +86,13 @@ bool Scheduler::waits_for_prefix(const Sequence& candidate) const {
   return false;
 }
 
-// Blocks that running sequences will take for tokens that they have already, and as many as half of them may soon need
-// for the next ones.
-int64_t Scheduler::promised_blocks() const {
-  int64_t blocks = live_ / 2;
-  for (const Sequence* s : running_) {
-    if (s->state == SequenceState::kRunning && s->prefilling()) blocks += kv_.lacking(s->kv, s->known());
-  }
-  return blocks;
-}
-
 bool Scheduler::try_admit(Sequence* s) {
   const int64_t known = s->known();
   const bool whole = options_.policy == SchedulingPolicy::kStatic || s->report.preemptions >= options_.max_preemptions;
   kv_.reserve(s->kv, s->most_tokens());
   const int64_t found = kv_.lookup(s->kv, s->tokens(), known - 1);
-  if (!kv_.has_room(s->kv, whole ? s->most_tokens() : known, live_ > 0 ? promised_blocks() : 0) ||
+  // Beside what is promised, as many as half of the running ones may soon need a block for their next tokens.
+  if (!kv_.has_room(s->kv, whole ? s->most_tokens() : known, promised_ + live_ / 2) ||
       (whole && !kv_.grow(s->kv, s->most_tokens()))) {
     kv_.release(s->kv);
     return false;
@@ -98,6 +104,7 @@ bool Scheduler::try_admit(Sequence* s) {
   s->reserved = whole;
   running_.push_back(s);
   ++live_;
+  count_in(s);
   totals_.prefix_queries += known;
   totals_.prefix_hits += found;
   if (s->report.preemptions == 0) {

@@ -18,14 +18,12 @@ constexpr int64_t kUnknownSpeedTokens = 64;
 void Scheduler::take_next_tokens(StepPlan& plan) {
   order_.clear();
   for (Sequence* s : running_) {
-    if (s->state == SequenceState::kRunning) order_.push_back(s);
+    if (s->state == SequenceState::kRunning && s->pending() > 0 && !s->sampled_out()) order_.push_back(s);
   }
-  if (live_ > options_.max_sequences) rank_for_rows();
+  if (static_cast<int64_t>(order_.size()) > options_.max_sequences) rank_for_rows();
   for (Sequence* s : order_) {
     // A preemption on the way may have taken the next one out.
-    if (s->state != SequenceState::kRunning || s->pending() != 1 || s->sampled_out()) continue;
-    if (!take(plan, s, 1)) continue;
-    queue_.charge(s->request.scheduling.tenant, 1);
+    if (s->state == SequenceState::kRunning && s->pending() == 1) take(plan, s, 1);
   }
 }
 
@@ -60,8 +58,10 @@ void Scheduler::rank_for_rows() {
 void Scheduler::take_prompts(StepPlan& plan) {
   order_.clear();
   for (Sequence* s : running_) {
-    const bool waits = s->state == SequenceState::kRunning && s->pending() > 0 && !s->sampled_out();
-    if (waits && (s->prefilling() || s->in_flight == 0)) order_.push_back(s);
+    if (s->state != SequenceState::kRunning || s->pending() == 0 || s->sampled_out()) continue;
+    // Of an answer only what is computed again: whose turn it is for a next token has been decided.
+    const bool in_prompt = s->scheduled < static_cast<int64_t>(s->request.prompt.size());
+    if (s->prefilling() || (in_prompt && s->in_flight == 0)) order_.push_back(s);
   }
   if (order_.empty()) return;
   std::sort(order_.begin(), order_.end(), [](const Sequence* a, const Sequence* b) {
@@ -120,6 +120,10 @@ int64_t Scheduler::room_for(const StepPlan& plan, const Sequence& s, int64_t wan
 bool Scheduler::take(StepPlan& plan, Sequence* s, int64_t tokens) {
   if (!make_room(s, s->scheduled + tokens)) return false;
   const bool samples = tokens == s->pending();
+  // Prompts are charged on admission, what is computed again is not.
+  if (!s->prefilling() && s->scheduled >= static_cast<int64_t>(s->request.prompt.size())) {
+    queue_.charge(s->request.scheduling.tenant, 1);
+  }
   plan.sequences.push_back({s, s->scheduled, tokens, samples});
   plan.shape.add(tokens, s->scheduled, samples);
   s->scheduled += tokens;

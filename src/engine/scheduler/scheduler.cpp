@@ -23,6 +23,14 @@ Scheduler::Scheduler(const SchedulerOptions& options, KvCache& kv) : options_(op
   running_.reserve(2 * static_cast<size_t>(options_.max_sequences));
 }
 
+// What the leader computes is what the follower needs, and the leader has not begun to answer.
+bool Scheduler::may_follow(const Sequence& sequence, const Sequence& leader) {
+  const SchedulingParams &mine = sequence.request.scheduling, &theirs = leader.request.scheduling;
+  return (leader.state == SequenceState::kWaiting || leader.state == SequenceState::kRunning) &&
+         leader.answer.empty() && leader.sampling == 0 && mine.tenant == theirs.tenant &&
+         mine.cache_salt == theirs.cache_salt && sequence.request.prompt == leader.request.prompt;
+}
+
 void Scheduler::add(Sequence* sequence, Sequence* leader) {
   TERN_CHECK(sequence->state == SequenceState::kNew);
   const SchedulingParams& params = sequence->request.scheduling;
@@ -30,9 +38,8 @@ void Scheduler::add(Sequence* sequence, Sequence* leader) {
   sequence->kv = kv_.table(params.cache_salt);
   queue_.join(params.tenant);
   if (params.deadline_ns > 0) next_deadline_ns_ = std::min(next_deadline_ns_, params.deadline_ns);
-  const bool follows = options_.policy == SchedulingPolicy::kContinuous && leader != nullptr &&
-                       leader->answer.empty() && leader->sampling == 0 &&
-                       (leader->state == SequenceState::kWaiting || leader->state == SequenceState::kRunning);
+  const bool follows =
+      options_.policy == SchedulingPolicy::kContinuous && leader != nullptr && may_follow(*sequence, *leader);
   if (!follows) return enqueue(sequence);
   sequence->state = SequenceState::kAttached;
   sequence->leader = leader;

@@ -68,8 +68,8 @@ class Scheduler {
  public:
   Scheduler(const SchedulerOptions& options, KvCache& kv);
 
-  // A new sequence, of which the cache can hold most_tokens(). With a leader (same prompt, salt and tenant, not begun
-  // yet) it waits for the leader's prompt to be computed and becomes a fork of it.
+  // A new sequence, of which the cache can hold most_tokens(). With a leader it waits for the leader's prompt to be
+  // computed and becomes a fork of it, provided that prompt, salt and tenant are the same and the answer has not begun.
   void add(Sequence* sequence, Sequence* leader = nullptr);
   // The sequence has ended, for whatever reason: it is in no further plan.
   void end(Sequence* sequence);
@@ -87,6 +87,7 @@ class Scheduler {
 
  private:
   // scheduler.cpp
+  static bool may_follow(const Sequence& sequence, const Sequence& leader);
   void release(Sequence* sequence);
   void compact();
   void expire(int64_t now_ns, StepPlan& plan);
@@ -97,7 +98,8 @@ class Scheduler {
   bool outranks_someone(const Sequence& candidate) const;
   bool waits_for_prefix(const Sequence& candidate) const;
   bool try_admit(Sequence* candidate);
-  int64_t promised_blocks() const;
+  void survey();
+  void count_in(Sequence* sequence);
   // batching.cpp
   void take_next_tokens(StepPlan& plan);
   void take_prompts(StepPlan& plan);
@@ -121,8 +123,10 @@ class Scheduler {
   bool preempted_ = false;  // in this schedule(): nobody is admitted
   SchedulerStats totals_;
 
-  // Scratch.
+  // Of one schedule().
   std::vector<Sequence*> order_, skipped_;
+  std::vector<Sequence*> computing_;  // that run and have not computed their prompts yet
+  int64_t promised_ = 0;              // blocks that running ones will take for tokens that they have already
   struct Ranked {
     int32_t priority;
     int64_t served;

@@ -12,6 +12,7 @@
 #include <deque>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "engine/simulate/fake_device.h"
@@ -45,9 +46,11 @@ class Invariants {
   const Extremes& extremes() const { return extremes_; }
 
  private:
+  static void require(bool holds, const char* invariant, const std::string& what);
   void check_plan(const StepPlan& plan) const;
   void check_item(const Flights& flights, const Flight& flight, size_t item);
   void check_writes(const Flights& flights, const Flight& flight, size_t item, size_t group);
+  void check_trimmed(const Sequence& s) const;
   void check_found(const SimulatedSequence& one) const;
   void watch_admissions(const Live& live);
   void watch_idle_waits(const Live& live);

@@ -42,13 +42,18 @@ class LoadMaker {
     request.tenant = static_cast<uint32_t>(draw_.below(options_.tenants));
     request.priority = static_cast<int32_t>(draw_.below(options_.priorities));
     request.salt = static_cast<int32_t>(draw_.below(options_.salts));
-    request.max_tokens = options_.answers.draw(draw_.unit());
+    draw_answer(request);
     request.stops = options_.stops;
     if (options_.gap_ns > 0) request.pause_ns = exponential(options_.gap_ns);
     if (draw_.chance(options_.deadlines)) request.deadline_ns = 1 + exponential(options_.deadline_ns);
     write_prompt(request);
     add_fault(request);
     out_.push_back(std::move(request));
+  }
+
+  void draw_answer(SimulatedRequest& request) {
+    request.length = options_.answers.draw(draw_.unit());
+    request.max_tokens = std::max(request.length, options_.asked_tokens);
   }
 
   void write_prompt(SimulatedRequest& request) {
@@ -108,7 +113,7 @@ class LoadMaker {
       sibling.parent = -1;
       sibling.pause_ns = 0;
       sibling.fault = {};
-      sibling.max_tokens = options_.answers.draw(draw_.unit());
+      draw_answer(sibling);
       add_fault(sibling);
       // Every conversation goes on with one of its answers: the leader's.
       out_.push_back(std::move(sibling));
@@ -118,7 +123,7 @@ class LoadMaker {
   void add_fault(SimulatedRequest& request) {
     if (!draw_.chance(options_.faults)) return;
     if (draw_.chance(0.2)) {
-      request.fault = {Fault::Kind::kNotFinite, static_cast<int32_t>(draw_.below(request.max_tokens)), Phase::kSampled};
+      request.fault = {Fault::Kind::kNotFinite, static_cast<int32_t>(draw_.below(request.length)), Phase::kSampled};
     } else {
       request.fault = {Fault::Kind::kCancel, static_cast<int32_t>(draw_.below(24)),
                        static_cast<Phase>(draw_.below(kPhases))};
@@ -145,7 +150,7 @@ std::vector<int32_t> full_answer(const SimulatedRequest& request, const FakeMode
   TokenChain chain(model);
   for (const int32_t token : request.prompt) chain.append(token);
   std::vector<int32_t> answer;
-  while (static_cast<int64_t>(answer.size()) < request.max_tokens) {
+  while (static_cast<int64_t>(answer.size()) < request.length) {
     answer.push_back(model.sample(chain.logits(), request.seed));
     if (request.stops && answer.back() == FakeModel::kEndToken) break;
     chain.append(answer.back());

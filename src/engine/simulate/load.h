@@ -25,8 +25,9 @@ struct Fault {
 struct SimulatedRequest {
   int64_t id = 0;
   std::vector<int32_t> prompt;
-  int64_t max_tokens = 1;
-  uint64_t seed = 0;  // of sampling: equal prompts have equal answers unless it differs
+  int64_t max_tokens = 1;  // asked for
+  int64_t length = 1;      // of the answer at most: where it stops by itself
+  uint64_t seed = 0;       // of sampling: equal prompts have equal answers unless it differs
   bool stops = false;
   uint32_t tenant = 0;
   int32_t priority = 0, salt = 0;

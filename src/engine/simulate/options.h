@@ -16,6 +16,7 @@ struct SimulatedLoad {
   int64_t requests = 1000;
   Lengths prompts{Lengths::Kind::kUniform, 32, 32};      // of a conversation: of each new turn
   Lengths answers{Lengths::Kind::kLogUniform, 10, 500};  // at most
+  int64_t asked_tokens = 0;                              // requests ask for so many at least, whatever the answer is
   bool stops = false;                                    // answers may end by themselves before
   int32_t alphabet = 1000;    // different tokens in prompts; few: chance makes prefixes equal
   int64_t prefix_groups = 0;  // so many beginnings are shared; 0: none

@@ -1,10 +1,6 @@
 // From a failing load to a small one: pieces of halving size are taken out (Zeller & Hildebrandt 2002, "ddmin"), then
 // faults, then tokens' worth of answers.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdio>
 
 #include "engine/simulate/stress.h"
 
@@ -40,7 +36,7 @@ void simplify(Load& load, const LoadFails& fails) {
     if (request.fault.kind != Fault::Kind::kNone) attempt(request, [](auto& r) { r.fault = {}; });
     if (request.deadline_ns > 0) attempt(request, [](auto& r) { r.deadline_ns = 0; });
     if (request.leader >= 0) attempt(request, [](auto& r) { r.leader = -1; });
-    if (request.max_tokens > 1) attempt(request, [](auto& r) { r.max_tokens = 1; });
+    if (request.max_tokens > 1) attempt(request, [](auto& r) { r.max_tokens = r.length = 1; });
     if (request.pause_ns > 0) attempt(request, [](auto& r) { r.pause_ns = 0; });
     if (request.priority > 0) attempt(request, [](auto& r) { r.priority = 0; });
     if (request.tenant > 0) attempt(request, [](auto& r) { r.tenant = 0; });
@@ -74,18 +70,6 @@ std::string StressFailure::text() const {
     out += "\n";
   }
   return out;
-}
-
-bool survives(const std::function<void()>& run) {
-  const pid_t child = fork();
-  if (child == 0) {
-    if (std::freopen("/dev/null", "w", stderr) == nullptr) _exit(2);
-    run();
-    _exit(0);
-  }
-  int status = 1;
-  if (child < 0 || waitpid(child, &status, 0) != child) return false;
-  return status == 0;
 }
 
 }  // namespace tern

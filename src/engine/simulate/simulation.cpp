@@ -171,6 +171,7 @@ void Simulation::destroy_released() {
 
 // Over time, while neither the first nor the last tenth of the requests determines what runs.
 void Simulation::watch_waste(int64_t from_ns) {
+  result_.peak_blocks = std::max<int64_t>(result_.peak_blocks, kv_.pool(0).referenced());
   if (ended_ * 10 < result_.requests || ended_ * 10 > result_.requests * 9) return;
   const int64_t slots = kv_.pool(0).referenced() * options_.block_tokens;
   if (slots == 0) return;

@@ -29,6 +29,7 @@ struct SimulationResult {
   int64_t requests = 0, steps = 0, simulated_ns = 0;
   int64_t prompt_tokens = 0, cached_tokens = 0, answer_tokens = 0;
   int64_t preemptions = 0, forks = 0;
+  int64_t peak_blocks = 0;            // referenced, of the first group
   std::array<int64_t, 6> finished{};  // [FinishReason]
   double kv_waste = 0;  // 1 - tokens / (referenced blocks x block length), over time, without rise and fall
   uint64_t trace_hash = 0;

@@ -152,8 +152,10 @@ void Simulation::sample(SimulatedSequence& one, std::optional<uint64_t> logits) 
   one.received.push_back(token);
   trace(static_cast<uint64_t>(token));
   ++result_.answer_tokens;
+  const auto length = static_cast<int64_t>(s.answer.size());
   if (one.request->stops && token == FakeModel::kEndToken) return end(one, FinishReason::kStop);
-  if (static_cast<int64_t>(s.answer.size()) >= s.request.max_tokens) return end(one, FinishReason::kLength);
+  if (length >= s.request.max_tokens) return end(one, FinishReason::kLength);
+  if (length >= one.request->length) return end(one, FinishReason::kStop);
 }
 
 }  // namespace tern

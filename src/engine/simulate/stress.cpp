@@ -11,6 +11,7 @@ void draw_load(Draws& draw, SimulatedLoad& load) {
   load.answers = {draw.chance(0.5) ? Lengths::Kind::kUniform : Lengths::Kind::kLogUniform, 1,
                   draw.chance(0.3) ? 3 : 16};
   load.longest_prompt = 48;
+  load.asked_tokens = draw.chance(0.3) ? 16 : 0;
   load.stops = draw.chance(0.5);
   load.alphabet = draw.chance(0.4) ? 2 : 50;
   load.prefix_groups = draw.below(4);
@@ -82,9 +83,9 @@ std::optional<StressFailure> stress(uint64_t seed, int64_t requests, int64_t per
   while (total.requests < requests) {
     StressCase one = stress_case(seed, std::min(per_seed, requests - total.requests));
     SimulationResult result;
-    if (const auto message = broken_invariant(one, nullptr, &result)) {
+    if (const auto message = broken_apart(one, &result, false)) {
       const auto fails = [&](const std::vector<SimulatedRequest>& load) {
-        return broken_invariant({one.options, one.model, load}).has_value();
+        return broken_apart({one.options, one.model, load}, nullptr, true).has_value();
       };
       return StressFailure{seed, *message, shrink(std::move(one.load), fails)};
     }

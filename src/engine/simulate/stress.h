@@ -32,14 +32,16 @@ struct StressFailure {
 std::optional<std::string> broken_invariant(const StressCase& one, Saboteur* saboteur = nullptr,
                                             SimulationResult* result = nullptr);
 
+// The same in a process of its own, so that a failed TERN_CHECK and a crash are failures like any other. `quiet` ones
+// print nothing.
+std::optional<std::string> broken_apart(const StressCase& one, SimulationResult* result, bool quiet);
+
 // Of a load for which `fails` is true a small part for which it is true.
 using LoadFails = std::function<bool(const std::vector<SimulatedRequest>&)>;
 std::vector<SimulatedRequest> shrink(std::vector<SimulatedRequest> load, const LoadFails& fails);
 
-// `requests` of them under consecutive seeds from `seed` on, `per_seed` each; the sum of all results goes to `total`.
+// `requests` of them under consecutive seeds from `seed` on, `per_seed` each, every seed in a process of its own; the
+// sum of all results goes to `total`. The first failure, made small, ends it.
 std::optional<StressFailure> stress(uint64_t seed, int64_t requests, int64_t per_seed, SimulationResult& total);
-
-// True when `run` ends without a failed TERN_CHECK: it is tried in a process of its own, silently.
-bool survives(const std::function<void()>& run);
 
 }  // namespace tern
