@@ -190,6 +190,8 @@ TEST(BenchServe, TellsThatNobodyListens) {
       {"bench", "serve", "--base-url", "http://127.0.0.1:1", "--model", "name", "--ready-check-timeout-sec", "0"});
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_EQ(outcome.err, "tern: [bench] 127.0.0.1:1: connecting: Connection refused\n");
+}
+
 TEST(Serve, HelpNamesLimitsAndFields) {
   const Outcome help = run_tern({"serve", "--help"});
   EXPECT_EQ(help.exit_code, 0);
