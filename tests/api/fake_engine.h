@@ -42,6 +42,18 @@ class Gate {
   bool open_ = false;
 };
 
+// Opens the gate however a test ends: an engine that waits at a closed one cannot be destroyed.
+class OpenAtEnd {
+ public:
+  explicit OpenAtEnd(Gate& gate) : gate_(gate) {}
+  ~OpenAtEnd() { gate_.open(); }
+  OpenAtEnd(const OpenAtEnd&) = delete;
+  OpenAtEnd& operator=(const OpenAtEnd&) = delete;
+
+ private:
+  Gate& gate_;
+};
+
 struct FakeDevice {
   int32_t vocabulary = 64;
   Gate* gate = nullptr;             // null: no waiting

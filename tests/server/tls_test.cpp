@@ -96,18 +96,24 @@ TEST(Tls, ManyClientsAndOneThatLeaves) {
   testing::Gate gate;
   device.gate = &gate;
   RunningServer server(device, options_with(certificate));
+  const testing::OpenAtEnd at_end(gate);
   TlsClient stays(server.port(), certificate.certificate_file);
   stays.post(R"({"prompt":[40],"max_tokens":400,"temperature":0,"ignore_eos":true,"stream":true})");
   {
     TlsClient leaves(server.port(), certificate.certificate_file);
     leaves.post(R"({"prompt":[40],"max_tokens":400,"temperature":0,"ignore_eos":true,"stream":true})");
-    bool both = false;
-    for (int i = 0; i < 1000 && !both; ++i) {
-      gate.allow(1);
-      std::this_thread::sleep_for(2ms);
-      both = server.service().stats().running == 2;
-    }
-    ASSERT_TRUE(both);
+    // No step before both are there: the one that stays must not have ended by then.
+    const auto come_to = [&](int64_t wanted, bool with_waiting, int steps) {
+      for (int i = 0; i < 5000; ++i) {
+        const EngineStats stats = server.service().stats();
+        if (stats.running + (with_waiting ? stats.waiting : 0) == wanted) return true;
+        gate.allow(steps);
+        std::this_thread::sleep_for(2ms);
+      }
+      return false;
+    };
+    ASSERT_TRUE(come_to(2, true, 0));
+    ASSERT_TRUE(come_to(2, false, 1));
     gate.allow(20);
     leaves.read_until("data: ");
   }
