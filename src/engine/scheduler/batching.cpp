@@ -21,13 +21,25 @@ void Scheduler::take_next_tokens(StepPlan& plan) {
     if (s->state == SequenceState::kRunning && s->pending() > 0 && !s->sampled_out()) order_.push_back(s);
   }
   if (static_cast<int64_t>(order_.size()) > options_.max_sequences) rank_for_rows();
+  int64_t places = options_.max_sequences;
   for (Sequence* s : order_) {
+    if (places == 0) return;
     // A preemption on the way may have taken the next one out.
-    if (s->state == SequenceState::kRunning && s->pending() == 1) take(plan, s, 1);
+    if (s->state != SequenceState::kRunning) continue;
+    if (s->prefilling() || take(plan, s, 1)) --places;  // a prompt's place is kept for take_prompts()
   }
 }
 
-// Keeps those with the best right to a place: by priority, then the tenants served least, counting what each is given
+// Whoever's turn it is may lack blocks that others hold who cannot be preempted: then those go on.
+void Scheduler::take_any(StepPlan& plan) {
+  for (Sequence* s : running_) {
+    if (s->state != SequenceState::kRunning || s->pending() == 0 || s->sampled_out()) continue;
+    const int64_t tokens = std::min(s->pending(), room_for(plan, *s, s->pending()));
+    if (tokens > 0) take(plan, s, tokens);
+  }
+}
+
+// Those with the best right to a place first: by priority, then the tenants served least, counting what each is given
 // here, then by arrival.
 void Scheduler::rank_for_rows() {
   ranked_.clear();
@@ -46,11 +58,7 @@ void Scheduler::rank_for_rows() {
   std::sort(ranked_.begin(), ranked_.end(), [](const Ranked& a, const Ranked& b) {
     return std::tie(a.priority, a.served, a.arrival) < std::tie(b.priority, b.served, b.arrival);
   });
-  order_.clear();
-  for (const Ranked& ranked : ranked_) {
-    if (static_cast<int64_t>(order_.size()) == options_.max_sequences) break;
-    order_.push_back(ranked.sequence);
-  }
+  for (size_t i = 0; i < ranked_.size(); ++i) order_[i] = ranked_[i].sequence;
 }
 
 // Pieces of prompts with what room is left: half of it for the oldest, the rest to the shortest first, and what those

@@ -98,6 +98,7 @@ void Scheduler::schedule(int64_t now_ns, StepPlan& plan) {
   take_next_tokens(plan);
   if (!preempted_) admit();
   take_prompts(plan);
+  if (plan.empty()) take_any(plan);
   if (plan.empty()) copies_.swap(plan.copies);  // an empty plan is not run
 }
 

@@ -103,6 +103,7 @@ class Scheduler {
   // batching.cpp
   void take_next_tokens(StepPlan& plan);
   void take_prompts(StepPlan& plan);
+  void take_any(StepPlan& plan);
   void rank_for_rows();
   int64_t room_for(const StepPlan& plan, const Sequence& sequence, int64_t wanted) const;
   bool take(StepPlan& plan, Sequence* sequence, int64_t tokens);
