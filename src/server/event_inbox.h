@@ -71,7 +71,7 @@ class EventMailbox : public std::enable_shared_from_this<EventMailbox> {
   boost::asio::any_io_executor executor_;
   std::mutex mutex_;
   std::vector<Letter> letters_;
-  bool called_ = false;  // deliver() is on its way
+  bool called_ = false;            // deliver() is on its way
   std::vector<Letter> delivered_;  // the I/O thread's; its memory is used again
 };
 
