@@ -4,8 +4,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/string.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <optional>
 #include <utility>
 
@@ -14,6 +12,7 @@
 #include "server/client_socket.h"
 #include "server/cors.h"
 #include "server/http_wire.h"
+#include "server/request_parser.h"
 #include "server/request_record.h"
 #include "server/router.h"
 
@@ -24,9 +23,6 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = beast::http;
 using beast::error_code;
-using Parser = http::request_parser<http::string_body>;
-
-std::string text(beast::string_view view) { return {view.data(), view.size()}; }
 
 // The memory that one request body takes, for as long as it is read and understood.
 class BodyCharge {
@@ -45,37 +41,6 @@ class BodyCharge {
   uint64_t& total_;
   uint64_t mine_ = 0;
 };
-
-HttpRequest describe(const Parser& parser) {
-  const auto& header = parser.get();
-  HttpRequest request;
-  request.method = text(header.method_string());
-  request.path = text(header.target().substr(0, header.target().find('?')));
-  request.id = request_id(text(header["X-Request-Id"]));
-  return request;
-}
-
-// A browser asks whether its page may: no key comes with that, and none is needed for the answer.
-bool is_preflight(const Parser& parser, const ServerOptions& options) {
-  const auto& header = parser.get();
-  return !options.allowed_origins.empty() && header.method() == http::verb::options &&
-         header.count("Access-Control-Request-Method") > 0;
-}
-
-// What could not be read as a request; nothing when there is nobody to tell.
-std::optional<ApiError> unreadable(error_code ec, bool expired, const ServerOptions& options) {
-  const auto more_than = [](const char* what, uint64_t bytes) {
-    return std::string("the ") + what + " has more than " + std::to_string(bytes) + " bytes";
-  };
-  if (expired) return ApiError(408, "the request did not arrive in time", "timeout");
-  if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
-    return ApiError(431, more_than("header", options.max_header_bytes), "header_too_large");
-  }
-  if (ec == http::error::body_limit) return ApiError(413, more_than("body", options.max_body_bytes), "body_too_large");
-  const bool left = ec == http::error::end_of_stream || ec == http::error::partial_message;
-  if (left || ec.category() != make_error_code(http::error::bad_method).category()) return std::nullopt;
-  return ApiError(400, "the bytes are not an HTTP/1.1 request", "bad_http");
-}
 
 class HttpConnection final : public Connection, public std::enable_shared_from_this<HttpConnection> {
  public:
@@ -117,7 +82,7 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
     const bool begun = co_await first_bytes();
     if (!begun) co_return false;
     error_code ec;
-    Parser parser;
+    RequestParser parser;
     parser.header_limit(static_cast<uint32_t>(options_.max_header_bytes));
     parser.body_limit(options_.max_body_bytes);
     client_->arm(options_.header_deadline);
@@ -126,7 +91,7 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
     record_.emplace(host_.counts);
     if (ec) co_return co_await refuse_bytes(ec);
 
-    HttpRequest request = describe(parser);
+    HttpRequest request = request_head(parser);
     Exchange exchange = begin_exchange(parser, request);
     const Route* route = nullptr;
     std::optional<HttpReply> refusal = find(parser, request, route, exchange);
@@ -149,22 +114,13 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
     co_return co_await answer_->run();
   }
 
-  Exchange begin_exchange(const Parser& parser, const HttpRequest& request) {
-    const auto& header = parser.get();
+  Exchange begin_exchange(const RequestParser& parser, const HttpRequest& request) {
     record_->id = request.id;
-    record_->method = known_method(request.method);
+    record_->method = known_method(parser);
     return {.id = request.id,
             .keep_alive = parser.keep_alive(),
-            .chunks = header.version() >= 11,
-            .header_lines = cors_headers(options_.allowed_origins, text(header[http::field::origin]))};
-  }
-
-  // Only methods that exist get into the log.
-  static std::string_view known_method(const std::string& name) {
-    const http::verb verb = http::string_to_verb(name);
-    if (verb == http::verb::unknown) return "unknown";
-    const auto known = http::to_string(verb);
-    return {known.data(), known.size()};
+            .chunks = parser.get().version() >= 11,
+            .header_lines = cors_headers(options_.allowed_origins, header_value(parser, "Origin"))};
   }
 
   asio::awaitable<bool> send_reply(const HttpReply& reply, const Exchange& exchange) {
@@ -174,7 +130,7 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   }
 
   // Some more of the request; what the socket brings goes through the client's buffer, with TLS or without.
-  asio::awaitable<void> parse_more(Parser& parser, error_code& ec) {
+  asio::awaitable<void> parse_more(RequestParser& parser, error_code& ec) {
     if (client_->buffer().size() == 0 || wants_more_) {
       const bool more = co_await client_->read_some();
       if (!more) {
@@ -205,11 +161,11 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   }
 
   // What the header alone decides: the route, or the answer already.
-  std::optional<HttpReply> find(const Parser& parser, HttpRequest& request, const Route*& route, Exchange& exchange) {
-    const auto& header = parser.get();
-    if (is_preflight(parser, options_)) {
-      exchange.header_lines = cors_preflight_headers(options_.allowed_origins, text(header[http::field::origin]),
-                                                     text(header[http::field::access_control_request_headers]));
+  std::optional<HttpReply> find(const RequestParser& parser, HttpRequest& request, const Route*& route,
+                                Exchange& exchange) {
+    if (!options_.allowed_origins.empty() && is_preflight(parser)) {
+      exchange.header_lines = cors_preflight_headers(options_.allowed_origins, header_value(parser, "Origin"),
+                                                     header_value(parser, "Access-Control-Request-Headers"));
       return HttpReply{.status = 204};
     }
     try {
@@ -228,10 +184,10 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   }
 
   // Whose request it is, by its API key; false when a key is asked for and it has no good one.
-  bool identify(const Parser& parser, HttpRequest& request) {
+  bool identify(const RequestParser& parser, HttpRequest& request) {
     if (options_.api_keys.empty()) return true;
-    const std::string authorization = text(parser.get()[http::field::authorization]);
-    const std::string x_api_key = text(parser.get()["x-api-key"]);
+    const std::string authorization = header_value(parser, "Authorization");
+    const std::string x_api_key = header_value(parser, "x-api-key");
     const Tenant* tenant = options_.api_keys.find(given_key(authorization, x_api_key));
     if (tenant == nullptr) return false;
     request.tenant = tenant->number;
@@ -241,7 +197,7 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   }
 
   // The body, bit by bit, so that what all connections hold together is bounded too.
-  asio::awaitable<std::optional<HttpReply>> read_body(Parser& parser, BodyCharge& charge, error_code& ec) {
+  asio::awaitable<std::optional<HttpReply>> read_body(RequestParser& parser, BodyCharge& charge, error_code& ec) {
     if (!parser.is_done() && beast::iequals(parser.get()[http::field::expect], "100-continue")) {
       std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
       co_await client_->write(std::move(go_on));
