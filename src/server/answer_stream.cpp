@@ -9,6 +9,13 @@
 namespace tern {
 namespace asio = boost::asio;
 
+namespace {
+
+// A reader that is alive empties the kernel's buffer sooner, also on a busy machine.
+constexpr std::chrono::milliseconds kSlowReader{500};
+
+}  // namespace
+
 AnswerStream::AnswerStream(ClientSocket& client, ConnectionHost& host, Generation generation, const Exchange& exchange,
                            RequestRecord& record)
     : client_(client),
@@ -18,9 +25,9 @@ AnswerStream::AnswerStream(ClientSocket& client, ConnectionHost& host, Generatio
       exchange_(exchange),
       record_(record),
       open_(generation_.submissions.size()) {
-  // Much that waits to be written may be this thread's own delay; a socket that takes nothing is the reader's.
+  // Much that waits to be written may be this thread's own delay; a write that does not end is the reader's.
   const auto drop_slow_reader = [&client] {
-    if (!client.takes_bytes()) client.close();
+    if (client.write_waits() > kSlowReader) client.close();
   };
   inbox_ = std::make_shared<EventInbox>(client.executor(), generation_.stream ? options_.stream_buffer_bytes : 0,
                                         drop_slow_reader);

@@ -1,6 +1,5 @@
 #include "server/client_socket.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -112,11 +111,13 @@ asio::awaitable<bool> ClientSocket::write(std::string bytes) {
   if (write_at_once(bytes)) co_return true;
   error_code ec;
   arm(options_.write_deadline);
+  write_began_ = Clock::now();
   if (tls_) {
     co_await asio::async_write(tls_->stream, asio::buffer(bytes), with(ec));
   } else {
     co_await asio::async_write(socket_, asio::buffer(bytes), with(ec));
   }
+  write_began_ = Clock::time_point::max();
   disarm();
   co_return !ec;
 }
@@ -161,9 +162,9 @@ asio::awaitable<void> ClientSocket::say_goodbye() {
   disarm();
 }
 
-bool ClientSocket::takes_bytes() {
-  pollfd writable{socket_.native_handle(), POLLOUT, 0};
-  return ::poll(&writable, 1, 0) != 0;
+std::chrono::milliseconds ClientSocket::write_waits() const {
+  if (write_began_ == Clock::time_point::max()) return std::chrono::milliseconds(0);
+  return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - write_began_);
 }
 
 void ClientSocket::close() {

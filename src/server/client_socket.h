@@ -58,8 +58,8 @@ class ClientSocket : public std::enable_shared_from_this<ClientSocket> {
   // TLS ends, so that the client knows that nothing was cut off.
   boost::asio::awaitable<void> say_goodbye();
 
-  // False while the kernel's buffer is full: the client does not read.
-  bool takes_bytes();
+  // How long the write that is under way has been waiting for the client to read; 0: none is.
+  std::chrono::milliseconds write_waits() const;
   // The current request is the last one.
   void drain() { draining_ = true; }
   bool draining() const { return draining_; }
@@ -79,6 +79,7 @@ class ClientSocket : public std::enable_shared_from_this<ClientSocket> {
   // token costs no more than its assignment.
   boost::asio::steady_timer timer_;
   Clock::time_point deadline_ = Clock::time_point::max(), wakes_ = Clock::time_point::max();
+  Clock::time_point write_began_ = Clock::time_point::max();  // that waits; max: none
   boost::beast::flat_buffer buffer_;
   bool expired_ = false, draining_ = false;
 };

@@ -40,7 +40,8 @@ TEST(ApiKeys, ATenantsSaltOutlivesItsKey) {
 TEST(ApiKeys, Refusals) {
   ApiKeys keys("alpha");
   const std::string secret = "s3cr3t";
-  for (const std::string bad : {"", "a,,b", "alpha", "with space", "caf\xc3\xa9", std::string(2000, 'x').c_str()}) {
+  for (const std::string& bad :
+       std::initializer_list<std::string>{"", "a,,b", "alpha", "with space", "caf\xc3\xa9", std::string(2000, 'x')}) {
     EXPECT_THROW(ApiKeys(keys).add_list(bad), Error) << bad;
   }
   EXPECT_THROW(ApiKeys(keys).add_lines("# nothing\n"), Error);

@@ -33,6 +33,13 @@ using Time = std::chrono::steady_clock;
 
 const std::string kPath = "/v1/completions";
 
+// Memory as a sanitizer keeps it says nothing about the program's own.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
 std::string body(int64_t max_tokens, bool stream) {
   return json({{"prompt", {40}},
                {"max_tokens", max_tokens},
@@ -104,7 +111,11 @@ TEST(BadDays, AThousandIdleConnectionsBesideStreams) {
     idle.push_back(std::make_unique<HttpClient>(server.port()));
     ASSERT_EQ(idle.back()->get("/v1/models").status, 200);
   }
-  EXPECT_LT((resident_bytes() - before) / 1000, 20 * 1024);
+  const double each = (resident_bytes() - before) / 1000;
+  RecordProperty("bytes_each", static_cast<int>(each));
+  if (!kSanitized) {
+    EXPECT_LT(each, 20 * 1024);
+  }
 
   std::vector<std::unique_ptr<HttpClient>> streams;
   for (int i = 0; i < 16; ++i) {
