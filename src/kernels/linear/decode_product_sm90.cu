@@ -1,0 +1,60 @@
+// Decode products on Hopper: the rows of the table, one a weight format.
+#include <cuda_runtime.h>
+
+#include "kernels/linear/decode_product_launch_sm90.cuh"
+
+namespace tern {
+namespace {
+
+template <class R>
+int run(const DecodeProductArgs& args, void* stream) {
+  if (args.tokens < 1 || args.tokens > kDecodeProductMaxTokens) return cudaErrorInvalidValue;
+  const int split = decode_product::split_of(args.desc.cols);
+  const auto cuda_stream = static_cast<cudaStream_t>(stream);
+  return args.tokens <= decode_product::kMatrixTokens ? decode_product::launch<R, 1>(args, split, cuda_stream)
+                                                      : decode_product::launch<R, 2>(args, split, cuda_stream);
+}
+
+// Rows are copied in whole 16-byte pieces and multiplied 64 (fp8) or 32 (bf16) columns at a time; int indices inside.
+template <class R>
+bool supports(const DecodeProductDesc& desc) {
+  const int64_t step = R::kWeight == DecodeWeight::kBf16 ? 32 : R::kWeight == DecodeWeight::kW4 ? 8 : 64;
+  return desc.weight == R::kWeight && desc.rows > 0 && desc.rows <= 1 << 20 && desc.cols > 0 && desc.cols <= 1 << 16 &&
+         desc.cols % step == 0;
+}
+
+template <class R>
+Cost cost(const DecodeProductDesc& desc, int64_t tokens) {
+  const auto rows = static_cast<double>(desc.rows), cols = static_cast<double>(desc.cols);
+  double weights = rows * cols;
+  if (R::kWeight == DecodeWeight::kBf16) weights *= 2;
+  if (R::kWeight == DecodeWeight::kW4) weights = static_cast<double>(w4::packed_bytes(desc.rows, desc.cols));
+  if (R::kWeight == DecodeWeight::kFp8Channel) weights += 4 * rows;
+  if (R::kWeight == DecodeWeight::kFp8Block) weights += 4 * rows * cols / (128 * 128);
+  return {weights + 2 * static_cast<double>(tokens) * (rows + cols), 2 * static_cast<double>(tokens) * rows * cols};
+}
+
+template <class R>
+constexpr DecodeProductImpl row_of(const char* name) {
+  return {name, R::kWeight, supports<R>, run<R>, cost<R>};
+}
+
+// Ring<weight, groups of 128 columns a stage, stages, warps>: 64 to 100 KiB under way a multiprocessor, and room for
+// the next launch's ring beside it.
+using Bf16 = decode_product::Ring<DecodeWeight::kBf16, 1, 3, 8>;
+using Fp8Channel = decode_product::Ring<DecodeWeight::kFp8Channel, 2, 2, 8>;
+using Fp8Block = decode_product::Ring<DecodeWeight::kFp8Block, 2, 2, 8>;
+using W4 = decode_product::Ring<DecodeWeight::kW4, 2, 4, 8>;
+
+constexpr DecodeProductImpl kRows[] = {
+    row_of<Bf16>("sm90_bf16"),
+    row_of<Fp8Channel>("sm90_fp8_channel"),
+    row_of<Fp8Block>("sm90_fp8_block"),
+    row_of<W4>("sm90_w4"),
+};
+
+}  // namespace
+
+const DecodeProductImplSpan kDecodeProductSm90 = {kRows, 4};
+
+}  // namespace tern
