@@ -1,5 +1,5 @@
-// The instructions of Hopper that C++ has no name for: barriers that count bytes, bulk copies, clusters, overlapped
-// launches, matrix fragments. One function an instruction, nothing else. Device code only.
+// The instructions of Hopper that C++ has no name for: barriers that count bytes, bulk copies, overlapped launches,
+// matrix fragments. One function an instruction, nothing else. Device code only.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,15 @@ __device__ inline void barrier_init(uint32_t barrier, uint32_t arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
 
-// Makes initialized barriers visible to the copy engine and to the other blocks of the cluster.
+// Makes initialized barriers visible to the copy engine.
 __device__ inline void barrier_init_fence() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
 
 __device__ inline void barrier_expect(uint32_t barrier, uint32_t bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+}
+
+__device__ inline void barrier_arrive(uint32_t barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 
 __device__ inline void barrier_wait(uint32_t barrier, uint32_t parity) {
@@ -59,6 +63,18 @@ __device__ inline void bulk_copy(uint32_t to, const void* from, uint32_t bytes, 
                : "memory");
 }
 
+// Copies a box of a two-dimensional tensor map, whose first coordinate is the contiguous one. What is outside the
+// tensor is zero, and counts.
+__device__ inline void tensor_copy(uint32_t to, const void* map, int first, int second, uint32_t barrier,
+                                   uint64_t policy) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%2, "
+      "%3}], "
+      "[%4], %5;" ::"r"(to),
+      "l"(map), "r"(first), "r"(second), "r"(barrier), "l"(policy)
+      : "memory");
+}
+
 // ---- launches that overlap the one before ----
 
 // The next launch may start as soon as every block has said this, or ended.
@@ -66,34 +82,6 @@ __device__ inline void allow_next_launch() { asm volatile("griddepcontrol.launch
 
 // Returns when the launch before is complete and what it wrote is visible.
 __device__ inline void wait_for_previous_launch() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
-
-// ---- clusters ----
-
-__device__ inline uint32_t cluster_rank() {
-  uint32_t rank;
-  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-  return rank;
-}
-
-__device__ inline void cluster_barrier() {
-  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
-
-// The address of another block's shared memory, for the same place in this block's.
-__device__ inline uint32_t remote_address(uint32_t shared, uint32_t rank) {
-  uint32_t address;
-  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared), "r"(rank));
-  return address;
-}
-
-__device__ inline float4 load_remote(uint32_t address) {
-  float4 v;
-  asm volatile("ld.shared::cluster.v4.f32 {%0, %1, %2, %3}, [%4];"
-               : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
-               : "r"(address)
-               : "memory");
-  return v;
-}
 
 // ---- shared memory to registers ----
 
@@ -107,6 +95,10 @@ __device__ inline uint32_t load_shared_4(uint32_t address) {
   uint32_t v;
   asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address));
   return v;
+}
+
+__device__ inline void store_shared_2(uint32_t address, uint16_t value) {
+  asm volatile("st.shared.u16 [%0], %1;" ::"r"(address), "h"(value) : "memory");
 }
 
 // Four 8x8 matrices of 16-bit elements: lane l gives the address of row l % 8 of matrix l / 8, and receives elements
@@ -126,8 +118,7 @@ __device__ inline uint4 load_matrices(uint32_t address) {
 // (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
 __device__ inline void multiply_bf16(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0,
                                      uint32_t b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
       "{%0, %1, %2, %3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));

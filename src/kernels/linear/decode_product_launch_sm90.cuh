@@ -1,7 +1,9 @@
-// The launch of a decode product: how a shape is cut into clusters and blocks. Host code for CUDA files.
+// The launch of a decode product: how a shape is cut into blocks and phases. Host code for CUDA files.
 #pragma once
 
 #include <cuda_runtime.h>
+
+#include <algorithm>
 
 #include "kernels/linear/decode_product_sm90.cuh"
 
@@ -9,29 +11,48 @@ namespace tern::decode_product {
 
 template <class R, int N>
 __global__ void __launch_bounds__(R::kWarps * 32, 2) decode_product_kernel(const __grid_constant__ Params p) {
-  extern __shared__ __align__(128) uint8_t shared[];
-  const int block = static_cast<int>(blockIdx.x);
-  run_block<R, N>(p, block / p.split, block % p.split, shared);
+  extern __shared__ __align__(1024) uint8_t shared[];
+  run_block<R, N>(p, static_cast<int>(blockIdx.x), shared);
 }
 
 constexpr int kMaxSharedBytes = 227 * 1024;  // of one block, on compute capability 9.0
 
-// Blocks that are resident at once, one a multiprocessor: 132 in the H100's groups of 16 and 18, of which clusters of 4
-// and 8 fill 128.
-constexpr int kBlocks = 132, kClusteredBlocks = 128;
-// A block's part of the columns: x of 8 tokens then takes 32 KiB.
-constexpr int kColsPerBlock = 2048;
-
-inline int split_of(int64_t cols) {
-  int split = 1;
-  while (split < 8 && cols > split * kColsPerBlock) split *= 2;
-  return split;
-}
-
 inline int divide_up(int64_t a, int64_t b) { return static_cast<int>((a + b - 1) / b); }
 
+inline int multiprocessors() {
+  static const int count = [] {
+    int device = 0, value = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, device);
+    return std::max(value, 1);
+  }();
+  return count;
+}
+
+// Boxes of 16 rows x 128 bytes of row-major weights.
 template <class R>
-Params params_of(const DecodeProductArgs& args, int n, int split, int* shared_bytes) {
+cudaError_t encode_map(const DecodeProductArgs& args, CUtensorMap* map) {
+  static const auto encode = [] {
+    void* function = nullptr;
+    cudaDriverEntryPointQueryResult found;
+    cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault, &found);
+    return reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(function);
+  }();
+  if (encode == nullptr) return cudaErrorNotSupported;
+  constexpr int kElementBytes = R::kFp8 ? 1 : 2;
+  const cuuint64_t sizes[2] = {static_cast<cuuint64_t>(args.desc.cols), static_cast<cuuint64_t>(args.desc.rows)};
+  const cuuint64_t pitch[1] = {sizes[0] * kElementBytes};
+  const cuuint32_t box[2] = {128 / kElementBytes, kTileRows}, steps[2] = {1, 1};
+  const CUresult result =
+      encode(map, R::kFp8 ? CU_TENSOR_MAP_DATA_TYPE_UINT8 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2,
+             const_cast<void*>(args.weights), sizes, pitch, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
+             CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  return result == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+// `phase_groups` depends on the shape alone: it decides the order of sums.
+template <class R, int N>
+Params params_of(const DecodeProductArgs& args, int phase_groups, int* shared_bytes) {
   Params p = {};
   p.weights = static_cast<const uint8_t*>(args.weights);
   p.scales = args.scales;
@@ -44,44 +65,41 @@ Params params_of(const DecodeProductArgs& args, int n, int split, int* shared_by
   p.tokens = static_cast<int>(args.tokens);
   p.tiles = divide_up(p.rows, kTileRows);
   p.groups = divide_up(p.cols, kGroupCols);
-  p.split = split;
-  p.tiles_per_cluster = divide_up(p.tiles, (split > 2 ? kClusteredBlocks : kBlocks) / split);
-  p.scale_cols = p.groups;
-  const int groups = divide_up(p.groups, split);
-  p.x_pitch = groups * kGroupCols * 2 + 16;
+  p.tiles_per_block = divide_up(p.tiles, multiprocessors());
+  p.phase_groups = std::min(phase_groups, p.groups);
+  p.phases = divide_up(p.groups, p.phase_groups);
+  p.x_pitch = p.phase_groups * kGroupCols * 2 + 16;
   p.x_offset = R::kBytes;
-  p.slots_offset = p.x_offset + p.tokens * p.x_pitch;
-  p.scales_offset = p.slots_offset + (p.tiles_per_cluster + R::kWarps) * n * kSlotBytes;
+  p.slots_offset = p.x_offset + std::min(2, p.phases) * p.tokens * p.x_pitch;
+  p.scales_offset = p.slots_offset + (p.tiles_per_block + R::kWarps) * N * kSlotBytes;
   int scales = 0;
-  if (R::kWeight == DecodeWeight::kFp8Channel) scales = p.tiles_per_cluster * kTileRows;
-  if (R::kWeight == DecodeWeight::kFp8Block) scales = p.tiles_per_cluster * groups;
+  if (R::kWeight == DecodeWeight::kFp8Channel) scales = p.tiles_per_block * kTileRows;
+  if (R::kWeight == DecodeWeight::kFp8Block) scales = (p.tiles_per_block / 8 + 2) * p.groups;
   p.barriers_offset = divide_up(p.scales_offset + scales * 4, 8) * 8;
-  *shared_bytes = p.barriers_offset + (R::kWarps * R::kStages + 1) * 8;
+  *shared_bytes = p.barriers_offset + (R::kWarps * R::kStages + 4) * 8;
   return p;
 }
 
 template <class R, int N>
-int launch(const DecodeProductArgs& args, int split, cudaStream_t stream) {
+int launch(const DecodeProductArgs& args, int phase_groups, cudaStream_t stream) {
   int shared_bytes = 0;
-  const Params p = params_of<R>(args, N, split, &shared_bytes);
+  Params p = params_of<R, N>(args, phase_groups, &shared_bytes);
+  cudaError_t error = R::kPacked ? cudaSuccess : encode_map<R>(args, &p.map);
+  if (error != cudaSuccess) return error;
   // A property of the function, which survives; more than the most would be refused, less costs nothing.
-  const cudaError_t error =
+  error =
       cudaFuncSetAttribute(decode_product_kernel<R, N>, cudaFuncAttributeMaxDynamicSharedMemorySize, kMaxSharedBytes);
   if (error != cudaSuccess) return error;
   cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(divide_up(p.tiles, p.tiles_per_cluster) * p.split);
+  config.gridDim = dim3(divide_up(p.tiles, p.tiles_per_block));
   config.blockDim = dim3(R::kWarps * 32);
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;
-  cudaLaunchAttribute attributes[2];
-  attributes[0].id = cudaLaunchAttributeClusterDimension;
-  attributes[0].val.clusterDim.x = p.split;
-  attributes[0].val.clusterDim.y = 1;
-  attributes[0].val.clusterDim.z = 1;
-  attributes[1].id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attributes[1].val.programmaticStreamSerializationAllowed = 1;
-  config.attrs = attributes;
-  config.numAttrs = args.overlap ? 2 : 1;
+  cudaLaunchAttribute overlap = {};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &overlap;
+  config.numAttrs = args.overlap ? 1 : 0;
   return cudaLaunchKernelEx(&config, decode_product_kernel<R, N>, p);
 }
 

@@ -6,19 +6,21 @@
 namespace tern {
 namespace {
 
+// Groups of 128 columns a phase: x of 8 tokens takes 2 x 33 KiB.
+constexpr int kPhaseGroups = 16;
+
 template <class R>
 int run(const DecodeProductArgs& args, void* stream) {
   if (args.tokens < 1 || args.tokens > kDecodeProductMaxTokens) return cudaErrorInvalidValue;
-  const int split = decode_product::split_of(args.desc.cols);
   const auto cuda_stream = static_cast<cudaStream_t>(stream);
-  return args.tokens <= decode_product::kMatrixTokens ? decode_product::launch<R, 1>(args, split, cuda_stream)
-                                                      : decode_product::launch<R, 2>(args, split, cuda_stream);
+  return args.tokens <= decode_product::kMatrixTokens ? decode_product::launch<R, 1>(args, kPhaseGroups, cuda_stream)
+                                                      : decode_product::launch<R, 2>(args, kPhaseGroups, cuda_stream);
 }
 
-// Rows are copied in whole 16-byte pieces and multiplied 64 (fp8) or 32 (bf16) columns at a time; int indices inside.
+// Rows of weights and of x are copied in whole 16-byte pieces; indices are int.
 template <class R>
 bool supports(const DecodeProductDesc& desc) {
-  const int64_t step = R::kWeight == DecodeWeight::kBf16 ? 32 : R::kWeight == DecodeWeight::kW4 ? 8 : 64;
+  const int64_t step = R::kFp8 ? 16 : 8;
   return desc.weight == R::kWeight && desc.rows > 0 && desc.rows <= 1 << 20 && desc.cols > 0 && desc.cols <= 1 << 16 &&
          desc.cols % step == 0;
 }
@@ -41,7 +43,7 @@ constexpr DecodeProductImpl row_of(const char* name) {
 
 // Ring<weight, groups of 128 columns a stage, stages, warps>: 64 to 100 KiB under way a multiprocessor, and room for
 // the next launch's ring beside it.
-using Bf16 = decode_product::Ring<DecodeWeight::kBf16, 1, 3, 8>;
+using Bf16 = decode_product::Ring<DecodeWeight::kBf16, 1, 4, 4>;
 using Fp8Channel = decode_product::Ring<DecodeWeight::kFp8Channel, 2, 2, 8>;
 using Fp8Block = decode_product::Ring<DecodeWeight::kFp8Block, 2, 2, 8>;
 using W4 = decode_product::Ring<DecodeWeight::kW4, 2, 4, 8>;

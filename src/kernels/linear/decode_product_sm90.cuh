@@ -1,15 +1,17 @@
 // The body of the decode products (decode_product.h) as a device function of one thread block.
 //
-// Work. A cluster of `split` blocks owns a range of 16-row tiles; each of its blocks takes a part of the columns, so
-// that a block's share of x is small enough to stay in shared memory. A block's (tile, group of 128 columns) pairs, in
-// that order, are cut into one contiguous run a warp. Every warp is on its own from there: it fetches its run through a
-// ring of bulk copies and feeds the matrix unit, whose 8 columns are the tokens. Partial sums of a tile lie in slots of
-// shared memory, one a (tile, warp) pair that meets; at the end each block of the cluster adds a share of the tiles
-// over all slots of all blocks, in ascending order, whatever the number of tokens.
+// Work. A block owns a few 16-row tiles and goes through the columns in phases, each as many groups of 128 columns as
+// fit twice into shared memory with x. A phase's (tile, group) pairs, in that order, are cut into one contiguous run a
+// warp. Every warp is on its own: it fetches its runs through a ring of bulk copies and feeds the matrix unit, whose 8
+// columns are the tokens. Partial sums lie in slots of shared memory, one a (tile, warp) pair that meets, to which each
+// phase adds; at the end the slots of a tile are added in ascending order. Nothing of this depends on the number of
+// tokens.
 //
 // Overlap. The ring is filled before waiting for the previous launch, and the next launch is let in when the last copy
-// of this one is on its way: the memory never waits for a launch to end.
+// of this one is on its way: the memory need not wait for a launch to end.
 #pragma once
+
+#include <cuda.h>
 
 #include <cstdint>
 
@@ -23,77 +25,103 @@ constexpr int kTileRows = 16;
 constexpr int kGroupCols = 128;
 constexpr int kMatrixTokens = 8;  // columns of the matrix instruction
 constexpr int kSlotBytes = kTileRows * kMatrixTokens * 4;
+constexpr int kBoxBytes = kTileRows * 128;  // a tensor copy: 16 rows of 128 bytes, their 16-byte pieces swizzled
 
 // What a launch is told. Byte offsets are into dynamic shared memory.
 struct Params {
-  const uint8_t* weights;
+  CUtensorMap map;         // of row-major weights
+  const uint8_t* weights;  // packed ones
   const float* scales;
   const uint8_t* x;
   int64_t x_stride_bytes;
   uint16_t* y;
   int64_t y_stride;
   int rows, cols, tokens;
-  int tiles, groups;      // of the whole matrix
-  int tiles_per_cluster;  // the last cluster may have fewer
-  int split;              // blocks of a cluster
-  int x_pitch;            // bytes between tokens in shared memory
+  int tiles, groups;    // of the whole matrix
+  int tiles_per_block;  // the last block may have fewer
+  int phase_groups, phases;
+  int x_pitch;  // bytes between tokens in shared memory
   int x_offset, slots_offset, scales_offset, barriers_offset;
-  int scale_cols;  // of kFp8Block
 };
 
-// How a weight lies in a warp's ring. kUnitGroups groups of 128 columns of one tile are one stage.
+// How a weight lies in a warp's ring: a stage is a unit of up to UnitGroups groups of one tile.
 template <DecodeWeight W, int UnitGroups, int Stages, int Warps>
 struct Ring {
   static constexpr DecodeWeight kWeight = W;
   static constexpr int kUnitGroups = UnitGroups, kStages = Stages, kWarps = Warps;
+  static constexpr bool kPacked = W == DecodeWeight::kW4;
   static constexpr bool kFp8 = W == DecodeWeight::kFp8Channel || W == DecodeWeight::kFp8Block;
-  static constexpr int kElementBytes = W == DecodeWeight::kBf16 ? 2 : 1;  // of row-major weights
-  // Rows start 16 (bf16, read by ldmatrix) or 64 bytes (fp8, read by lanes of 16 bytes) off a multiple of 128: no two
-  // lanes that are served together then meet in a bank.
-  static constexpr int kRowPitch = UnitGroups * kGroupCols * kElementBytes + (W == DecodeWeight::kBf16 ? 16 : 64);
-  static constexpr int kUnitBytes =
-      W == DecodeWeight::kW4 ? UnitGroups * static_cast<int>(w4::kBlockBytes) : kTileRows * kRowPitch;
+  static constexpr int kGroupBytes = kPacked ? static_cast<int>(w4::kBlockBytes) : kFp8 ? kBoxBytes : 2 * kBoxBytes;
+  static constexpr int kUnitBytes = UnitGroups * kGroupBytes;
   static constexpr int kBytes = Warps * Stages * kUnitBytes;
 };
 
-// The columns (in groups of 128) of block `rank` of a cluster.
-__device__ inline int first_group(const Params& p, int rank) { return p.groups * rank / p.split; }
-
-// A warp's run of (tile, group) pairs within its block, walked in units.
+// A warp's run of (tile, group) pairs, the same in every phase, walked in units that do not cross a tile.
+template <class R>
 struct Cursor {
-  int at, end, groups, unit_groups;
+  int tile0, group0, count;  // where a phase begins, and its pairs
+  int phase, tile, group, left;
 
-  __device__ bool done() const { return at >= end; }
-  __device__ int tile() const { return at / groups; }
-  __device__ int group() const { return at % groups; }
-  // Groups of the unit at hand: no unit crosses a tile.
-  __device__ int size() const { return min(min(unit_groups, groups - group()), end - at); }
+  __device__ Cursor(const Params& p, int tile_count, int warp) {
+    const int pairs = tile_count * p.phase_groups;
+    const int begin = pairs * warp / R::kWarps;
+    count = pairs * (warp + 1) / R::kWarps - begin;
+    tile0 = begin / p.phase_groups;
+    group0 = begin % p.phase_groups;
+    phase = count > 0 ? 0 : p.phases;
+    tile = tile0, group = group0, left = count;
+  }
+  __device__ bool done(const Params& p) const { return phase >= p.phases; }
+  __device__ int column_group(const Params& p) const { return phase * p.phase_groups + group; }
+  __device__ int size(const Params& p) const {
+    return min(min(R::kUnitGroups, p.groups - column_group(p)), min(p.phase_groups - group, left));
+  }
+  __device__ void advance(const Params& p, int size) {
+    step(p, size);
+    // In the last phase, groups behind the last column.
+    while (phase < p.phases && column_group(p) >= p.groups) step(p, min(left, p.phase_groups - group));
+  }
+
+ private:
+  __device__ void step(const Params& p, int size) {
+    group += size;
+    left -= size;
+    if (group == p.phase_groups) group = 0, ++tile;
+    if (left == 0) ++phase, tile = tile0, group = group0, left = count;
+  }
 };
 
-// Row-major weights: lane r copies row r of the tile. Packed ones: one copy.
+// By one lane.
 template <class R>
-__device__ inline void fetch_unit(const Params& p, const Cursor& cursor, int first_tile, int group_begin,
-                                  uint32_t stage, uint32_t barrier, uint64_t policy, int lane) {
-  const int tile = first_tile + cursor.tile();
-  const int group = group_begin + cursor.group();
-  const int size = cursor.size();
-  if constexpr (R::kWeight == DecodeWeight::kW4) {
-    if (lane == 0) {
-      const uint32_t bytes = size * static_cast<int>(w4::kBlockBytes);
-      ptx::barrier_expect(barrier, bytes);
-      const int64_t block = static_cast<int64_t>(tile) * p.groups + group;
-      ptx::bulk_copy(stage, p.weights + block * w4::kBlockBytes, bytes, barrier, policy);
-    }
+__device__ inline void fetch_unit(const Params& p, const Cursor<R>& cursor, int first_tile, uint32_t stage,
+                                  uint32_t barrier, uint64_t policy) {
+  const int tile = first_tile + cursor.tile, group = cursor.column_group(p), size = cursor.size(p);
+  ptx::barrier_expect(barrier, size * R::kGroupBytes);
+  if constexpr (R::kPacked) {
+    const int64_t block = static_cast<int64_t>(tile) * p.groups + group;
+    ptx::bulk_copy(stage, p.weights + block * w4::kBlockBytes, size * R::kGroupBytes, barrier, policy);
   } else {
-    const int rows = min(kTileRows, p.rows - tile * kTileRows);
-    const int cols = min(size * kGroupCols, p.cols - group * kGroupCols);
-    const uint32_t bytes = cols * R::kElementBytes;
-    if (lane == 0) ptx::barrier_expect(barrier, rows * bytes);
-    __syncwarp();
-    if (lane < rows) {
-      const int64_t element = static_cast<int64_t>(tile * kTileRows + lane) * p.cols + group * kGroupCols;
-      ptx::bulk_copy(stage + lane * R::kRowPitch, p.weights + element * R::kElementBytes, bytes, barrier, policy);
+    constexpr int kBoxes = R::kGroupBytes / kBoxBytes, kBoxCols = kGroupCols / kBoxes;
+    for (int i = 0; i < size * kBoxes; ++i) {
+      ptx::tensor_copy(stage + i * kBoxBytes, &p.map, group * kGroupCols + i * kBoxCols, tile * kTileRows, barrier,
+                       policy);
     }
+  }
+}
+
+// The columns of a phase of x, by one warp. Columns behind the last become zero, as their weights are.
+__device__ inline void fetch_x(const Params& p, int phase, uint32_t x, uint32_t barrier, int lane) {
+  const int begin = phase * p.phase_groups * kGroupCols;
+  const int cols = min(p.phase_groups * kGroupCols, p.cols - begin);
+  const int tail = -cols & (kGroupCols - 1);
+  for (int i = lane; i < p.tokens * tail; i += 32) {
+    ptx::store_shared_2(x + i / tail * p.x_pitch + (cols + i % tail) * 2, 0);
+  }
+  __syncwarp();
+  if (lane == 0) ptx::barrier_expect(barrier, p.tokens * cols * 2);
+  __syncwarp();
+  if (lane < p.tokens) {
+    ptx::bulk_copy(x + lane * p.x_pitch, p.x + lane * p.x_stride_bytes + begin * 2, cols * 2, barrier);
   }
 }
 
@@ -103,35 +131,51 @@ __device__ inline uint32_t w4_pair(uint32_t word, int pair) {
   return ptx::subtract_bf16x2(biased, 0x43084308u);
 }
 
-// Two e4m3 numbers in the high bytes of the halves as bf16: the fields move to their places, the exponent's bias (7
-// instead of 127) is a factor of 2^120, exact also for subnormal numbers.
+// Two e4m3 numbers as bf16, moved to the high bytes of the halves first: the fields move to their places, the
+// exponent's bias (7 instead of 127) is a factor of 2^120, exact also for subnormal numbers.
 __device__ inline uint32_t fp8_pair(uint32_t word, bool upper) {
   const uint32_t spread = __byte_perm(word, 0, upper ? 0x3424 : 0x1404);
   const uint32_t placed = (spread & 0x80008000u) | (spread >> 4 & 0x07f007f0u);
   return ptx::multiply_bf16x2(placed, 0x7b807b80u);
 }
 
-// One group of 128 columns: sums[n] += tile x columns of tokens 8 n .. 8 n + 7. `x_group` is the first token's first
-// column in shared memory.
+// Where a lane reads: fixed for the launch.
 template <class R, int N>
-__device__ inline void multiply_group(const Params& p, uint32_t stage, int group_in_unit, int cols, uint32_t x_group,
+struct Lane {
+  uint32_t weights;  // offset in a group
+  uint32_t swizzle;  // of row-major weights: which 16-byte piece of 8 in a row
+  uint32_t x[N];     // offset of the lane's token, tokens behind the last read the last one
+
+  __device__ Lane(const Params& p, int lane) {
+    const int row = R::kFp8 ? lane / 4 : lane % 16;
+    const int piece = R::kFp8 ? lane % 4 : lane / 16;
+    weights = R::kPacked ? lane * 16 : row * 128;
+    swizzle = (piece ^ (row & 7)) << 4;
+#pragma unroll
+    for (int n = 0; n < N; ++n) {
+      const int token = min((R::kFp8 ? lane / 4 : lane % 8) + n * kMatrixTokens, p.tokens - 1);
+      x[n] = token * p.x_pitch + (R::kFp8 ? lane % 4 * 32 : lane / 8 * 16);
+    }
+  }
+};
+
+// sums[n] += a tile's group of 128 columns x tokens 8 n .. 8 n + 7. `group` and `x` are shared addresses of the group.
+template <class R, int N>
+__device__ inline void multiply_group(const Lane<R, N>& at, uint32_t group, uint32_t x, float scale,
                                       float (&sums)[N][4], int lane) {
   float chain[N][2][4] = {};  // two chains of matrix instructions: one would wait for itself
-  if constexpr (R::kWeight == DecodeWeight::kFp8Channel || R::kWeight == DecodeWeight::kFp8Block) {
-    const uint32_t row = stage + (lane / 4) * R::kRowPitch + group_in_unit * kGroupCols + lane % 4 * 16;
+  if constexpr (R::kFp8) {
+    // A lane multiplies 16 columns of a step of 64; matrix instruction j takes 4 of them.
 #pragma unroll
     for (int step = 0; step < 2; ++step) {
-      if (step * 64 >= cols) break;
-      const uint4 low = ptx::load_shared_16(row + step * 64);
-      const uint4 high = ptx::load_shared_16(row + 8 * R::kRowPitch + step * 64);
+      const uint32_t row = group + at.weights + (at.swizzle ^ step << 6);
+      const uint4 low = ptx::load_shared_16(row), high = ptx::load_shared_16(row + 1024);
       const uint32_t low_words[4] = {low.x, low.y, low.z, low.w}, high_words[4] = {high.x, high.y, high.z, high.w};
-      uint4 x[N][2];
+      uint4 b[N][2];
 #pragma unroll
       for (int n = 0; n < N; ++n) {
-        const int token = min(lane / 4 + n * kMatrixTokens, p.tokens - 1);
-        const uint32_t from = x_group + token * p.x_pitch + step * 128 + lane % 4 * 32;
-        x[n][0] = ptx::load_shared_16(from);
-        x[n][1] = ptx::load_shared_16(from + 16);
+        b[n][0] = ptx::load_shared_16(x + at.x[n] + step * 128);
+        b[n][1] = ptx::load_shared_16(x + at.x[n] + step * 128 + 16);
       }
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
@@ -139,48 +183,38 @@ __device__ inline void multiply_group(const Params& p, uint32_t stage, int group
         const uint32_t a2 = fp8_pair(low_words[j], true), a3 = fp8_pair(high_words[j], true);
 #pragma unroll
         for (int n = 0; n < N; ++n) {
-          const uint4 v = x[n][j / 2];
+          const uint4 v = b[n][j / 2];
           ptx::multiply_bf16(chain[n][j % 2], a0, a1, a2, a3, j % 2 ? v.z : v.x, j % 2 ? v.w : v.y);
         }
       }
     }
   } else {
-    // ldmatrix: lanes 0..7 address columns 0..7 of the tokens, 8..15 columns 8..15, and so on.
-    uint32_t x_row[N];
-#pragma unroll
-    for (int n = 0; n < N; ++n) {
-      x_row[n] = x_group + min(lane % 8 + n * kMatrixTokens, p.tokens - 1) * p.x_pitch + lane / 8 * 16;
-    }
-    const uint32_t codes = stage + group_in_unit * static_cast<int>(w4::kBlockBytes) + lane * 16;
-    const uint32_t row =
-        stage + (lane % 16) * R::kRowPitch + group_in_unit * kGroupCols * 2 + lane / 16 * 16;  // bf16: a 16 x 16 tile
     uint4 words = {};
 #pragma unroll
-    for (int step = 0; step < 4; ++step) {
-      if (step * 32 >= cols) break;
+    for (int step = 0; step < 4; ++step) {  // 32 columns
       uint4 a[2];
-      if constexpr (R::kWeight == DecodeWeight::kW4) {
-        if (step % 2 == 0) words = ptx::load_shared_16(codes + step / 2 * 512);
+      if constexpr (R::kPacked) {
+        if (step % 2 == 0) words = ptx::load_shared_16(group + at.weights + step / 2 * 512);
         const uint32_t low = step % 2 ? words.z : words.x, high = step % 2 ? words.w : words.y;
         a[0] = {w4_pair(low, 0), w4_pair(high, 0), w4_pair(low, 1), w4_pair(high, 1)};
         a[1] = {w4_pair(low, 2), w4_pair(high, 2), w4_pair(low, 3), w4_pair(high, 3)};
       } else {
-        a[0] = ptx::load_matrices(row + step * 64);
-        a[1] = ptx::load_matrices(row + step * 64 + 32);
+        const uint32_t row = group + step / 2 * kBoxBytes + at.weights;
+        a[0] = ptx::load_matrices(row + (at.swizzle ^ step % 2 << 6));
+        a[1] = ptx::load_matrices(row + (at.swizzle ^ (step % 2 << 6 | 32)));
       }
 #pragma unroll
       for (int n = 0; n < N; ++n) {
-        const uint4 x = ptx::load_matrices(x_row[n] + step * 64);
-        ptx::multiply_bf16(chain[n][0], a[0].x, a[0].y, a[0].z, a[0].w, x.x, x.y);
-        ptx::multiply_bf16(chain[n][1], a[1].x, a[1].y, a[1].z, a[1].w, x.z, x.w);
+        const uint4 b = ptx::load_matrices(x + at.x[n] + step * 64);
+        ptx::multiply_bf16(chain[n][0], a[0].x, a[0].y, a[0].z, a[0].w, b.x, b.y);
+        ptx::multiply_bf16(chain[n][1], a[1].x, a[1].y, a[1].z, a[1].w, b.z, b.w);
       }
     }
   }
 
-  float scale_low = 1, scale_high = 1;
-  if constexpr (R::kWeight == DecodeWeight::kW4) {
-    const uint32_t scales = ptx::load_shared_4(stage + group_in_unit * static_cast<int>(w4::kBlockBytes) +
-                                               static_cast<int>(w4::kCodeBytes) + lane / 4 * 4);
+  float scale_low = scale, scale_high = scale;
+  if constexpr (R::kPacked) {
+    const uint32_t scales = ptx::load_shared_4(group + static_cast<int>(w4::kCodeBytes) + lane / 4 * 4);
     asm("{.reg .f16 l, h; mov.b32 {l, h}, %2; cvt.f32.f16 %0, l; cvt.f32.f16 %1, h;}"
         : "=f"(scale_low), "=f"(scale_high)
         : "r"(scales));
@@ -195,174 +229,153 @@ __device__ inline void multiply_group(const Params& p, uint32_t stage, int group
   }
 }
 
-// The sum of a tile over the slots of all blocks of the cluster, this lane's four elements of tokens 8 n and up.
-template <class R, int N>
-__device__ inline float4 sum_slots(const Params& p, uint32_t slots, int tile, int tile_count, int n, int lane) {
-  float4 sum = {};
-  for (int rank = 0; rank < p.split; ++rank) {
-    const int groups = first_group(p, rank + 1) - first_group(p, rank);
-    if (groups == 0) continue;
-    const int units = tile_count * groups;
-    // Warp w has units [units w / kWarps, units (w + 1) / kWarps).
-    const int first = ((tile * groups + 1) * R::kWarps - 1) / units;
-    const int last = ((tile + 1) * groups * R::kWarps - 1) / units;
-    uint32_t at = slots + ((tile + first) * N + n) * kSlotBytes + lane * 16;
-    if (p.split > 1) at = ptx::remote_address(at, rank);
-    for (int warp = first; warp <= last; ++warp, at += N * kSlotBytes) {
-      // A warp without work between two that have some wrote no slot.
-      if (units * warp / R::kWarps == units * (warp + 1) / R::kWarps) continue;
-      const float4 part = ptx::load_remote(at);
-      sum.x += part.x;
-      sum.y += part.y;
-      sum.z += part.z;
-      sum.w += part.w;
-    }
-  }
-  return sum;
-}
-
 __device__ inline uint16_t bf16_bits(float value) {
   uint16_t bits;
   asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
   return bits;
 }
 
-// Block `rank` of cluster `cluster`. `shared` is the start of dynamic shared memory, 128-byte aligned.
+// The scales of fp8 weights that a block needs, into shared memory: a row's, or [8 tiles, groups].
+template <class R>
+__device__ inline void load_scales(const Params& p, float* scales, int first_tile, int tile_count) {
+  if constexpr (R::kWeight == DecodeWeight::kFp8Channel) {
+    const int row = first_tile * kTileRows, rows = min(tile_count * kTileRows, p.rows - row);
+    for (int i = static_cast<int>(threadIdx.x); i < rows; i += R::kWarps * 32) scales[i] = p.scales[row + i];
+  } else if constexpr (R::kWeight == DecodeWeight::kFp8Block) {
+    const int begin = first_tile / 8 * p.groups, end = ((first_tile + tile_count - 1) / 8 + 1) * p.groups;
+    for (int i = begin + static_cast<int>(threadIdx.x); i < end; i += R::kWarps * 32) scales[i - begin] = p.scales[i];
+  }
+}
+
+// Adds the slots of the block's tiles and writes y.
 template <class R, int N>
-__device__ inline void run_block(const Params& p, int cluster, int rank, uint8_t* shared_pointer) {
+__device__ inline void write_sums(const Params& p, const uint8_t* slots, const float* scales, int first_tile,
+                                  int tile_count, int warp, int lane) {
+  const int pairs = tile_count * p.phase_groups;
+  for (int i = warp; i < tile_count * N; i += R::kWarps) {
+    const int tile = i / N, n = i % N;
+    // Warp w has pairs [pairs w / kWarps, pairs (w + 1) / kWarps).
+    const int first = ((tile * p.phase_groups + 1) * R::kWarps - 1) / pairs;
+    const int last = ((tile + 1) * p.phase_groups * R::kWarps - 1) / pairs;
+    float sum[4] = {};
+    for (int from = first; from <= last; ++from) {
+      if (pairs * from / R::kWarps == pairs * (from + 1) / R::kWarps) continue;  // a warp without work
+      const float4 part = *reinterpret_cast<const float4*>(slots + ((tile + from) * N + n) * kSlotBytes + lane * 16);
+      sum[0] += part.x;
+      sum[1] += part.y;
+      sum[2] += part.z;
+      sum[3] += part.w;
+    }
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const int row_in_block = tile * kTileRows + lane / 4 + j / 2 * 8;
+      const int row = first_tile * kTileRows + row_in_block;
+      const int token = n * kMatrixTokens + lane % 4 * 2 + j % 2;
+      if (row >= p.rows || token >= p.tokens) continue;
+      if constexpr (R::kWeight == DecodeWeight::kFp8Channel) sum[j] *= scales[row_in_block];
+      p.y[token * p.y_stride + row] = bf16_bits(sum[j]);
+    }
+  }
+}
+
+// Block `block`. `shared` is the start of dynamic shared memory, 1024-byte aligned.
+template <class R, int N>
+__device__ inline void run_block(const Params& p, int block, uint8_t* shared_pointer) {
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const uint32_t shared = ptx::shared_address(shared_pointer);
   const uint32_t ring = shared + warp * R::kStages * R::kUnitBytes;
   const uint32_t full = shared + p.barriers_offset + warp * R::kStages * 8;
-  const uint32_t x_barrier = shared + p.barriers_offset + R::kWarps * R::kStages * 8;
-  const int first_tile = cluster * p.tiles_per_cluster;
-  const int tile_count = min(p.tiles_per_cluster, p.tiles - first_tile);
-  const int group_begin = first_group(p, rank), group_count = first_group(p, rank + 1) - group_begin;
-  const int units = tile_count * group_count;
+  const uint32_t x_full = shared + p.barriers_offset + R::kWarps * R::kStages * 8, x_empty = x_full + 16;
+  const uint32_t x_shared = shared + p.x_offset;
+  const int x_bytes = p.tokens * p.x_pitch;  // of one of the two
+  const int first_tile = block * p.tiles_per_block;
+  const int tile_count = min(p.tiles_per_block, p.tiles - first_tile);
+  float* scales = reinterpret_cast<float*>(shared_pointer + p.scales_offset);
 
-  // 1. The ring, before anything that another launch may still be writing.
+  // 1. The ring and the scales, before anything that another launch may still be writing.
   if (lane == 0) {
     for (int stage = 0; stage < R::kStages; ++stage) ptx::barrier_init(full + stage * 8, 1);
-    if (warp == 0) ptx::barrier_init(x_barrier, 1);
+    if (warp == 0) {
+      for (int i = 0; i < 2; ++i) {
+        ptx::barrier_init(x_full + i * 8, 1);
+        ptx::barrier_init(x_empty + i * 8, R::kWarps);
+      }
+    }
     ptx::barrier_init_fence();
   }
   __syncwarp();
   const uint64_t policy = ptx::evict_first_policy();
-  Cursor fetch = {units * warp / R::kWarps, units * (warp + 1) / R::kWarps, group_count, R::kUnitGroups};
-  Cursor work = fetch;
-  for (int stage = 0; stage < R::kStages && !fetch.done(); ++stage) {
-    fetch_unit<R>(p, fetch, first_tile, group_begin, ring + stage * R::kUnitBytes, full + stage * 8, policy, lane);
-    fetch.at += fetch.size();
+  Cursor<R> fetch(p, tile_count, warp), work = fetch;
+  for (int stage = 0; stage < R::kStages && !fetch.done(p); ++stage) {
+    if (lane == 0) fetch_unit<R>(p, fetch, first_tile, ring + stage * R::kUnitBytes, full + stage * 8, policy);
+    fetch.advance(p, fetch.size(p));
   }
-  if (warp == 0 && fetch.done()) ptx::allow_next_launch();
+  if (warp == 0 && fetch.done(p)) ptx::allow_next_launch();
+  load_scales<R>(p, scales, first_tile, tile_count);
 
-  // 2. Scales, which no launch writes; then x, which the one before may have written.
-  float* scales = reinterpret_cast<float*>(shared_pointer + p.scales_offset);
-  if constexpr (R::kWeight == DecodeWeight::kFp8Channel) {
-    const int row = first_tile * kTileRows;
-    const int rows = min(tile_count * kTileRows, p.rows - row);
-    for (int i = static_cast<int>(threadIdx.x); i < rows; i += R::kWarps * 32) scales[i] = p.scales[row + i];
-  } else if constexpr (R::kWeight == DecodeWeight::kFp8Block) {
-    // [tile, group] of this block: a scale serves 8 tiles.
-    for (int i = static_cast<int>(threadIdx.x); i < units; i += R::kWarps * 32) {
-      const int tile = first_tile + i / group_count, group = group_begin + i % group_count;
-      scales[i] = p.scales[static_cast<int64_t>(tile / 8) * p.scale_cols + group];
-    }
-  }
+  // 2. x, which the launch before may have written.
   ptx::wait_for_previous_launch();
-  const int x_cols = min(group_count * kGroupCols, p.cols - group_begin * kGroupCols);
-  const uint32_t x_shared = shared + p.x_offset;
-  if (warp == 0 && group_count > 0) {
-    if (lane == 0) ptx::barrier_expect(x_barrier, p.tokens * x_cols * 2);
-    __syncwarp();
-    if (lane < p.tokens) {
-      ptx::bulk_copy(x_shared + lane * p.x_pitch, p.x + lane * p.x_stride_bytes + group_begin * kGroupCols * 2,
-                     x_cols * 2, x_barrier);
-    }
-  }
-  // Columns behind the last: their weights are zero, x must be a number.
-  if (x_cols < group_count * kGroupCols) {
-    const int tail = group_count * kGroupCols - x_cols;
-    for (int i = static_cast<int>(threadIdx.x); i < p.tokens * tail; i += R::kWarps * 32) {
-      const int offset = p.x_offset + i / tail * p.x_pitch + (x_cols + i % tail) * 2;
-      *reinterpret_cast<uint16_t*>(shared_pointer + offset) = 0;
-    }
+  if (warp == 0) {
+    for (int i = 0; i < min(2, p.phases); ++i) fetch_x(p, i, x_shared + i * x_bytes, x_full + i * 8, lane);
   }
   __syncthreads();
-  if (group_count > 0) ptx::barrier_wait(x_barrier, 0);
 
-  // 3. The warp's run.
+  // 3. The phases.
+  const Lane<R, N> at(p, lane);
   float sums[N][4] = {};
   int stage = 0;
   uint32_t parity = 0;
-  while (!work.done()) {
-    ptx::barrier_wait(full + stage * 8, parity);
-    const int size = work.size(), tile = work.tile(), group = work.group();
+  for (int phase = 0; phase < p.phases; ++phase) {
+    const int buffer = phase % 2;
+    const uint32_t x = x_shared + buffer * x_bytes;
+    ptx::barrier_wait(x_full + buffer * 8, phase / 2 & 1);
+    while (work.phase == phase) {
+      const int size = work.size(p), tile = work.tile;
+      const uint32_t unit = ring + stage * R::kUnitBytes, unit_x = x + work.group * kGroupCols * 2;
+      const float* scale = scales + ((first_tile + tile) / 8 - first_tile / 8) * p.groups + work.column_group(p);
+      const auto multiply = [&](int i) {
+        const float factor = R::kWeight == DecodeWeight::kFp8Block ? scale[i] : 1.0f;
+        multiply_group<R, N>(at, unit + i * R::kGroupBytes, unit_x + i * kGroupCols * 2, factor, sums, lane);
+      };
+      ptx::barrier_wait(full + stage * 8, parity);
+      if (size == R::kUnitGroups) {
 #pragma unroll
-    for (int i = 0; i < R::kUnitGroups; ++i) {
-      if (i >= size) break;
-      const int cols = R::kWeight == DecodeWeight::kW4 ? kGroupCols : x_cols - (group + i) * kGroupCols;
-      const uint32_t x_group = x_shared + (group + i) * kGroupCols * 2;
-      if constexpr (R::kWeight == DecodeWeight::kFp8Block) {
-        float part[N][4] = {};
-        multiply_group<R, N>(p, ring + stage * R::kUnitBytes, i, cols, x_group, part, lane);
-        const float scale = scales[tile * group_count + group + i];
-#pragma unroll
-        for (int n = 0; n < N; ++n) {
-#pragma unroll
-          for (int j = 0; j < 4; ++j) sums[n][j] = __fmaf_rn(scale, part[n][j], sums[n][j]);
-        }
+        for (int i = 0; i < R::kUnitGroups; ++i) multiply(i);
       } else {
-        multiply_group<R, N>(p, ring + stage * R::kUnitBytes, i, cols, x_group, sums, lane);
+        for (int i = 0; i < size; ++i) multiply(i);
+      }
+      __syncwarp();
+      if (!fetch.done(p)) {
+        if (lane == 0) fetch_unit<R>(p, fetch, first_tile, unit, full + stage * 8, policy);
+        fetch.advance(p, fetch.size(p));
+        if (warp == 0 && fetch.done(p)) ptx::allow_next_launch();
+      }
+      if (++stage == R::kStages) stage = 0, parity ^= 1;
+      work.advance(p, size);
+      if (work.tile != tile || work.phase != phase) {
+        auto* slot = reinterpret_cast<float4*>(shared_pointer + p.slots_offset + (tile + warp) * N * kSlotBytes) + lane;
+#pragma unroll
+        for (int n = 0; n < N; ++n, slot += 32) {
+          float4 before = {};
+          if (phase > 0) before = *slot;
+          *slot = {before.x + sums[n][0], before.y + sums[n][1], before.z + sums[n][2], before.w + sums[n][3]};
+#pragma unroll
+          for (int i = 0; i < 4; ++i) sums[n][i] = 0;
+        }
       }
     }
-    work.at += size;
     __syncwarp();
-    if (!fetch.done()) {
-      fetch_unit<R>(p, fetch, first_tile, group_begin, ring + stage * R::kUnitBytes, full + stage * 8, policy, lane);
-      fetch.at += fetch.size();
-      if (warp == 0 && fetch.done()) ptx::allow_next_launch();
-    }
-    if (++stage == R::kStages) {
-      stage = 0;
-      parity ^= 1;
-    }
-    if (work.done() || work.tile() != tile) {
-#pragma unroll
-      for (int n = 0; n < N; ++n) {
-        const int slot = ((tile + warp) * N + n) * kSlotBytes + lane * 16;
-        *reinterpret_cast<float4*>(shared_pointer + p.slots_offset + slot) = {sums[n][0], sums[n][1], sums[n][2],
-                                                                              sums[n][3]};
-#pragma unroll
-        for (int i = 0; i < 4; ++i) sums[n][i] = 0;
-      }
+    if (phase + 2 >= p.phases) continue;
+    if (lane == 0) ptx::barrier_arrive(x_empty + buffer * 8);
+    if (warp == 0) {
+      ptx::barrier_wait(x_empty + buffer * 8, phase / 2 & 1);
+      fetch_x(p, phase + 2, x, x_full + buffer * 8, lane);
     }
   }
 
-  // 4. Each block adds its share of the tiles.
-  if (p.split > 1) {
-    ptx::cluster_barrier();
-  } else {
-    __syncthreads();
-  }
-  const int share_begin = tile_count * rank / p.split, share_end = tile_count * (rank + 1) / p.split;
-  for (int i = warp; i < (share_end - share_begin) * N; i += R::kWarps) {
-    const int tile = share_begin + i / N, n = i % N;
-    const float4 sum = sum_slots<R, N>(p, shared + p.slots_offset, tile, tile_count, n, lane);
-    const float values[4] = {sum.x, sum.y, sum.z, sum.w};
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const int row_in_tile = lane / 4 + j / 2 * 8;
-      const int row = (first_tile + tile) * kTileRows + row_in_tile;
-      const int token = n * kMatrixTokens + lane % 4 * 2 + j % 2;
-      if (row >= p.rows || token >= p.tokens) continue;
-      float value = values[j];
-      if constexpr (R::kWeight == DecodeWeight::kFp8Channel) value *= scales[tile * kTileRows + row_in_tile];
-      p.y[token * p.y_stride + row] = bf16_bits(value);
-    }
-  }
-  // No block may leave while another still reads its slots.
-  if (p.split > 1) ptx::cluster_barrier();
+  // 4. The sums of all warps.
+  __syncthreads();
+  write_sums<R, N>(p, shared_pointer + p.slots_offset, scales, first_tile, tile_count, warp, lane);
 }
 
 }  // namespace tern::decode_product
