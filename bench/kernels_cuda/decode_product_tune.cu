@@ -30,7 +30,11 @@ void time_variant(const Stack& stack, int tokens, int phase_groups, cudaStream_t
            kLayers;
   };
   int shared = 0;
-  decode_product::params_of<R, N>(stack.args(0, 2, tokens, true), phase_groups, &shared);
+  for (int i = 0; i < 4; ++i) {
+    int bytes = 0;
+    decode_product::params_of<R, N>(stack.args(0, i, tokens, true), phase_groups, &bytes);
+    shared = std::max(shared, bytes);
+  }
   if (shared > decode_product::kMaxSharedBytes) return;
   std::printf(
       "M %2d, %d groups x %d stages x %2d warps, phase %2d (%3d KiB): qkv %.1f o %.1f gate_up %.1f down %.1f layer "
@@ -57,11 +61,11 @@ void run(int tokens, const std::string& which) {
     const Stack stack(DecodeWeight::kW4);
     time_tokens<Ring<DecodeWeight::kW4, 2, 4, 8>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kW4, 4, 2, 8>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kW4, 2, 3, 8>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kW4, 1, 8, 8>>(stack, tokens, stream);
-    time_tokens<Ring<DecodeWeight::kW4, 2, 6, 8>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kW4, 4, 4, 4>>(stack, tokens, stream);
-    time_tokens<Ring<DecodeWeight::kW4, 2, 8, 4>>(stack, tokens, stream);
-    time_tokens<Ring<DecodeWeight::kW4, 2, 3, 12>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kW4, 2, 2, 16>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kW4, 1, 4, 16>>(stack, tokens, stream);
   } else if (which == "bf16") {
     const Stack stack(DecodeWeight::kBf16);
     time_tokens<Ring<DecodeWeight::kBf16, 1, 4, 4>>(stack, tokens, stream);
@@ -75,7 +79,7 @@ void run(int tokens, const std::string& which) {
     time_tokens<Ring<DecodeWeight::kFp8Block, 2, 2, 8>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kFp8Block, 2, 3, 8>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kFp8Block, 2, 4, 4>>(stack, tokens, stream);
-    time_tokens<Ring<DecodeWeight::kFp8Block, 4, 2, 4>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kFp8Block, 1, 2, 16>>(stack, tokens, stream);
   }
 }
 

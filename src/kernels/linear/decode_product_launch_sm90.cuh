@@ -10,7 +10,7 @@
 namespace tern::decode_product {
 
 template <class R, int N>
-__global__ void __launch_bounds__(R::kWarps * 32, 2) decode_product_kernel(const __grid_constant__ Params p) {
+__global__ void __launch_bounds__(R::kThreads, 2) decode_product_kernel(const __grid_constant__ Params p) {
   extern __shared__ __align__(1024) uint8_t shared[];
   run_block<R, N>(p, static_cast<int>(blockIdx.x), shared);
 }
@@ -65,18 +65,19 @@ Params params_of(const DecodeProductArgs& args, int phase_groups, int* shared_by
   p.tokens = static_cast<int>(args.tokens);
   p.tiles = divide_up(p.rows, kTileRows);
   p.groups = divide_up(p.cols, kGroupCols);
-  p.tiles_per_block = divide_up(p.tiles, multiprocessors());
+  p.blocks = std::min(p.tiles, multiprocessors());
+  const int tiles_per_block = divide_up(p.tiles, p.blocks);
   p.phase_groups = std::min(phase_groups, p.groups);
   p.phases = divide_up(p.groups, p.phase_groups);
   p.x_pitch = p.phase_groups * kGroupCols * 2 + 16;
   p.x_offset = R::kBytes;
   p.slots_offset = p.x_offset + std::min(2, p.phases) * p.tokens * p.x_pitch;
-  p.scales_offset = p.slots_offset + (p.tiles_per_block + R::kWarps) * N * kSlotBytes;
+  p.scales_offset = p.slots_offset + (tiles_per_block + R::kWarps) * N * kSlotBytes;
   int scales = 0;
-  if (R::kWeight == DecodeWeight::kFp8Channel) scales = p.tiles_per_block * kTileRows;
-  if (R::kWeight == DecodeWeight::kFp8Block) scales = (p.tiles_per_block / 8 + 2) * p.groups;
+  if (R::kWeight == DecodeWeight::kFp8Channel) scales = tiles_per_block * kTileRows;
+  if (R::kWeight == DecodeWeight::kFp8Block) scales = (tiles_per_block / 8 + 2) * p.groups;
   p.barriers_offset = divide_up(p.scales_offset + scales * 4, 8) * 8;
-  *shared_bytes = p.barriers_offset + (R::kWarps * R::kStages + 4) * 8;
+  *shared_bytes = p.barriers_offset + (2 * R::kWarps * R::kStages + 4) * 8;
   return p;
 }
 
@@ -91,8 +92,8 @@ int launch(const DecodeProductArgs& args, int phase_groups, cudaStream_t stream)
       cudaFuncSetAttribute(decode_product_kernel<R, N>, cudaFuncAttributeMaxDynamicSharedMemorySize, kMaxSharedBytes);
   if (error != cudaSuccess) return error;
   cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(divide_up(p.tiles, p.tiles_per_block));
-  config.blockDim = dim3(R::kWarps * 32);
+  config.gridDim = dim3(p.blocks);
+  config.blockDim = dim3(R::kThreads);
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;
   cudaLaunchAttribute overlap = {};

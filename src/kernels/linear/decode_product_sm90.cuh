@@ -37,8 +37,8 @@ struct Params {
   uint16_t* y;
   int64_t y_stride;
   int rows, cols, tokens;
-  int tiles, groups;    // of the whole matrix
-  int tiles_per_block;  // the last block may have fewer
+  int tiles, groups;  // of the whole matrix
+  int blocks;         // block b has tiles [tiles b / blocks, tiles (b + 1) / blocks)
   int phase_groups, phases;
   int x_pitch;  // bytes between tokens in shared memory
   int x_offset, slots_offset, scales_offset, barriers_offset;
@@ -48,7 +48,8 @@ struct Params {
 template <DecodeWeight W, int UnitGroups, int Stages, int Warps>
 struct Ring {
   static constexpr DecodeWeight kWeight = W;
-  static constexpr int kUnitGroups = UnitGroups, kStages = Stages, kWarps = Warps;
+  static constexpr int kUnitGroups = UnitGroups, kStages = Stages, kWarps = Warps;  // warps that multiply
+  static constexpr int kThreads = (Warps + 2) * 32;
   static constexpr bool kPacked = W == DecodeWeight::kW4;
   static constexpr bool kFp8 = W == DecodeWeight::kFp8Channel || W == DecodeWeight::kFp8Block;
   static constexpr int kGroupBytes = kPacked ? static_cast<int>(w4::kBlockBytes) : kFp8 ? kBoxBytes : 2 * kBoxBytes;
@@ -127,7 +128,7 @@ __device__ inline void fetch_x(const Params& p, int phase, uint32_t x, uint32_t 
 
 // Two neighbouring codes of a word as bf16 code - 8: 128 + code has the code in its lowest bits.
 __device__ inline uint32_t w4_pair(uint32_t word, int pair) {
-  const uint32_t biased = (word >> (4 * pair) & 0x000f000fu) | 0x43004300u;
+  const uint32_t biased = ptx::and_or(word >> (4 * pair), 0x000f000fu, 0x43004300u);
   return ptx::subtract_bf16x2(biased, 0x43084308u);
 }
 
@@ -135,7 +136,7 @@ __device__ inline uint32_t w4_pair(uint32_t word, int pair) {
 // exponent's bias (7 instead of 127) is a factor of 2^120, exact also for subnormal numbers.
 __device__ inline uint32_t fp8_pair(uint32_t word, bool upper) {
   const uint32_t spread = __byte_perm(word, 0, upper ? 0x3424 : 0x1404);
-  const uint32_t placed = (spread & 0x80008000u) | (spread >> 4 & 0x07f007f0u);
+  const uint32_t placed = ptx::and_or(spread, 0x80008000u, spread >> 4 & 0x07f007f0u);
   return ptx::multiply_bf16x2(placed, 0x7b807b80u);
 }
 
@@ -240,10 +241,10 @@ template <class R>
 __device__ inline void load_scales(const Params& p, float* scales, int first_tile, int tile_count) {
   if constexpr (R::kWeight == DecodeWeight::kFp8Channel) {
     const int row = first_tile * kTileRows, rows = min(tile_count * kTileRows, p.rows - row);
-    for (int i = static_cast<int>(threadIdx.x); i < rows; i += R::kWarps * 32) scales[i] = p.scales[row + i];
+    for (int i = static_cast<int>(threadIdx.x); i < rows; i += R::kThreads) scales[i] = p.scales[row + i];
   } else if constexpr (R::kWeight == DecodeWeight::kFp8Block) {
     const int begin = first_tile / 8 * p.groups, end = ((first_tile + tile_count - 1) / 8 + 1) * p.groups;
-    for (int i = begin + static_cast<int>(threadIdx.x); i < end; i += R::kWarps * 32) scales[i - begin] = p.scales[i];
+    for (int i = begin + static_cast<int>(threadIdx.x); i < end; i += R::kThreads) scales[i - begin] = p.scales[i];
   }
 }
 
@@ -252,7 +253,7 @@ template <class R, int N>
 __device__ inline void write_sums(const Params& p, const uint8_t* slots, const float* scales, int first_tile,
                                   int tile_count, int warp, int lane) {
   const int pairs = tile_count * p.phase_groups;
-  for (int i = warp; i < tile_count * N; i += R::kWarps) {
+  for (int i = warp; i < tile_count * N; i += R::kThreads / 32) {
     const int tile = i / N, n = i % N;
     // Warp w has pairs [pairs w / kWarps, pairs (w + 1) / kWarps).
     const int first = ((tile * p.phase_groups + 1) * R::kWarps - 1) / pairs;
@@ -278,66 +279,92 @@ __device__ inline void write_sums(const Params& p, const uint8_t* slots, const f
   }
 }
 
-// Block `block`. `shared` is the start of dynamic shared memory, 1024-byte aligned.
-template <class R, int N>
-__device__ inline void run_block(const Params& p, int block, uint8_t* shared_pointer) {
-  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
-  const uint32_t shared = ptx::shared_address(shared_pointer);
-  const uint32_t ring = shared + warp * R::kStages * R::kUnitBytes;
-  const uint32_t full = shared + p.barriers_offset + warp * R::kStages * 8;
-  const uint32_t x_full = shared + p.barriers_offset + R::kWarps * R::kStages * 8, x_empty = x_full + 16;
-  const uint32_t x_shared = shared + p.x_offset;
-  const int x_bytes = p.tokens * p.x_pitch;  // of one of the two
-  const int first_tile = block * p.tiles_per_block;
-  const int tile_count = min(p.tiles_per_block, p.tiles - first_tile);
-  float* scales = reinterpret_cast<float*>(shared_pointer + p.scales_offset);
+// What the warps of a block share.
+struct Block {
+  uint32_t ring, full, empty;  // shared addresses: of warp w's stage s at (w * stages + s) units or 8 bytes
+  uint32_t x, x_bytes;         // two parts of x
+  uint32_t x_full, x_empty;    // 2 barriers each
+  int first_tile, tile_count;
+};
 
-  // 1. The ring and the scales, before anything that another launch may still be writing.
-  if (lane == 0) {
-    for (int stage = 0; stage < R::kStages; ++stage) ptx::barrier_init(full + stage * 8, 1);
-    if (warp == 0) {
-      for (int i = 0; i < 2; ++i) {
-        ptx::barrier_init(x_full + i * 8, 1);
-        ptx::barrier_init(x_empty + i * 8, R::kWarps);
-      }
-    }
-    ptx::barrier_init_fence();
+template <class R>
+__device__ inline Block block_of(const Params& p, int block, uint32_t shared) {
+  Block b;
+  b.ring = shared;
+  b.full = shared + p.barriers_offset;
+  b.empty = b.full + R::kWarps * R::kStages * 8;
+  b.x_full = b.empty + R::kWarps * R::kStages * 8;
+  b.x_empty = b.x_full + 16;
+  b.x = shared + p.x_offset;
+  b.x_bytes = p.tokens * p.x_pitch;
+  b.first_tile = p.tiles * block / p.blocks;
+  b.tile_count = p.tiles * (block + 1) / p.blocks - b.first_tile;
+  return b;
+}
+
+template <class R>
+__device__ inline void init_barriers(const Block& b, int lane) {
+  for (int i = lane; i < R::kWarps * R::kStages; i += 32) {
+    ptx::barrier_init(b.full + i * 8, 1);
+    ptx::barrier_init(b.empty + i * 8, 1);
   }
+  if (lane < 2) {
+    ptx::barrier_init(b.x_full + lane * 8, 1);
+    ptx::barrier_init(b.x_empty + lane * 8, R::kWarps);
+  }
+  ptx::barrier_init_fence();
   __syncwarp();
+}
+
+// The warp that fills the rings: lane w that of warp w. The first round needs no barrier of the others.
+template <class R>
+__device__ inline void fill_rings(const Params& p, const Block& b, int lane) {
   const uint64_t policy = ptx::evict_first_policy();
-  Cursor<R> fetch(p, tile_count, warp), work = fetch;
-  for (int stage = 0; stage < R::kStages && !fetch.done(p); ++stage) {
-    if (lane == 0) fetch_unit<R>(p, fetch, first_tile, ring + stage * R::kUnitBytes, full + stage * 8, policy);
+  Cursor<R> fetch(p, b.tile_count, lane < R::kWarps ? lane : 0);
+  if (lane >= R::kWarps) fetch.phase = p.phases;
+  int stage = lane * R::kStages, round = 0;
+  while (!__all_sync(0xffffffffu, fetch.done(p))) {
+    if (fetch.done(p)) continue;
+    if (round > 0 && !ptx::barrier_test(b.empty + stage * 8, round - 1 & 1)) continue;
+    fetch_unit<R>(p, fetch, b.first_tile, b.ring + stage * R::kUnitBytes, b.full + stage * 8, policy);
     fetch.advance(p, fetch.size(p));
+    if (++stage == (lane + 1) * R::kStages) stage = lane * R::kStages, ++round;
   }
-  if (warp == 0 && fetch.done(p)) ptx::allow_next_launch();
-  load_scales<R>(p, scales, first_tile, tile_count);
+  ptx::allow_next_launch();
+}
 
-  // 2. x, which the launch before may have written.
-  ptx::wait_for_previous_launch();
-  if (warp == 0) {
-    for (int i = 0; i < min(2, p.phases); ++i) fetch_x(p, i, x_shared + i * x_bytes, x_full + i * 8, lane);
+// The warp that fetches x: two phases ahead of the others.
+template <class R>
+__device__ inline void fill_x(const Params& p, const Block& b, int lane) {
+  for (int phase = 0; phase < p.phases; ++phase) {
+    const int buffer = phase % 2;
+    if (phase >= 2) ptx::barrier_wait(b.x_empty + buffer * 8, phase / 2 - 1 & 1);
+    fetch_x(p, phase, b.x + buffer * b.x_bytes, b.x_full + buffer * 8, lane);
   }
-  __syncthreads();
+}
 
-  // 3. The phases.
+// A warp that multiplies.
+template <class R, int N>
+__device__ inline void multiply_run(const Params& p, const Block& b, uint8_t* slots, const float* scales, int warp,
+                                    int lane) {
   const Lane<R, N> at(p, lane);
+  Cursor<R> work(p, b.tile_count, warp);
   float sums[N][4] = {};
   int stage = 0;
   uint32_t parity = 0;
   for (int phase = 0; phase < p.phases; ++phase) {
     const int buffer = phase % 2;
-    const uint32_t x = x_shared + buffer * x_bytes;
-    ptx::barrier_wait(x_full + buffer * 8, phase / 2 & 1);
+    const uint32_t x = b.x + buffer * b.x_bytes;
+    ptx::barrier_wait(b.x_full + buffer * 8, phase / 2 & 1);
     while (work.phase == phase) {
-      const int size = work.size(p), tile = work.tile;
-      const uint32_t unit = ring + stage * R::kUnitBytes, unit_x = x + work.group * kGroupCols * 2;
-      const float* scale = scales + ((first_tile + tile) / 8 - first_tile / 8) * p.groups + work.column_group(p);
+      const int size = work.size(p), tile = work.tile, index = warp * R::kStages + stage;
+      const uint32_t unit = b.ring + index * R::kUnitBytes, unit_x = x + work.group * kGroupCols * 2;
+      const float* scale = scales + ((b.first_tile + tile) / 8 - b.first_tile / 8) * p.groups + work.column_group(p);
       const auto multiply = [&](int i) {
         const float factor = R::kWeight == DecodeWeight::kFp8Block ? scale[i] : 1.0f;
         multiply_group<R, N>(at, unit + i * R::kGroupBytes, unit_x + i * kGroupCols * 2, factor, sums, lane);
       };
-      ptx::barrier_wait(full + stage * 8, parity);
+      ptx::barrier_wait(b.full + index * 8, parity);
       if (size == R::kUnitGroups) {
 #pragma unroll
         for (int i = 0; i < R::kUnitGroups; ++i) multiply(i);
@@ -345,37 +372,48 @@ __device__ inline void run_block(const Params& p, int block, uint8_t* shared_poi
         for (int i = 0; i < size; ++i) multiply(i);
       }
       __syncwarp();
-      if (!fetch.done(p)) {
-        if (lane == 0) fetch_unit<R>(p, fetch, first_tile, unit, full + stage * 8, policy);
-        fetch.advance(p, fetch.size(p));
-        if (warp == 0 && fetch.done(p)) ptx::allow_next_launch();
-      }
+      if (lane == 0) ptx::barrier_arrive(b.empty + index * 8);
       if (++stage == R::kStages) stage = 0, parity ^= 1;
       work.advance(p, size);
-      if (work.tile != tile || work.phase != phase) {
-        auto* slot = reinterpret_cast<float4*>(shared_pointer + p.slots_offset + (tile + warp) * N * kSlotBytes) + lane;
+      if (work.tile == tile && work.phase == phase) continue;
+      auto* slot = reinterpret_cast<float4*>(slots + (tile + warp) * N * kSlotBytes) + lane;
 #pragma unroll
-        for (int n = 0; n < N; ++n, slot += 32) {
-          float4 before = {};
-          if (phase > 0) before = *slot;
-          *slot = {before.x + sums[n][0], before.y + sums[n][1], before.z + sums[n][2], before.w + sums[n][3]};
+      for (int n = 0; n < N; ++n, slot += 32) {
+        float4 before = {};
+        if (phase > 0) before = *slot;
+        *slot = {before.x + sums[n][0], before.y + sums[n][1], before.z + sums[n][2], before.w + sums[n][3]};
 #pragma unroll
-          for (int i = 0; i < 4; ++i) sums[n][i] = 0;
-        }
+        for (int i = 0; i < 4; ++i) sums[n][i] = 0;
       }
     }
     __syncwarp();
-    if (phase + 2 >= p.phases) continue;
-    if (lane == 0) ptx::barrier_arrive(x_empty + buffer * 8);
-    if (warp == 0) {
-      ptx::barrier_wait(x_empty + buffer * 8, phase / 2 & 1);
-      fetch_x(p, phase + 2, x, x_full + buffer * 8, lane);
-    }
+    if (lane == 0) ptx::barrier_arrive(b.x_empty + buffer * 8);
   }
+}
 
-  // 4. The sums of all warps.
+// Block `block`. `shared` is the start of dynamic shared memory, 1024-byte aligned.
+template <class R, int N>
+__device__ inline void run_block(const Params& p, int block, uint8_t* shared) {
+  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+  const Block b = block_of<R>(p, block, ptx::shared_address(shared));
+  float* scales = reinterpret_cast<float*>(shared + p.scales_offset);
+  uint8_t* slots = shared + p.slots_offset;
+
+  // Weights and scales are fetched before the wait for the launch before, x after it.
+  if (warp == R::kWarps) init_barriers<R>(b, lane);
+  load_scales<R>(p, scales, b.first_tile, b.tile_count);
   __syncthreads();
-  write_sums<R, N>(p, shared_pointer + p.slots_offset, scales, first_tile, tile_count, warp, lane);
+  if (warp == R::kWarps) {
+    fill_rings<R>(p, b, lane);
+  } else if (warp == R::kWarps + 1) {
+    ptx::wait_for_previous_launch();
+    fill_x<R>(p, b, lane);
+  } else {
+    multiply_run<R, N>(p, b, slots, scales, warp, lane);
+  }
+  ptx::wait_for_previous_launch();  // it may still read what is written now
+  __syncthreads();
+  write_sums<R, N>(p, slots, scales, b.first_tile, b.tile_count, warp, lane);
 }
 
 }  // namespace tern::decode_product
