@@ -61,25 +61,22 @@ void run(int tokens, const std::string& which) {
     const Stack stack(DecodeWeight::kW4);
     time_tokens<Ring<DecodeWeight::kW4, 2, 4, 8>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kW4, 4, 2, 8>>(stack, tokens, stream);
-    time_tokens<Ring<DecodeWeight::kW4, 2, 3, 8>>(stack, tokens, stream);
-    time_tokens<Ring<DecodeWeight::kW4, 1, 8, 8>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kW4, 4, 3, 8>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kW4, 4, 4, 4>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kW4, 2, 3, 12>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kW4, 2, 2, 16>>(stack, tokens, stream);
-    time_tokens<Ring<DecodeWeight::kW4, 1, 4, 16>>(stack, tokens, stream);
   } else if (which == "bf16") {
     const Stack stack(DecodeWeight::kBf16);
-    time_tokens<Ring<DecodeWeight::kBf16, 1, 4, 4>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kBf16, 2, 2, 4>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kBf16, 2, 3, 4>>(stack, tokens, stream);
-    time_tokens<Ring<DecodeWeight::kBf16, 1, 2, 8>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kBf16, 1, 3, 8>>(stack, tokens, stream);
   } else {
     const Stack stack(DecodeWeight::kFp8Block);
-    time_tokens<Ring<DecodeWeight::kFp8Block, 1, 4, 8>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kFp8Block, 2, 2, 8>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kFp8Block, 2, 3, 8>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kFp8Block, 4, 2, 4>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kFp8Block, 2, 4, 4>>(stack, tokens, stream);
-    time_tokens<Ring<DecodeWeight::kFp8Block, 1, 2, 16>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kFp8Block, 2, 2, 12>>(stack, tokens, stream);
   }
 }
 

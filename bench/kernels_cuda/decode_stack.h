@@ -32,11 +32,10 @@ inline size_t weight_bytes(const DecodeProductDesc& desc) {
   return static_cast<size_t>(desc.rows * desc.cols * (desc.weight == DecodeWeight::kBf16 ? 2 : 1));
 }
 
-// Bytes that are a matrix of the format wherever a block or a row begins in them.
+// Random bytes that are weights of the format wherever a matrix begins in them; 4-bit codes without scales.
 inline std::vector<std::byte> pattern_of(DecodeWeight weight) {
   std::mt19937 random(1);
-  std::vector<std::byte> bytes(weight == DecodeWeight::kW4 ? kPatternBytes / w4::kBlockBytes * w4::kBlockBytes
-                                                           : kPatternBytes);
+  std::vector<std::byte> bytes(kPatternBytes);
   for (size_t i = 0; i < bytes.size(); i += 4) {
     const auto bits = static_cast<uint32_t>(random());
     std::memcpy(&bytes[i], &bits, 4);
@@ -48,14 +47,7 @@ inline std::vector<std::byte> pattern_of(DecodeWeight weight) {
       bits = bf16_from_f32((static_cast<float>(bits) / 32768 - 1) * 0.027f);  // spread 1 / sqrt(4096)
       std::memcpy(&bytes[i], &bits, 2);
     }
-  } else if (weight == DecodeWeight::kW4) {
-    for (size_t block = 0; block < bytes.size(); block += w4::kBlockBytes) {
-      for (int row = 0; row < 16; ++row) {
-        const uint16_t scale = f16_from_f32(0.0034f * (0.5f + static_cast<float>(random() % 1024) / 1024));
-        std::memcpy(&bytes[block + w4::kCodeBytes + 2 * static_cast<size_t>(row)], &scale, 2);
-      }
-    }
-  } else {
+  } else if (weight != DecodeWeight::kW4) {
     for (std::byte& value : bytes) {
       if ((value & std::byte{0x7f}) == std::byte{0x7f}) value ^= std::byte{1};
     }
@@ -82,6 +74,7 @@ class Stack {
           done += piece;
           offset = (offset + piece) % pattern.size();
         }
+        if (weight == DecodeWeight::kW4) fill_scales(product, matrices_.back());
       }
     }
     std::mt19937 random(2);
@@ -109,6 +102,15 @@ class Stack {
   const DeviceMemory& largest() const { return matrices_[2]; }
 
  private:
+  // The scales of 4-bit weights: about 0.0034, so that weights spread by 1 / sqrt(4096).
+  static void fill_scales(const Product& product, const DeviceMemory& matrix) {
+    const auto begin = static_cast<size_t>(w4::scales_offset(product.rows, product.cols));
+    std::vector<uint16_t> scales((matrix.bytes() - begin) / 2);
+    for (size_t i = 0; i < scales.size(); ++i)
+      scales[i] = f16_from_f32(0.0017f + 3e-6f * static_cast<float>(i * 37 % 1024));
+    check_cuda(cudaMemcpy(matrix.data() + begin, scales.data(), scales.size() * 2, cudaMemcpyHostToDevice), "scales");
+  }
+
   DecodeWeight weight_;
   std::vector<DeviceMemory> matrices_, rows_, scales_;
 };

@@ -35,7 +35,8 @@ TEST(W4Tiles, EveryWeightIsWhereTheLayoutSays) {
     for (int64_t row = 0; row < rows; ++row) {
       for (int64_t col = 0; col < cols; ++col) {
         const float scale = f32_from_f16(m.scales[row * w4::groups(cols) + col / w4::kGroupCols]);
-        ASSERT_EQ(w4::at(packed.data(), cols, row, col), static_cast<float>(m.codes[row * cols + col] - 8) * scale)
+        ASSERT_EQ(w4::at(packed.data(), rows, cols, row, col),
+                  static_cast<float>(m.codes[row * cols + col] - 8) * scale)
             << rows << "x" << cols << " at " << row << ", " << col;
       }
     }
@@ -45,7 +46,7 @@ TEST(W4Tiles, EveryWeightIsWhereTheLayoutSays) {
 // One block against the words of the documentation, written down a second time.
 TEST(W4Tiles, LanesFindTheirNibbles) {
   const Matrix m = random_matrix(16, 128, 2);
-  std::vector<std::byte> packed(w4::kBlockBytes);
+  std::vector<std::byte> packed(w4::packed_bytes(16, 128));
   w4::pack(m.codes.data(), m.scales.data(), 16, 128, packed.data());
   const int offsets[8] = {0, 8, 16, 24, 1, 9, 17, 25};  // columns of nibbles, from the lowest
   for (int half = 0; half < 2; ++half) {
@@ -67,7 +68,7 @@ TEST(W4Tiles, PaddingIsZero) {
   std::vector<std::byte> packed(static_cast<size_t>(w4::packed_bytes(3, 72)));
   w4::pack(m.codes.data(), m.scales.data(), 3, 72, packed.data());
   for (int64_t row = 0; row < 16; ++row) {
-    for (int64_t col = row < 3 ? 72 : 0; col < 128; ++col) EXPECT_EQ(w4::at(packed.data(), 72, row, col), 0.0f);
+    for (int64_t col = row < 3 ? 72 : 0; col < 128; ++col) EXPECT_EQ(w4::at(packed.data(), 3, 72, row, col), 0.0f);
   }
 }
 
@@ -87,7 +88,7 @@ TEST(W4Tiles, QuantizingErrsByHalfAStepAtMost) {
       }
       // A step is extreme / 8; the far end of the other sign, code 15, may be a whole step away.
       for (int64_t col = group; col < group + 128; ++col) {
-        const float error = std::fabs(w4::at(packed.data(), cols, row, col) - weights[row * cols + col]);
+        const float error = std::fabs(w4::at(packed.data(), rows, cols, row, col) - weights[row * cols + col]);
         const bool clipped = std::fabs(weights[row * cols + col]) > extreme * 7 / 8;
         EXPECT_LE(error, extreme / 8 * (clipped ? 1.01f : 0.51f));
       }

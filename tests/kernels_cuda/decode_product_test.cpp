@@ -48,7 +48,7 @@ struct Weights {
         return static_cast<double>(f32_from_e4m3(static_cast<uint8_t>(bytes[static_cast<size_t>(i)]))) *
                scales[static_cast<size_t>(row / 128 * ((desc.cols + 127) / 128) + col / 128)];
       case DecodeWeight::kW4:
-        return w4::at(bytes.data(), desc.cols, row, col);
+        return w4::at(bytes.data(), desc.rows, desc.cols, row, col);
     }
     return 0;
   }

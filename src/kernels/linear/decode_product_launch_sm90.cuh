@@ -73,18 +73,26 @@ Params params_of(const DecodeProductArgs& args, int phase_groups, int* shared_by
   p.x_offset = R::kBytes;
   p.slots_offset = p.x_offset + std::min(2, p.phases) * p.tokens * p.x_pitch;
   p.scales_offset = p.slots_offset + (tiles_per_block + R::kWarps) * N * kSlotBytes;
-  int scales = 0;
-  if (R::kWeight == DecodeWeight::kFp8Channel) scales = tiles_per_block * kTileRows;
-  if (R::kWeight == DecodeWeight::kFp8Block) scales = (tiles_per_block / 8 + 2) * p.groups;
-  p.barriers_offset = divide_up(p.scales_offset + scales * 4, 8) * 8;
-  *shared_bytes = p.barriers_offset + (2 * R::kWarps * R::kStages + 4) * 8;
+  int scale_bytes = 0;
+  if (R::kWeight == DecodeWeight::kFp8Channel) scale_bytes = tiles_per_block * kTileRows * 4;
+  if (R::kWeight == DecodeWeight::kFp8Block) scale_bytes = (tiles_per_block / 8 + 2) * p.groups * 4;
+  if (R::kPacked) scale_bytes = tiles_per_block * p.groups * static_cast<int>(w4::kScaleBytes);
+  p.barriers_offset = divide_up(p.scales_offset + scale_bytes, 8) * 8;
+  *shared_bytes = p.barriers_offset + (R::kWarps * R::kStages + 4) * 8;
   return p;
 }
 
 template <class R, int N>
-int launch(const DecodeProductArgs& args, int phase_groups, cudaStream_t stream) {
+int launch(const DecodeProductArgs& args, int phase_groups, cudaStream_t stream, bool early = false,
+           unsigned long long* trace = nullptr) {
   int shared_bytes = 0;
   Params p = params_of<R, N>(args, phase_groups, &shared_bytes);
+  p.early = early;
+#ifdef TERN_TRACE
+  p.trace = trace;
+#else
+  (void)trace;
+#endif
   cudaError_t error = R::kPacked ? cudaSuccess : encode_map<R>(args, &p.map);
   if (error != cudaSuccess) return error;
   // A property of the function, which survives; more than the most would be refused, less costs nothing.

@@ -20,6 +20,18 @@
 #include "kernels/ptx_sm90.cuh"
 
 namespace tern::decode_product {
+#ifdef TERN_TRACE
+#define TRACE(i)                                            \
+  do {                                                      \
+    if (lane == 0 && p.trace) {                             \
+      unsigned long long t;                                 \
+      asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t)); \
+      p.trace[(size_t)blockIdx.x * 16 + (i)] = t;           \
+    }                                                       \
+  } while (0)
+#else
+#define TRACE(i)
+#endif
 
 constexpr int kTileRows = 16;
 constexpr int kGroupCols = 128;
@@ -41,6 +53,10 @@ struct Params {
   int blocks;         // block b has tiles [tiles b / blocks, tiles (b + 1) / blocks)
   int phase_groups, phases;
   int x_pitch;  // bytes between tokens in shared memory
+#ifdef TERN_TRACE
+  unsigned long long* trace;
+#endif
+  bool early;
   int x_offset, slots_offset, scales_offset, barriers_offset;
 };
 
@@ -49,10 +65,10 @@ template <DecodeWeight W, int UnitGroups, int Stages, int Warps>
 struct Ring {
   static constexpr DecodeWeight kWeight = W;
   static constexpr int kUnitGroups = UnitGroups, kStages = Stages, kWarps = Warps;  // warps that multiply
-  static constexpr int kThreads = (Warps + 2) * 32;
+  static constexpr int kThreads = (Warps + 1) * 32;
   static constexpr bool kPacked = W == DecodeWeight::kW4;
   static constexpr bool kFp8 = W == DecodeWeight::kFp8Channel || W == DecodeWeight::kFp8Block;
-  static constexpr int kGroupBytes = kPacked ? static_cast<int>(w4::kBlockBytes) : kFp8 ? kBoxBytes : 2 * kBoxBytes;
+  static constexpr int kGroupBytes = kPacked ? static_cast<int>(w4::kCodeBytes) : kFp8 ? kBoxBytes : 2 * kBoxBytes;
   static constexpr int kUnitBytes = UnitGroups * kGroupBytes;
   static constexpr int kBytes = Warps * Stages * kUnitBytes;
 };
@@ -100,7 +116,7 @@ __device__ inline void fetch_unit(const Params& p, const Cursor<R>& cursor, int 
   ptx::barrier_expect(barrier, size * R::kGroupBytes);
   if constexpr (R::kPacked) {
     const int64_t block = static_cast<int64_t>(tile) * p.groups + group;
-    ptx::bulk_copy(stage, p.weights + block * w4::kBlockBytes, size * R::kGroupBytes, barrier, policy);
+    ptx::bulk_copy(stage, p.weights + block * w4::kCodeBytes, size * R::kGroupBytes, barrier, policy);
   } else {
     constexpr int kBoxes = R::kGroupBytes / kBoxBytes, kBoxCols = kGroupCols / kBoxes;
     for (int i = 0; i < size * kBoxes; ++i) {
@@ -162,8 +178,8 @@ struct Lane {
 
 // sums[n] += a tile's group of 128 columns x tokens 8 n .. 8 n + 7. `group` and `x` are shared addresses of the group.
 template <class R, int N>
-__device__ inline void multiply_group(const Lane<R, N>& at, uint32_t group, uint32_t x, float scale,
-                                      float (&sums)[N][4], int lane) {
+__device__ inline void multiply_group(const Lane<R, N>& at, uint32_t group, uint32_t x, float scale_low,
+                                      float scale_high, float (&sums)[N][4]) {
   float chain[N][2][4] = {};  // two chains of matrix instructions: one would wait for itself
   if constexpr (R::kFp8) {
     // A lane multiplies 16 columns of a step of 64; matrix instruction j takes 4 of them.
@@ -213,13 +229,6 @@ __device__ inline void multiply_group(const Lane<R, N>& at, uint32_t group, uint
     }
   }
 
-  float scale_low = scale, scale_high = scale;
-  if constexpr (R::kPacked) {
-    const uint32_t scales = ptx::load_shared_4(group + static_cast<int>(w4::kCodeBytes) + lane / 4 * 4);
-    asm("{.reg .f16 l, h; mov.b32 {l, h}, %2; cvt.f32.f16 %0, l; cvt.f32.f16 %1, h;}"
-        : "=f"(scale_low), "=f"(scale_high)
-        : "r"(scales));
-  }
 #pragma unroll
   for (int n = 0; n < N; ++n) {
 #pragma unroll
@@ -236,21 +245,28 @@ __device__ inline uint16_t bf16_bits(float value) {
   return bits;
 }
 
-// The scales of fp8 weights that a block needs, into shared memory: a row's, or [8 tiles, groups].
+// The scales that a block needs, into shared memory: fp8, one a row or one for 8 tiles and a group; 4-bit, as packed.
 template <class R>
-__device__ inline void load_scales(const Params& p, float* scales, int first_tile, int tile_count) {
+__device__ inline void load_scales(const Params& p, uint8_t* scales, int first_tile, int tile_count) {
+  const int thread = static_cast<int>(threadIdx.x);
+  auto* floats = reinterpret_cast<float*>(scales);
   if constexpr (R::kWeight == DecodeWeight::kFp8Channel) {
     const int row = first_tile * kTileRows, rows = min(tile_count * kTileRows, p.rows - row);
-    for (int i = static_cast<int>(threadIdx.x); i < rows; i += R::kThreads) scales[i] = p.scales[row + i];
+    for (int i = thread; i < rows; i += R::kThreads) floats[i] = p.scales[row + i];
   } else if constexpr (R::kWeight == DecodeWeight::kFp8Block) {
     const int begin = first_tile / 8 * p.groups, end = ((first_tile + tile_count - 1) / 8 + 1) * p.groups;
-    for (int i = begin + static_cast<int>(threadIdx.x); i < end; i += R::kThreads) scales[i - begin] = p.scales[i];
+    for (int i = begin + thread; i < end; i += R::kThreads) floats[i - begin] = p.scales[i];
+  } else if constexpr (R::kPacked) {
+    const int64_t codes = static_cast<int64_t>(p.tiles) * p.groups * w4::kCodeBytes;
+    const auto* from =
+        reinterpret_cast<const uint4*>(p.weights + codes) + static_cast<int64_t>(first_tile) * p.groups * 2;
+    for (int i = thread; i < tile_count * p.groups * 2; i += R::kThreads) reinterpret_cast<uint4*>(scales)[i] = from[i];
   }
 }
 
 // Adds the slots of the block's tiles and writes y.
 template <class R, int N>
-__device__ inline void write_sums(const Params& p, const uint8_t* slots, const float* scales, int first_tile,
+__device__ inline void write_sums(const Params& p, const uint8_t* slots, const uint8_t* scales, int first_tile,
                                   int tile_count, int warp, int lane) {
   const int pairs = tile_count * p.phase_groups;
   for (int i = warp; i < tile_count * N; i += R::kThreads / 32) {
@@ -273,7 +289,8 @@ __device__ inline void write_sums(const Params& p, const uint8_t* slots, const f
       const int row = first_tile * kTileRows + row_in_block;
       const int token = n * kMatrixTokens + lane % 4 * 2 + j % 2;
       if (row >= p.rows || token >= p.tokens) continue;
-      if constexpr (R::kWeight == DecodeWeight::kFp8Channel) sum[j] *= scales[row_in_block];
+      if constexpr (R::kWeight == DecodeWeight::kFp8Channel)
+        sum[j] *= reinterpret_cast<const float*>(scales)[row_in_block];
       p.y[token * p.y_stride + row] = bf16_bits(sum[j]);
     }
   }
@@ -281,9 +298,9 @@ __device__ inline void write_sums(const Params& p, const uint8_t* slots, const f
 
 // What the warps of a block share.
 struct Block {
-  uint32_t ring, full, empty;  // shared addresses: of warp w's stage s at (w * stages + s) units or 8 bytes
-  uint32_t x, x_bytes;         // two parts of x
-  uint32_t x_full, x_empty;    // 2 barriers each
+  uint32_t ring, full;       // shared addresses: of warp w's stage s at (w * stages + s) units or 8 bytes
+  uint32_t x, x_bytes;       // two parts of x
+  uint32_t x_full, x_empty;  // 2 barriers each
   int first_tile, tile_count;
 };
 
@@ -292,45 +309,13 @@ __device__ inline Block block_of(const Params& p, int block, uint32_t shared) {
   Block b;
   b.ring = shared;
   b.full = shared + p.barriers_offset;
-  b.empty = b.full + R::kWarps * R::kStages * 8;
-  b.x_full = b.empty + R::kWarps * R::kStages * 8;
+  b.x_full = b.full + R::kWarps * R::kStages * 8;
   b.x_empty = b.x_full + 16;
   b.x = shared + p.x_offset;
   b.x_bytes = p.tokens * p.x_pitch;
   b.first_tile = p.tiles * block / p.blocks;
   b.tile_count = p.tiles * (block + 1) / p.blocks - b.first_tile;
   return b;
-}
-
-template <class R>
-__device__ inline void init_barriers(const Block& b, int lane) {
-  for (int i = lane; i < R::kWarps * R::kStages; i += 32) {
-    ptx::barrier_init(b.full + i * 8, 1);
-    ptx::barrier_init(b.empty + i * 8, 1);
-  }
-  if (lane < 2) {
-    ptx::barrier_init(b.x_full + lane * 8, 1);
-    ptx::barrier_init(b.x_empty + lane * 8, R::kWarps);
-  }
-  ptx::barrier_init_fence();
-  __syncwarp();
-}
-
-// The warp that fills the rings: lane w that of warp w. The first round needs no barrier of the others.
-template <class R>
-__device__ inline void fill_rings(const Params& p, const Block& b, int lane) {
-  const uint64_t policy = ptx::evict_first_policy();
-  Cursor<R> fetch(p, b.tile_count, lane < R::kWarps ? lane : 0);
-  if (lane >= R::kWarps) fetch.phase = p.phases;
-  int stage = lane * R::kStages, round = 0;
-  while (!__all_sync(0xffffffffu, fetch.done(p))) {
-    if (fetch.done(p)) continue;
-    if (round > 0 && !ptx::barrier_test(b.empty + stage * 8, round - 1 & 1)) continue;
-    fetch_unit<R>(p, fetch, b.first_tile, b.ring + stage * R::kUnitBytes, b.full + stage * 8, policy);
-    fetch.advance(p, fetch.size(p));
-    if (++stage == (lane + 1) * R::kStages) stage = lane * R::kStages, ++round;
-  }
-  ptx::allow_next_launch();
 }
 
 // The warp that fetches x: two phases ahead of the others.
@@ -343,12 +328,28 @@ __device__ inline void fill_x(const Params& p, const Block& b, int lane) {
   }
 }
 
-// A warp that multiplies.
+// What fetches a warp's run: its ring is its own, so that a stage is free when the warp has read it.
+template <class R>
+struct Fetch {
+  uint32_t ring, full;
+  int first_tile;
+  uint64_t policy;
+  Cursor<R> cursor;
+
+  // The next unit into `stage`. Lets the next launch in behind the last unit of warp 0, as good as any.
+  __device__ void next(const Params& p, int stage, int warp, int lane) {
+    if (cursor.done(p)) return;
+    if (lane == 0) fetch_unit<R>(p, cursor, first_tile, ring + stage * R::kUnitBytes, full + stage * 8, policy);
+    cursor.advance(p, cursor.size(p));
+    if (warp == 0 && cursor.done(p)) ptx::allow_next_launch();
+  }
+};
+
+// A warp that multiplies: `fetch` has filled its ring.
 template <class R, int N>
-__device__ inline void multiply_run(const Params& p, const Block& b, uint8_t* slots, const float* scales, int warp,
-                                    int lane) {
+__device__ inline void multiply_run(const Params& p, const Block& b, Fetch<R>& fetch, Cursor<R> work, uint8_t* slots,
+                                    const uint8_t* scales, int warp, int lane) {
   const Lane<R, N> at(p, lane);
-  Cursor<R> work(p, b.tile_count, warp);
   float sums[N][4] = {};
   int stage = 0;
   uint32_t parity = 0;
@@ -356,15 +357,22 @@ __device__ inline void multiply_run(const Params& p, const Block& b, uint8_t* sl
     const int buffer = phase % 2;
     const uint32_t x = b.x + buffer * b.x_bytes;
     ptx::barrier_wait(b.x_full + buffer * 8, phase / 2 & 1);
+    if (warp == 0 && phase == 0) TRACE(3);
     while (work.phase == phase) {
-      const int size = work.size(p), tile = work.tile, index = warp * R::kStages + stage;
-      const uint32_t unit = b.ring + index * R::kUnitBytes, unit_x = x + work.group * kGroupCols * 2;
-      const float* scale = scales + ((b.first_tile + tile) / 8 - b.first_tile / 8) * p.groups + work.column_group(p);
+      const int size = work.size(p), tile = work.tile, group = work.column_group(p);
+      const uint32_t unit = fetch.ring + stage * R::kUnitBytes, unit_x = x + work.group * kGroupCols * 2;
       const auto multiply = [&](int i) {
-        const float factor = R::kWeight == DecodeWeight::kFp8Block ? scale[i] : 1.0f;
-        multiply_group<R, N>(at, unit + i * R::kGroupBytes, unit_x + i * kGroupCols * 2, factor, sums, lane);
+        float low = 1, high = 1;
+        if constexpr (R::kPacked) {
+          const auto* halves = reinterpret_cast<const uint32_t*>(scales) + (tile * p.groups + group + i) * 8 + lane / 4;
+          ptx::halves_to_floats(*halves, low, high);
+        } else if constexpr (R::kWeight == DecodeWeight::kFp8Block) {
+          const int row = (b.first_tile + tile) / 8 - b.first_tile / 8;
+          low = high = reinterpret_cast<const float*>(scales)[row * p.groups + group + i];
+        }
+        multiply_group<R, N>(at, unit + i * R::kGroupBytes, unit_x + i * kGroupCols * 2, low, high, sums);
       };
-      ptx::barrier_wait(b.full + index * 8, parity);
+      ptx::barrier_wait(fetch.full + stage * 8, parity);
       if (size == R::kUnitGroups) {
 #pragma unroll
         for (int i = 0; i < R::kUnitGroups; ++i) multiply(i);
@@ -372,7 +380,7 @@ __device__ inline void multiply_run(const Params& p, const Block& b, uint8_t* sl
         for (int i = 0; i < size; ++i) multiply(i);
       }
       __syncwarp();
-      if (lane == 0) ptx::barrier_arrive(b.empty + index * 8);
+      fetch.next(p, stage, warp, lane);
       if (++stage == R::kStages) stage = 0, parity ^= 1;
       work.advance(p, size);
       if (work.tile == tile && work.phase == phase) continue;
@@ -396,24 +404,47 @@ template <class R, int N>
 __device__ inline void run_block(const Params& p, int block, uint8_t* shared) {
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const Block b = block_of<R>(p, block, ptx::shared_address(shared));
-  float* scales = reinterpret_cast<float*>(shared + p.scales_offset);
+  uint8_t* scales = shared + p.scales_offset;
   uint8_t* slots = shared + p.slots_offset;
 
-  // Weights and scales are fetched before the wait for the launch before, x after it.
-  if (warp == R::kWarps) init_barriers<R>(b, lane);
+  // 1. Weights and scales, before the wait for the launch before.
+  const Cursor<R> begin(p, b.tile_count, warp < R::kWarps ? warp : 0);
+  Fetch<R> fetch = {b.ring + warp * R::kStages * R::kUnitBytes, b.full + warp * R::kStages * 8, b.first_tile,
+                    ptx::evict_first_policy(), begin};
+  if (warp < R::kWarps) {
+    if (lane < R::kStages) ptx::barrier_init(fetch.full + lane * 8, 1);
+    ptx::barrier_init_fence();
+    __syncwarp();
+    if (warp == 0 && (p.early || begin.done(p))) ptx::allow_next_launch();
+    if (warp == 0) TRACE(0);
+    for (int stage = 0; stage < R::kStages; ++stage) fetch.next(p, stage, warp, lane);
+    if (warp == 0) TRACE(1);
+  } else {
+    if (lane < 2) {
+      ptx::barrier_init(b.x_full + lane * 8, 1);
+      ptx::barrier_init(b.x_empty + lane * 8, R::kWarps);
+    }
+    ptx::barrier_init_fence();
+  }
   load_scales<R>(p, scales, b.first_tile, b.tile_count);
   __syncthreads();
-  if (warp == R::kWarps) {
-    fill_rings<R>(p, b, lane);
-  } else if (warp == R::kWarps + 1) {
-    ptx::wait_for_previous_launch();
-    fill_x<R>(p, b, lane);
+
+  // 2. x, which it may have written, and the products.
+  if (warp < R::kWarps) {
+    multiply_run<R, N>(p, b, fetch, begin, slots, scales, warp, lane);
+    if (warp == 0) TRACE(4);
+    if (warp == R::kWarps - 1) TRACE(5);
   } else {
-    multiply_run<R, N>(p, b, slots, scales, warp, lane);
+    ptx::wait_for_previous_launch();
+    TRACE(2);
+    fill_x<R>(p, b, lane);
   }
-  ptx::wait_for_previous_launch();  // it may still read what is written now
+
+  // 3. y, which the launch before may still have read until its end.
+  ptx::wait_for_previous_launch();
   __syncthreads();
   write_sums<R, N>(p, slots, scales, b.first_tile, b.tile_count, warp, lane);
+  if (warp == 0) TRACE(6);
 }
 
 }  // namespace tern::decode_product

@@ -23,7 +23,7 @@ Place place_of(int64_t row, int64_t col) {
   return {512 * (col / 64) + 16 * lane + 4 * word, static_cast<int>(4 * (in_step / 8) + 16 * (in_step % 2))};
 }
 
-int64_t scale_byte(int64_t row) { return kCodeBytes + 4 * (row % 8) + 2 * (row / 8); }
+int64_t scale_byte(int64_t row) { return 4 * (row % 8) + 2 * (row / 8); }  // in a block's scales
 
 uint32_t load_word(const std::byte* at) {
   uint32_t word;
@@ -38,9 +38,11 @@ void pack(const uint8_t* codes, const uint16_t* scales, int64_t rows, int64_t co
   std::memset(packed, 0x88, static_cast<size_t>(packed_bytes(rows, cols)));
   for (int64_t row = 0; row < tiles(rows) * kTileRows; ++row) {
     for (int64_t group = 0; group < group_count; ++group) {
-      std::byte* block = packed + (row / kTileRows * group_count + group) * kBlockBytes;
+      const int64_t index = row / kTileRows * group_count + group;
+      std::byte* block = packed + index * kCodeBytes;
       const uint16_t scale = row < rows ? scales[row * group_count + group] : uint16_t{0};
-      std::memcpy(block + scale_byte(row % kTileRows), &scale, sizeof scale);
+      std::byte* block_scales = packed + scales_offset(rows, cols) + index * kScaleBytes;
+      std::memcpy(block_scales + scale_byte(row % kTileRows), &scale, sizeof scale);
       if (row >= rows) continue;
       const int64_t end = std::min(kGroupCols, cols - group * kGroupCols);
       for (int64_t col = 0; col < end; ++col) {
@@ -76,12 +78,12 @@ void quantize(const float* weights, int64_t rows, int64_t cols, std::byte* packe
   pack(codes.data(), scales.data(), rows, cols, packed);
 }
 
-float at(const std::byte* packed, int64_t cols, int64_t row, int64_t col) {
-  const std::byte* block = packed + (row / kTileRows * groups(cols) + col / kGroupCols) * kBlockBytes;
+float at(const std::byte* packed, int64_t rows, int64_t cols, int64_t row, int64_t col) {
+  const int64_t index = row / kTileRows * groups(cols) + col / kGroupCols;
   const Place place = place_of(row % kTileRows, col % kGroupCols);
-  const int code = static_cast<int>(load_word(block + place.byte) >> place.bit & 15u);
+  const int code = static_cast<int>(load_word(packed + index * kCodeBytes + place.byte) >> place.bit & 15u);
   uint16_t scale;
-  std::memcpy(&scale, block + scale_byte(row % kTileRows), sizeof scale);
+  std::memcpy(&scale, packed + scales_offset(rows, cols) + index * kScaleBytes + scale_byte(row % kTileRows), 2);
   return static_cast<float>(code - kZeroCode) * f32_from_f16(scale);
 }
 
