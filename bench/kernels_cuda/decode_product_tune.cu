@@ -35,11 +35,10 @@ void time_variant(const Stack& stack, int tokens, int phase_groups, cudaStream_t
     decode_product::params_of<R, N>(stack.args(0, i, tokens, true), phase_groups, &bytes);
     shared = std::max(shared, bytes);
   }
-  if (shared > decode_product::kMaxSharedBytes) return;
   std::printf(
       "M %2d, %d groups x %d stages x %2d warps, phase %2d (%3d KiB): qkv %.1f o %.1f gate_up %.1f down %.1f layer "
       "%.1f\n",
-      tokens, R::kUnitGroups, R::kStages, R::kWarps, phase_groups, shared / 1024, time(0, 0), time(1, 1), time(2, 2),
+      tokens, R::kUnitGroups, R::kMaxStages, R::kWarps, phase_groups, shared / 1024, time(0, 0), time(1, 1), time(2, 2),
       time(3, 3), time(0, 3));
 }
 
@@ -48,7 +47,7 @@ using Ring = decode_product::Ring<W, U, S, Warps>;
 
 template <class R>
 void time_tokens(const Stack& stack, int tokens, cudaStream_t stream) {
-  for (const int phase_groups : {8, 16, 32}) {
+  for (const int phase_groups : {8, 16}) {
     if (tokens <= 8) time_variant<R, 1>(stack, tokens, phase_groups, stream);
     if (tokens > 8) time_variant<R, 2>(stack, tokens, phase_groups, stream);
   }
@@ -59,24 +58,28 @@ void run(int tokens, const std::string& which) {
   check_cuda(cudaStreamCreate(&stream), "stream");
   if (which == "w4") {
     const Stack stack(DecodeWeight::kW4);
-    time_tokens<Ring<DecodeWeight::kW4, 2, 4, 8>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kW4, 4, 2, 8>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kW4, 4, 3, 8>>(stack, tokens, stream);
-    time_tokens<Ring<DecodeWeight::kW4, 4, 4, 4>>(stack, tokens, stream);
-    time_tokens<Ring<DecodeWeight::kW4, 2, 3, 12>>(stack, tokens, stream);
-    time_tokens<Ring<DecodeWeight::kW4, 2, 2, 16>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kW4, 4, 4, 8>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kW4, 4, 5, 8>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kW4, 2, 8, 8>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kW4, 4, 3, 12>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kW4, 4, 2, 16>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kW4, 2, 4, 16>>(stack, tokens, stream);
   } else if (which == "bf16") {
     const Stack stack(DecodeWeight::kBf16);
-    time_tokens<Ring<DecodeWeight::kBf16, 2, 2, 4>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kBf16, 2, 3, 4>>(stack, tokens, stream);
-    time_tokens<Ring<DecodeWeight::kBf16, 1, 3, 8>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kBf16, 2, 4, 4>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kBf16, 2, 5, 4>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kBf16, 1, 4, 8>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kBf16, 2, 2, 8>>(stack, tokens, stream);
   } else {
     const Stack stack(DecodeWeight::kFp8Block);
-    time_tokens<Ring<DecodeWeight::kFp8Block, 2, 2, 8>>(stack, tokens, stream);
     time_tokens<Ring<DecodeWeight::kFp8Block, 2, 3, 8>>(stack, tokens, stream);
-    time_tokens<Ring<DecodeWeight::kFp8Block, 4, 2, 4>>(stack, tokens, stream);
-    time_tokens<Ring<DecodeWeight::kFp8Block, 2, 4, 4>>(stack, tokens, stream);
-    time_tokens<Ring<DecodeWeight::kFp8Block, 2, 2, 12>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kFp8Block, 2, 4, 8>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kFp8Block, 4, 2, 8>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kFp8Block, 1, 8, 8>>(stack, tokens, stream);
+    time_tokens<Ring<DecodeWeight::kFp8Block, 2, 3, 12>>(stack, tokens, stream);
   }
 }
 

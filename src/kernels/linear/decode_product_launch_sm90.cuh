@@ -10,12 +10,15 @@
 namespace tern::decode_product {
 
 template <class R, int N>
-__global__ void __launch_bounds__(R::kThreads, 2) decode_product_kernel(const __grid_constant__ Params p) {
+__global__ void __launch_bounds__(R::kThreads, 1) decode_product_kernel(const __grid_constant__ Params p) {
   extern __shared__ __align__(1024) uint8_t shared[];
   run_block<R, N>(p, static_cast<int>(blockIdx.x), shared);
 }
 
 constexpr int kMaxSharedBytes = 227 * 1024;  // of one block, on compute capability 9.0
+// More than half of it keeps blocks of one launch apart: 132 of them would not lie on 132 multiprocessors otherwise,
+// since they are dealt in turn to groups of 16 and of 18.
+constexpr int kMinSharedBytes = kMaxSharedBytes / 2 + 1024;
 
 inline int divide_up(int64_t a, int64_t b) { return static_cast<int>((a + b - 1) / b); }
 
@@ -70,29 +73,33 @@ Params params_of(const DecodeProductArgs& args, int phase_groups, int* shared_by
   p.phase_groups = std::min(phase_groups, p.groups);
   p.phases = divide_up(p.groups, p.phase_groups);
   p.x_pitch = p.phase_groups * kGroupCols * 2 + 16;
-  p.x_offset = R::kBytes;
-  p.slots_offset = p.x_offset + std::min(2, p.phases) * p.tokens * p.x_pitch;
-  p.scales_offset = p.slots_offset + (tiles_per_block + R::kWarps) * N * kSlotBytes;
   int scale_bytes = 0;
   if (R::kWeight == DecodeWeight::kFp8Channel) scale_bytes = tiles_per_block * kTileRows * 4;
   if (R::kWeight == DecodeWeight::kFp8Block) scale_bytes = (tiles_per_block / 8 + 2) * p.groups * 4;
   if (R::kPacked) scale_bytes = tiles_per_block * p.groups * static_cast<int>(w4::kScaleBytes);
-  p.barriers_offset = divide_up(p.scales_offset + scale_bytes, 8) * 8;
-  *shared_bytes = p.barriers_offset + (R::kWarps * R::kStages + 4) * 8;
+  const int x_bytes = std::min(2, p.phases) * p.tokens * p.x_pitch;
+  const int slot_bytes = (tiles_per_block + R::kWarps) * N * kSlotBytes;
+  const int barrier_bytes = (R::kWarps * R::kMaxStages + 4) * 8 + 8;
+  const int left = kMaxSharedBytes - x_bytes - slot_bytes - scale_bytes - barrier_bytes;
+  p.stages = std::min(R::kMaxStages, left / R::kStageBytes);
+  p.slots_offset = p.stages * R::kStageBytes;  // behind the ring, aligned to 16 as what follows
+  p.scales_offset = p.slots_offset + slot_bytes;
+  p.x_offset = divide_up(p.scales_offset + scale_bytes, 16) * 16;
+  p.barriers_offset = p.x_offset + x_bytes;
+  *shared_bytes = std::max(p.barriers_offset + barrier_bytes, kMinSharedBytes);
   return p;
 }
 
 template <class R, int N>
-int launch(const DecodeProductArgs& args, int phase_groups, cudaStream_t stream, bool early = false,
-           unsigned long long* trace = nullptr) {
+int launch(const DecodeProductArgs& args, int phase_groups, cudaStream_t stream, unsigned long long* trace = nullptr) {
   int shared_bytes = 0;
   Params p = params_of<R, N>(args, phase_groups, &shared_bytes);
-  p.early = early;
 #ifdef TERN_TRACE
   p.trace = trace;
 #else
   (void)trace;
 #endif
+  if (p.stages < 1) return cudaErrorInvalidConfiguration;
   cudaError_t error = R::kPacked ? cudaSuccess : encode_map<R>(args, &p.map);
   if (error != cudaSuccess) return error;
   // A property of the function, which survives; more than the most would be refused, less costs nothing.

@@ -41,12 +41,11 @@ constexpr DecodeProductImpl row_of(const char* name) {
   return {name, R::kWeight, supports<R>, run<R>, cost<R>};
 }
 
-// Ring<weight, groups of 128 columns a stage, stages, warps>: 64 to 100 KiB under way a multiprocessor, and room for
-// the next launch's ring beside it.
-using Bf16 = decode_product::Ring<DecodeWeight::kBf16, 1, 4, 4>;
-using Fp8Channel = decode_product::Ring<DecodeWeight::kFp8Channel, 2, 2, 8>;
-using Fp8Block = decode_product::Ring<DecodeWeight::kFp8Block, 2, 2, 8>;
-using W4 = decode_product::Ring<DecodeWeight::kW4, 2, 4, 8>;
+// Ring<weight, groups of 128 columns a stage, stages at most, warps>: 128 KiB under way a multiprocessor.
+using Bf16 = decode_product::Ring<DecodeWeight::kBf16, 2, 4, 4>;
+using Fp8Channel = decode_product::Ring<DecodeWeight::kFp8Channel, 2, 4, 8>;
+using Fp8Block = decode_product::Ring<DecodeWeight::kFp8Block, 2, 4, 8>;
+using W4 = decode_product::Ring<DecodeWeight::kW4, 4, 4, 8>;
 
 constexpr DecodeProductImpl kRows[] = {
     row_of<Bf16>("sm90_bf16"),

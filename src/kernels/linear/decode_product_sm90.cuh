@@ -56,21 +56,22 @@ struct Params {
 #ifdef TERN_TRACE
   unsigned long long* trace;
 #endif
-  bool early;
+  int stages;  // of a warp's ring
   int x_offset, slots_offset, scales_offset, barriers_offset;
 };
 
-// How a weight lies in a warp's ring: a stage is a unit of up to UnitGroups groups of one tile.
-template <DecodeWeight W, int UnitGroups, int Stages, int Warps>
+// How a weight lies in a warp's ring: a stage is a unit of up to UnitGroups groups of one tile. As many stages as fit,
+// up to MaxStages.
+template <DecodeWeight W, int UnitGroups, int MaxStages, int Warps>
 struct Ring {
   static constexpr DecodeWeight kWeight = W;
-  static constexpr int kUnitGroups = UnitGroups, kStages = Stages, kWarps = Warps;  // warps that multiply
+  static constexpr int kUnitGroups = UnitGroups, kMaxStages = MaxStages, kWarps = Warps;  // warps that multiply
   static constexpr int kThreads = (Warps + 1) * 32;
   static constexpr bool kPacked = W == DecodeWeight::kW4;
   static constexpr bool kFp8 = W == DecodeWeight::kFp8Channel || W == DecodeWeight::kFp8Block;
   static constexpr int kGroupBytes = kPacked ? static_cast<int>(w4::kCodeBytes) : kFp8 ? kBoxBytes : 2 * kBoxBytes;
   static constexpr int kUnitBytes = UnitGroups * kGroupBytes;
-  static constexpr int kBytes = Warps * Stages * kUnitBytes;
+  static constexpr int kStageBytes = Warps * kUnitBytes;  // of all warps
 };
 
 // A warp's run of (tile, group) pairs, the same in every phase, walked in units that do not cross a tile.
@@ -245,22 +246,23 @@ __device__ inline uint16_t bf16_bits(float value) {
   return bits;
 }
 
-// The scales that a block needs, into shared memory: fp8, one a row or one for 8 tiles and a group; 4-bit, as packed.
+// Starts to copy the scales that a block needs into shared memory: fp8, one a row or one for 8 tiles and a group;
+// 4-bit, as packed. By the threads of the warps that multiply.
 template <class R>
-__device__ inline void load_scales(const Params& p, uint8_t* scales, int first_tile, int tile_count) {
+__device__ inline void load_scales(const Params& p, uint32_t scales, int first_tile, int tile_count) {
+  constexpr int kThreads = R::kWarps * 32;
   const int thread = static_cast<int>(threadIdx.x);
-  auto* floats = reinterpret_cast<float*>(scales);
   if constexpr (R::kWeight == DecodeWeight::kFp8Channel) {
     const int row = first_tile * kTileRows, rows = min(tile_count * kTileRows, p.rows - row);
-    for (int i = thread; i < rows; i += R::kThreads) floats[i] = p.scales[row + i];
+    for (int i = thread; i < rows; i += kThreads) ptx::copy_4(scales + i * 4, p.scales + row + i);
   } else if constexpr (R::kWeight == DecodeWeight::kFp8Block) {
     const int begin = first_tile / 8 * p.groups, end = ((first_tile + tile_count - 1) / 8 + 1) * p.groups;
-    for (int i = begin + thread; i < end; i += R::kThreads) floats[i - begin] = p.scales[i];
+    for (int i = begin + thread; i < end; i += kThreads) ptx::copy_4(scales + (i - begin) * 4, p.scales + i);
   } else if constexpr (R::kPacked) {
     const int64_t codes = static_cast<int64_t>(p.tiles) * p.groups * w4::kCodeBytes;
-    const auto* from =
-        reinterpret_cast<const uint4*>(p.weights + codes) + static_cast<int64_t>(first_tile) * p.groups * 2;
-    for (int i = thread; i < tile_count * p.groups * 2; i += R::kThreads) reinterpret_cast<uint4*>(scales)[i] = from[i];
+    const uint8_t* from = p.weights + codes + static_cast<int64_t>(first_tile) * p.groups * w4::kScaleBytes;
+    const int bytes = tile_count * p.groups * static_cast<int>(w4::kScaleBytes);
+    for (int i = thread * 16; i < bytes; i += kThreads * 16) ptx::copy_16(scales + i, from + i);
   }
 }
 
@@ -309,7 +311,7 @@ __device__ inline Block block_of(const Params& p, int block, uint32_t shared) {
   Block b;
   b.ring = shared;
   b.full = shared + p.barriers_offset;
-  b.x_full = b.full + R::kWarps * R::kStages * 8;
+  b.x_full = b.full + R::kWarps * p.stages * 8;
   b.x_empty = b.x_full + 16;
   b.x = shared + p.x_offset;
   b.x_bytes = p.tokens * p.x_pitch;
@@ -336,12 +338,10 @@ struct Fetch {
   uint64_t policy;
   Cursor<R> cursor;
 
-  // The next unit into `stage`. Lets the next launch in behind the last unit of warp 0, as good as any.
-  __device__ void next(const Params& p, int stage, int warp, int lane) {
+  __device__ void next(const Params& p, int stage, int lane) {
     if (cursor.done(p)) return;
     if (lane == 0) fetch_unit<R>(p, cursor, first_tile, ring + stage * R::kUnitBytes, full + stage * 8, policy);
     cursor.advance(p, cursor.size(p));
-    if (warp == 0 && cursor.done(p)) ptx::allow_next_launch();
   }
 };
 
@@ -380,8 +380,8 @@ __device__ inline void multiply_run(const Params& p, const Block& b, Fetch<R>& f
         for (int i = 0; i < size; ++i) multiply(i);
       }
       __syncwarp();
-      fetch.next(p, stage, warp, lane);
-      if (++stage == R::kStages) stage = 0, parity ^= 1;
+      fetch.next(p, stage, lane);
+      if (++stage == p.stages) stage = 0, parity ^= 1;
       work.advance(p, size);
       if (work.tile == tile && work.phase == phase) continue;
       auto* slot = reinterpret_cast<float4*>(slots + (tile + warp) * N * kSlotBytes) + lane;
@@ -402,46 +402,41 @@ __device__ inline void multiply_run(const Params& p, const Block& b, Fetch<R>& f
 // Block `block`. `shared` is the start of dynamic shared memory, 1024-byte aligned.
 template <class R, int N>
 __device__ inline void run_block(const Params& p, int block, uint8_t* shared) {
+  constexpr int kReady = 1;  // the barrier behind which x's barriers and the scales may be used
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const Block b = block_of<R>(p, block, ptx::shared_address(shared));
   uint8_t* scales = shared + p.scales_offset;
   uint8_t* slots = shared + p.slots_offset;
 
-  // 1. Weights and scales, before the wait for the launch before.
-  const Cursor<R> begin(p, b.tile_count, warp < R::kWarps ? warp : 0);
-  Fetch<R> fetch = {b.ring + warp * R::kStages * R::kUnitBytes, b.full + warp * R::kStages * 8, b.first_tile,
-                    ptx::evict_first_policy(), begin};
-  if (warp < R::kWarps) {
-    if (lane < R::kStages) ptx::barrier_init(fetch.full + lane * 8, 1);
-    ptx::barrier_init_fence();
-    __syncwarp();
-    if (warp == 0 && (p.early || begin.done(p))) ptx::allow_next_launch();
-    if (warp == 0) TRACE(0);
-    for (int stage = 0; stage < R::kStages; ++stage) fetch.next(p, stage, warp, lane);
-    if (warp == 0) TRACE(1);
-  } else {
+  ptx::allow_next_launch();
+  if (warp == R::kWarps) {
     if (lane < 2) {
       ptx::barrier_init(b.x_full + lane * 8, 1);
       ptx::barrier_init(b.x_empty + lane * 8, R::kWarps);
     }
     ptx::barrier_init_fence();
-  }
-  load_scales<R>(p, scales, b.first_tile, b.tile_count);
-  __syncthreads();
-
-  // 2. x, which it may have written, and the products.
-  if (warp < R::kWarps) {
+    ptx::arrive(kReady, R::kThreads);
+    ptx::wait_for_previous_launch();  // which may have written x
+    TRACE(2);
+    fill_x<R>(p, b, lane);
+  } else {
+    const Cursor<R> begin(p, b.tile_count, warp);
+    Fetch<R> fetch = {b.ring + warp * p.stages * R::kUnitBytes, b.full + warp * p.stages * 8, b.first_tile,
+                      ptx::evict_first_policy(), begin};
+    if (warp == 0) TRACE(0);
+    load_scales<R>(p, ptx::shared_address(scales), b.first_tile, b.tile_count);
+    if (lane < p.stages) ptx::barrier_init(fetch.full + lane * 8, 1);
+    ptx::barrier_init_fence();
+    __syncwarp();
+    for (int stage = 0; stage < p.stages; ++stage) fetch.next(p, stage, lane);
+    if (warp == 0) TRACE(1);
+    ptx::wait_for_copies();
+    ptx::sync(kReady, R::kThreads);
     multiply_run<R, N>(p, b, fetch, begin, slots, scales, warp, lane);
     if (warp == 0) TRACE(4);
     if (warp == R::kWarps - 1) TRACE(5);
-  } else {
-    ptx::wait_for_previous_launch();
-    TRACE(2);
-    fill_x<R>(p, b, lane);
+    ptx::wait_for_previous_launch();  // which may still read y
   }
-
-  // 3. y, which the launch before may still have read until its end.
-  ptx::wait_for_previous_launch();
   __syncthreads();
   write_sums<R, N>(p, slots, scales, b.first_tile, b.tile_count, warp, lane);
   if (warp == 0) TRACE(6);
