@@ -28,7 +28,7 @@ Matrix random_matrix(int64_t rows, int64_t cols, uint32_t seed) {
 }
 
 TEST(W4Tiles, EveryWeightIsWhereTheLayoutSays) {
-  for (const auto [rows, cols] : {std::pair<int64_t, int64_t>{16, 128}, {48, 512}, {17, 576}, {1, 8}}) {
+  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{16, 128}, {48, 512}, {17, 576}, {1, 8}}) {
     const Matrix m = random_matrix(rows, cols, 1);
     std::vector<std::byte> packed(static_cast<size_t>(w4::packed_bytes(rows, cols)));
     w4::pack(m.codes.data(), m.scales.data(), rows, cols, packed.data());

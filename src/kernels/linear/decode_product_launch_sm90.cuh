@@ -91,14 +91,9 @@ Params params_of(const DecodeProductArgs& args, int phase_groups, int* shared_by
 }
 
 template <class R, int N>
-int launch(const DecodeProductArgs& args, int phase_groups, cudaStream_t stream, unsigned long long* trace = nullptr) {
+int launch(const DecodeProductArgs& args, int phase_groups, cudaStream_t stream) {
   int shared_bytes = 0;
   Params p = params_of<R, N>(args, phase_groups, &shared_bytes);
-#ifdef TERN_TRACE
-  p.trace = trace;
-#else
-  (void)trace;
-#endif
   if (p.stages < 1) return cudaErrorInvalidConfiguration;
   cudaError_t error = R::kPacked ? cudaSuccess : encode_map<R>(args, &p.map);
   if (error != cudaSuccess) return error;

@@ -41,11 +41,12 @@ constexpr DecodeProductImpl row_of(const char* name) {
   return {name, R::kWeight, supports<R>, run<R>, cost<R>};
 }
 
-// Ring<weight, groups of 128 columns a stage, stages at most, warps>: 128 KiB under way a multiprocessor.
-using Bf16 = decode_product::Ring<DecodeWeight::kBf16, 2, 4, 4>;
-using Fp8Channel = decode_product::Ring<DecodeWeight::kFp8Channel, 2, 4, 8>;
-using Fp8Block = decode_product::Ring<DecodeWeight::kFp8Block, 2, 4, 8>;
-using W4 = decode_product::Ring<DecodeWeight::kW4, 4, 4, 8>;
+// Ring<weight, groups of 128 columns a stage, stages at most, warps>, by decode_product_tune on an H100. 64 to 128 KiB
+// are under way a multiprocessor: less leaves the memory idle, more keeps x waiting behind the weights.
+using Bf16 = decode_product::Ring<DecodeWeight::kBf16, 2, 2, 8>;
+using Fp8Channel = decode_product::Ring<DecodeWeight::kFp8Channel, 2, 3, 8>;
+using Fp8Block = decode_product::Ring<DecodeWeight::kFp8Block, 2, 3, 8>;
+using W4 = decode_product::Ring<DecodeWeight::kW4, 4, 2, 8>;
 
 constexpr DecodeProductImpl kRows[] = {
     row_of<Bf16>("sm90_bf16"),

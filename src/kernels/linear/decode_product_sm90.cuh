@@ -20,18 +20,6 @@
 #include "kernels/ptx_sm90.cuh"
 
 namespace tern::decode_product {
-#ifdef TERN_TRACE
-#define TRACE(i)                                            \
-  do {                                                      \
-    if (lane == 0 && p.trace) {                             \
-      unsigned long long t;                                 \
-      asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t)); \
-      p.trace[(size_t)blockIdx.x * 16 + (i)] = t;           \
-    }                                                       \
-  } while (0)
-#else
-#define TRACE(i)
-#endif
 
 constexpr int kTileRows = 16;
 constexpr int kGroupCols = 128;
@@ -53,10 +41,7 @@ struct Params {
   int blocks;         // block b has tiles [tiles b / blocks, tiles (b + 1) / blocks)
   int phase_groups, phases;
   int x_pitch;  // bytes between tokens in shared memory
-#ifdef TERN_TRACE
-  unsigned long long* trace;
-#endif
-  int stages;  // of a warp's ring
+  int stages;   // of a warp's ring
   int x_offset, slots_offset, scales_offset, barriers_offset;
 };
 
@@ -357,7 +342,6 @@ __device__ inline void multiply_run(const Params& p, const Block& b, Fetch<R>& f
     const int buffer = phase % 2;
     const uint32_t x = b.x + buffer * b.x_bytes;
     ptx::barrier_wait(b.x_full + buffer * 8, phase / 2 & 1);
-    if (warp == 0 && phase == 0) TRACE(3);
     while (work.phase == phase) {
       const int size = work.size(p), tile = work.tile, group = work.column_group(p);
       const uint32_t unit = fetch.ring + stage * R::kUnitBytes, unit_x = x + work.group * kGroupCols * 2;
@@ -417,29 +401,23 @@ __device__ inline void run_block(const Params& p, int block, uint8_t* shared) {
     ptx::barrier_init_fence();
     ptx::arrive(kReady, R::kThreads);
     ptx::wait_for_previous_launch();  // which may have written x
-    TRACE(2);
     fill_x<R>(p, b, lane);
   } else {
     const Cursor<R> begin(p, b.tile_count, warp);
     Fetch<R> fetch = {b.ring + warp * p.stages * R::kUnitBytes, b.full + warp * p.stages * 8, b.first_tile,
                       ptx::evict_first_policy(), begin};
-    if (warp == 0) TRACE(0);
     load_scales<R>(p, ptx::shared_address(scales), b.first_tile, b.tile_count);
     if (lane < p.stages) ptx::barrier_init(fetch.full + lane * 8, 1);
     ptx::barrier_init_fence();
     __syncwarp();
     for (int stage = 0; stage < p.stages; ++stage) fetch.next(p, stage, lane);
-    if (warp == 0) TRACE(1);
     ptx::wait_for_copies();
     ptx::sync(kReady, R::kThreads);
     multiply_run<R, N>(p, b, fetch, begin, slots, scales, warp, lane);
-    if (warp == 0) TRACE(4);
-    if (warp == R::kWarps - 1) TRACE(5);
     ptx::wait_for_previous_launch();  // which may still read y
   }
   __syncthreads();
   write_sums<R, N>(p, slots, scales, b.first_tile, b.tile_count, warp, lane);
-  if (warp == 0) TRACE(6);
 }
 
 }  // namespace tern::decode_product
