@@ -120,8 +120,12 @@ __device__ inline void fetch_x(const Params& p, int phase, uint32_t x, uint32_t 
   for (int i = lane; i < p.tokens * tail; i += 32) {
     ptx::store_shared_2(x + i / tail * p.x_pitch + (cols + i % tail) * 2, 0);
   }
-  __syncwarp();
-  if (lane == 0) ptx::barrier_expect(barrier, p.tokens * cols * 2);
+  // Every lane arrives, for what it stored; the first one also announces the copies.
+  if (lane == 0) {
+    ptx::barrier_expect(barrier, p.tokens * cols * 2);
+  } else {
+    ptx::barrier_arrive(barrier);
+  }
   __syncwarp();
   if (lane < p.tokens) {
     ptx::bulk_copy(x + lane * p.x_pitch, p.x + lane * p.x_stride_bytes + begin * 2, cols * 2, barrier);
@@ -378,8 +382,7 @@ __device__ inline void multiply_run(const Params& p, const Block& b, Fetch<R>& f
         for (int i = 0; i < 4; ++i) sums[n][i] = 0;
       }
     }
-    __syncwarp();
-    if (lane == 0) ptx::barrier_arrive(b.x_empty + buffer * 8);
+    ptx::barrier_arrive(b.x_empty + buffer * 8);
   }
 }
 
@@ -395,8 +398,8 @@ __device__ inline void run_block(const Params& p, int block, uint8_t* shared) {
   ptx::allow_next_launch();
   if (warp == R::kWarps) {
     if (lane < 2) {
-      ptx::barrier_init(b.x_full + lane * 8, 1);
-      ptx::barrier_init(b.x_empty + lane * 8, R::kWarps);
+      ptx::barrier_init(b.x_full + lane * 8, 32);
+      ptx::barrier_init(b.x_empty + lane * 8, R::kWarps * 32);
     }
     ptx::barrier_init_fence();
     ptx::arrive(kReady, R::kThreads);
