@@ -1,14 +1,14 @@
 // The body of the decode products (decode_product.h) as a device function of one thread block.
 //
-// Work. A block owns a few 16-row tiles and goes through the columns in phases, each as many groups of 128 columns as
-// fit twice into shared memory with x. A phase's (tile, group) pairs, in that order, are cut into one contiguous run a
-// warp. Every warp is on its own: it fetches its runs through a ring of bulk copies and feeds the matrix unit, whose 8
-// columns are the tokens. Partial sums lie in slots of shared memory, one a (tile, warp) pair that meets, to which each
-// phase adds; at the end the slots of a tile are added in ascending order. Nothing of this depends on the number of
-// tokens.
+// Work. A block owns a few 16-row tiles and goes through the columns in phases, of which x fits twice into shared
+// memory. A phase's (tile, group of 128 columns) pairs, in that order, are cut into one contiguous run a warp. Every
+// warp is on its own: it fetches its runs through a ring of bulk copies and feeds the matrix unit, whose 8 columns are
+// the tokens; one more warp fetches x. Partial sums lie in slots of shared memory, one a (tile, warp) pair that meets,
+// to which each phase adds; at the end the slots of a tile are added in ascending order. Nothing of this depends on the
+// number of tokens.
 //
-// Overlap. The ring is filled before waiting for the previous launch, and the next launch is let in when the last copy
-// of this one is on its way: the memory need not wait for a launch to end.
+// Overlap. The next launch is let in at once and takes a multiprocessor as soon as this one's block leaves it. It fills
+// its ring before waiting for the rest of this one: the memory need not wait for a launch to end.
 #pragma once
 
 #include <cuda.h>
