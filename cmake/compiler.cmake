@@ -1,11 +1,12 @@
 # Flags for every target. No -march=native and no -ffast-math anywhere; fused multiply-adds are written out in the source.
-add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers
-                    # g++ 12 reports these two wrongly for std::string and std::variant at -O3.
-                    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
-                    -ffp-contract=off -fvisibility=hidden -fstack-protector-strong)
+set(TERN_CXX_OPTIONS -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers
+    # g++ 12 reports these two wrongly for std::string and std::variant at -O3.
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
+    -ffp-contract=off -fvisibility=hidden -fstack-protector-strong)
 if(TERN_WERROR)
-  add_compile_options(-Werror)
+  list(APPEND TERN_CXX_OPTIONS -Werror)
 endif()
+add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${TERN_CXX_OPTIONS}>")
 add_compile_definitions($<$<CONFIG:Release>:_FORTIFY_SOURCE=2>)
 add_link_options(-Wl,-z,relro,-z,now)
 

@@ -1,5 +1,6 @@
 # tern_layer(NAME DEPENDS ...): the static library of src/NAME.
-# *_avx2.cpp and *_avx512.cpp get their instruction set's flags; on another processor the folder's none_<isa>.cpp stands in.
+# *_avx2.cpp and *_avx512.cpp get their instruction set's flags; on another processor the folder's none_<isa>.cpp stands in,
+# as none_sm90.cpp does for *_sm90.cu in a build without CUDA.
 function(tern_layer name)
   cmake_parse_arguments(ARG "" "" "DEPENDS;PRIVATE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
@@ -13,6 +14,11 @@ function(tern_layer name)
       list(APPEND sources ${stand_in})
     endif()
   endforeach()
+  if(TERN_CUDA)
+    list(FILTER sources EXCLUDE REGEX "/none_sm90\\.cpp$")
+    file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*_sm90.cu)
+    list(APPEND sources ${cuda_sources})
+  endif()
   if(NOT sources)
     return()
   endif()
@@ -31,4 +37,7 @@ function(tern_layer name)
     endif()
   endforeach()
   target_link_libraries(tern_${name} PRIVATE ${ARG_PRIVATE})
+  if(cuda_sources)
+    target_link_libraries(tern_${name} PUBLIC CUDA::cudart_static)
+  endif()
 endfunction()

@@ -1,0 +1,16 @@
+# The CUDA back end, only with TERN_CUDA (preset "cuda"): *_sm90.cu files replace none_sm90.cpp, and programs that need a
+# GPU are built. Machine code for Hopper alone; cudart is linked statically, so that a program starts where no CUDA is.
+set(CMAKE_CUDA_ARCHITECTURES OFF)  # by a flag: CMake 3.25 knows neither sm_90a nor nvcc's C++20
+set(CMAKE_CUDA_FLAGS_INIT "-gencode=arch=compute_90a,code=sm_90a")
+enable_language(CUDA)
+set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+set(CMAKE_CUDA_EXTENSIONS OFF)
+set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+find_package(CUDAToolkit REQUIRED)
+set(TERN_CUDA_OPTIONS -Xcompiler=-Wall,-Wextra,-fvisibility=hidden)
+if(TERN_WERROR)
+  list(APPEND TERN_CUDA_OPTIONS -Werror=all-warnings)
+endif()
+add_compile_options("$<$<COMPILE_LANGUAGE:CUDA>:${TERN_CUDA_OPTIONS}>")

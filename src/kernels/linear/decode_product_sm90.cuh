@@ -1,0 +1,426 @@
+// The body of the decode products (decode_product.h) as a device function of one thread block.
+//
+// Work. A block owns a few 16-row tiles and goes through the columns in phases, of which x fits twice into shared
+// memory. A phase's (tile, group of 128 columns) pairs, in that order, are cut into one contiguous run a warp. Every
+// warp is on its own: it fetches its runs through a ring of bulk copies and feeds the matrix unit, whose 8 columns are
+// the tokens; one more warp fetches x. Partial sums lie in slots of shared memory, one a (tile, warp) pair that meets,
+// to which each phase adds; at the end the slots of a tile are added in ascending order. Nothing of this depends on the
+// number of tokens.
+//
+// Overlap. The next launch is let in at once and takes a multiprocessor as soon as this one's block leaves it. It fills
+// its ring before waiting for the rest of this one: the memory need not wait for a launch to end.
+#pragma once
+
+#include <cuda.h>
+
+#include <cstdint>
+
+#include "kernels/linear/decode_product.h"
+#include "kernels/linear/w4_tiles.h"
+#include "kernels/ptx_sm90.cuh"
+
+namespace tern::decode_product {
+
+constexpr int kTileRows = 16;
+constexpr int kGroupCols = 128;
+constexpr int kMatrixTokens = 8;  // columns of the matrix instruction
+constexpr int kSlotBytes = kTileRows * kMatrixTokens * 4;
+constexpr int kBoxBytes = kTileRows * 128;  // a tensor copy: 16 rows of 128 bytes, their 16-byte pieces swizzled
+
+// What a launch is told. Byte offsets are into dynamic shared memory.
+struct Params {
+  CUtensorMap map;         // of row-major weights
+  const uint8_t* weights;  // packed ones
+  const float* scales;
+  const uint8_t* x;
+  int64_t x_stride_bytes;
+  uint16_t* y;
+  int64_t y_stride;
+  int rows, cols, tokens;
+  int tiles, groups;  // of the whole matrix
+  int blocks;         // block b has tiles [tiles b / blocks, tiles (b + 1) / blocks)
+  int phase_groups, phases;
+  int x_pitch;  // bytes between tokens in shared memory
+  int stages;   // of a warp's ring
+  int x_offset, slots_offset, scales_offset, barriers_offset;
+};
+
+// How a weight lies in a warp's ring: a stage is a unit of up to UnitGroups groups of one tile. As many stages as fit,
+// up to MaxStages.
+template <DecodeWeight W, int UnitGroups, int MaxStages, int Warps>
+struct Ring {
+  static constexpr DecodeWeight kWeight = W;
+  static constexpr int kUnitGroups = UnitGroups, kMaxStages = MaxStages, kWarps = Warps;  // warps that multiply
+  static constexpr int kThreads = (Warps + 1) * 32;
+  static constexpr bool kPacked = W == DecodeWeight::kW4;
+  static constexpr bool kFp8 = W == DecodeWeight::kFp8Channel || W == DecodeWeight::kFp8Block;
+  static constexpr int kGroupBytes = kPacked ? static_cast<int>(w4::kCodeBytes) : kFp8 ? kBoxBytes : 2 * kBoxBytes;
+  static constexpr int kUnitBytes = UnitGroups * kGroupBytes;
+  static constexpr int kStageBytes = Warps * kUnitBytes;  // of all warps
+};
+
+// A warp's run of (tile, group) pairs, the same in every phase, walked in units that do not cross a tile.
+template <class R>
+struct Cursor {
+  int tile0, group0, count;  // where a phase begins, and its pairs
+  int phase, tile, group, left;
+
+  __device__ Cursor(const Params& p, int tile_count, int warp) {
+    const int pairs = tile_count * p.phase_groups;
+    const int begin = pairs * warp / R::kWarps;
+    count = pairs * (warp + 1) / R::kWarps - begin;
+    tile0 = begin / p.phase_groups;
+    group0 = begin % p.phase_groups;
+    phase = count > 0 ? 0 : p.phases;
+    tile = tile0, group = group0, left = count;
+  }
+  __device__ bool done(const Params& p) const { return phase >= p.phases; }
+  __device__ int column_group(const Params& p) const { return phase * p.phase_groups + group; }
+  __device__ int size(const Params& p) const {
+    return min(min(R::kUnitGroups, p.groups - column_group(p)), min(p.phase_groups - group, left));
+  }
+  __device__ void advance(const Params& p, int size) {
+    step(p, size);
+    // In the last phase, groups behind the last column.
+    while (phase < p.phases && column_group(p) >= p.groups) step(p, min(left, p.phase_groups - group));
+  }
+
+ private:
+  __device__ void step(const Params& p, int size) {
+    group += size;
+    left -= size;
+    if (group == p.phase_groups) group = 0, ++tile;
+    if (left == 0) ++phase, tile = tile0, group = group0, left = count;
+  }
+};
+
+// By one lane.
+template <class R>
+__device__ inline void fetch_unit(const Params& p, const Cursor<R>& cursor, int first_tile, uint32_t stage,
+                                  uint32_t barrier, uint64_t policy) {
+  const int tile = first_tile + cursor.tile, group = cursor.column_group(p), size = cursor.size(p);
+  ptx::barrier_expect(barrier, size * R::kGroupBytes);
+  if constexpr (R::kPacked) {
+    const int64_t block = static_cast<int64_t>(tile) * p.groups + group;
+    ptx::bulk_copy(stage, p.weights + block * w4::kCodeBytes, size * R::kGroupBytes, barrier, policy);
+  } else {
+    constexpr int kBoxes = R::kGroupBytes / kBoxBytes, kBoxCols = kGroupCols / kBoxes;
+    for (int i = 0; i < size * kBoxes; ++i) {
+      ptx::tensor_copy(stage + i * kBoxBytes, &p.map, group * kGroupCols + i * kBoxCols, tile * kTileRows, barrier,
+                       policy);
+    }
+  }
+}
+
+// The columns of a phase of x, by one warp. Columns behind the last become zero, as their weights are.
+__device__ inline void fetch_x(const Params& p, int phase, uint32_t x, uint32_t barrier, int lane) {
+  const int begin = phase * p.phase_groups * kGroupCols;
+  const int cols = min(p.phase_groups * kGroupCols, p.cols - begin);
+  const int tail = -cols & (kGroupCols - 1);
+  for (int i = lane; i < p.tokens * tail; i += 32) {
+    ptx::store_shared_2(x + i / tail * p.x_pitch + (cols + i % tail) * 2, 0);
+  }
+  // Every lane arrives, for what it stored; the first one also announces the copies.
+  if (lane == 0) {
+    ptx::barrier_expect(barrier, p.tokens * cols * 2);
+  } else {
+    ptx::barrier_arrive(barrier);
+  }
+  __syncwarp();
+  if (lane < p.tokens) {
+    ptx::bulk_copy(x + lane * p.x_pitch, p.x + lane * p.x_stride_bytes + begin * 2, cols * 2, barrier);
+  }
+}
+
+// Two neighbouring codes of a word as bf16 code - 8: 128 + code has the code in its lowest bits.
+__device__ inline uint32_t w4_pair(uint32_t word, int pair) {
+  const uint32_t biased = ptx::and_or(word >> (4 * pair), 0x000f000fu, 0x43004300u);
+  return ptx::subtract_bf16x2(biased, 0x43084308u);
+}
+
+// Two e4m3 numbers as bf16, moved to the high bytes of the halves first: the fields move to their places, the
+// exponent's bias (7 instead of 127) is a factor of 2^120, exact also for subnormal numbers.
+__device__ inline uint32_t fp8_pair(uint32_t word, bool upper) {
+  const uint32_t spread = __byte_perm(word, 0, upper ? 0x3424 : 0x1404);
+  const uint32_t placed = ptx::and_or(spread, 0x80008000u, spread >> 4 & 0x07f007f0u);
+  return ptx::multiply_bf16x2(placed, 0x7b807b80u);
+}
+
+// Where a lane reads: fixed for the launch.
+template <class R, int N>
+struct Lane {
+  uint32_t weights;  // offset in a group
+  uint32_t swizzle;  // of row-major weights: which 16-byte piece of 8 in a row
+  uint32_t x[N];     // offset of the lane's token, tokens behind the last read the last one
+
+  __device__ Lane(const Params& p, int lane) {
+    const int row = R::kFp8 ? lane / 4 : lane % 16;
+    const int piece = R::kFp8 ? lane % 4 : lane / 16;
+    weights = R::kPacked ? lane * 16 : row * 128;
+    swizzle = (piece ^ (row & 7)) << 4;
+#pragma unroll
+    for (int n = 0; n < N; ++n) {
+      const int token = min((R::kFp8 ? lane / 4 : lane % 8) + n * kMatrixTokens, p.tokens - 1);
+      x[n] = token * p.x_pitch + (R::kFp8 ? lane % 4 * 32 : lane / 8 * 16);
+    }
+  }
+};
+
+// sums[n] += a tile's group of 128 columns x tokens 8 n .. 8 n + 7. `group` and `x` are shared addresses of the group.
+template <class R, int N>
+__device__ inline void multiply_group(const Lane<R, N>& at, uint32_t group, uint32_t x, float scale_low,
+                                      float scale_high, float (&sums)[N][4]) {
+  float chain[N][2][4] = {};  // two chains of matrix instructions: one would wait for itself
+  if constexpr (R::kFp8) {
+    // A lane multiplies 16 columns of a step of 64; matrix instruction j takes 4 of them.
+#pragma unroll
+    for (int step = 0; step < 2; ++step) {
+      const uint32_t row = group + at.weights + (at.swizzle ^ step << 6);
+      const uint4 low = ptx::load_shared_16(row), high = ptx::load_shared_16(row + 1024);
+      const uint32_t low_words[4] = {low.x, low.y, low.z, low.w}, high_words[4] = {high.x, high.y, high.z, high.w};
+      uint4 b[N][2];
+#pragma unroll
+      for (int n = 0; n < N; ++n) {
+        b[n][0] = ptx::load_shared_16(x + at.x[n] + step * 128);
+        b[n][1] = ptx::load_shared_16(x + at.x[n] + step * 128 + 16);
+      }
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const uint32_t a0 = fp8_pair(low_words[j], false), a1 = fp8_pair(high_words[j], false);
+        const uint32_t a2 = fp8_pair(low_words[j], true), a3 = fp8_pair(high_words[j], true);
+#pragma unroll
+        for (int n = 0; n < N; ++n) {
+          const uint4 v = b[n][j / 2];
+          ptx::multiply_bf16(chain[n][j % 2], a0, a1, a2, a3, j % 2 ? v.z : v.x, j % 2 ? v.w : v.y);
+        }
+      }
+    }
+  } else {
+    uint4 words = {};
+#pragma unroll
+    for (int step = 0; step < 4; ++step) {  // 32 columns
+      uint4 a[2];
+      if constexpr (R::kPacked) {
+        if (step % 2 == 0) words = ptx::load_shared_16(group + at.weights + step / 2 * 512);
+        const uint32_t low = step % 2 ? words.z : words.x, high = step % 2 ? words.w : words.y;
+        a[0] = {w4_pair(low, 0), w4_pair(high, 0), w4_pair(low, 1), w4_pair(high, 1)};
+        a[1] = {w4_pair(low, 2), w4_pair(high, 2), w4_pair(low, 3), w4_pair(high, 3)};
+      } else {
+        const uint32_t row = group + step / 2 * kBoxBytes + at.weights;
+        a[0] = ptx::load_matrices(row + (at.swizzle ^ step % 2 << 6));
+        a[1] = ptx::load_matrices(row + (at.swizzle ^ (step % 2 << 6 | 32)));
+      }
+#pragma unroll
+      for (int n = 0; n < N; ++n) {
+        const uint4 b = ptx::load_matrices(x + at.x[n] + step * 64);
+        ptx::multiply_bf16(chain[n][0], a[0].x, a[0].y, a[0].z, a[0].w, b.x, b.y);
+        ptx::multiply_bf16(chain[n][1], a[1].x, a[1].y, a[1].z, a[1].w, b.z, b.w);
+      }
+    }
+  }
+
+#pragma unroll
+  for (int n = 0; n < N; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float sum = chain[n][0][i] + chain[n][1][i];
+      sums[n][i] = __fmaf_rn(i < 2 ? scale_low : scale_high, sum, sums[n][i]);
+    }
+  }
+}
+
+__device__ inline uint16_t bf16_bits(float value) {
+  uint16_t bits;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+  return bits;
+}
+
+// Starts to copy the scales that a block needs into shared memory: fp8, one a row or one for 8 tiles and a group;
+// 4-bit, as packed. By the threads of the warps that multiply.
+template <class R>
+__device__ inline void load_scales(const Params& p, uint32_t scales, int first_tile, int tile_count) {
+  constexpr int kThreads = R::kWarps * 32;
+  const int thread = static_cast<int>(threadIdx.x);
+  if constexpr (R::kWeight == DecodeWeight::kFp8Channel) {
+    const int row = first_tile * kTileRows, rows = min(tile_count * kTileRows, p.rows - row);
+    for (int i = thread; i < rows; i += kThreads) ptx::copy_4(scales + i * 4, p.scales + row + i);
+  } else if constexpr (R::kWeight == DecodeWeight::kFp8Block) {
+    const int begin = first_tile / 8 * p.groups, end = ((first_tile + tile_count - 1) / 8 + 1) * p.groups;
+    for (int i = begin + thread; i < end; i += kThreads) ptx::copy_4(scales + (i - begin) * 4, p.scales + i);
+  } else if constexpr (R::kPacked) {
+    const int64_t codes = static_cast<int64_t>(p.tiles) * p.groups * w4::kCodeBytes;
+    const uint8_t* from = p.weights + codes + static_cast<int64_t>(first_tile) * p.groups * w4::kScaleBytes;
+    const int bytes = tile_count * p.groups * static_cast<int>(w4::kScaleBytes);
+    for (int i = thread * 16; i < bytes; i += kThreads * 16) ptx::copy_16(scales + i, from + i);
+  }
+}
+
+// Adds the slots of the block's tiles and writes y.
+template <class R, int N>
+__device__ inline void write_sums(const Params& p, const uint8_t* slots, const uint8_t* scales, int first_tile,
+                                  int tile_count, int warp, int lane) {
+  const int pairs = tile_count * p.phase_groups;
+  for (int i = warp; i < tile_count * N; i += R::kThreads / 32) {
+    const int tile = i / N, n = i % N;
+    // Warp w has pairs [pairs w / kWarps, pairs (w + 1) / kWarps).
+    const int first = ((tile * p.phase_groups + 1) * R::kWarps - 1) / pairs;
+    const int last = ((tile + 1) * p.phase_groups * R::kWarps - 1) / pairs;
+    float sum[4] = {};
+    for (int from = first; from <= last; ++from) {
+      if (pairs * from / R::kWarps == pairs * (from + 1) / R::kWarps) continue;  // a warp without work
+      const float4 part = *reinterpret_cast<const float4*>(slots + ((tile + from) * N + n) * kSlotBytes + lane * 16);
+      sum[0] += part.x;
+      sum[1] += part.y;
+      sum[2] += part.z;
+      sum[3] += part.w;
+    }
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const int row_in_block = tile * kTileRows + lane / 4 + j / 2 * 8;
+      const int row = first_tile * kTileRows + row_in_block;
+      const int token = n * kMatrixTokens + lane % 4 * 2 + j % 2;
+      if (row >= p.rows || token >= p.tokens) continue;
+      if constexpr (R::kWeight == DecodeWeight::kFp8Channel)
+        sum[j] *= reinterpret_cast<const float*>(scales)[row_in_block];
+      p.y[token * p.y_stride + row] = bf16_bits(sum[j]);
+    }
+  }
+}
+
+// What the warps of a block share.
+struct Block {
+  uint32_t ring, full;       // shared addresses: of warp w's stage s at (w * stages + s) units or 8 bytes
+  uint32_t x, x_bytes;       // two parts of x
+  uint32_t x_full, x_empty;  // 2 barriers each
+  int first_tile, tile_count;
+};
+
+template <class R>
+__device__ inline Block block_of(const Params& p, int block, uint32_t shared) {
+  Block b;
+  b.ring = shared;
+  b.full = shared + p.barriers_offset;
+  b.x_full = b.full + R::kWarps * p.stages * 8;
+  b.x_empty = b.x_full + 16;
+  b.x = shared + p.x_offset;
+  b.x_bytes = p.tokens * p.x_pitch;
+  b.first_tile = p.tiles * block / p.blocks;
+  b.tile_count = p.tiles * (block + 1) / p.blocks - b.first_tile;
+  return b;
+}
+
+// The warp that fetches x: two phases ahead of the others.
+template <class R>
+__device__ inline void fill_x(const Params& p, const Block& b, int lane) {
+  for (int phase = 0; phase < p.phases; ++phase) {
+    const int buffer = phase % 2;
+    if (phase >= 2) ptx::barrier_wait(b.x_empty + buffer * 8, phase / 2 - 1 & 1);
+    fetch_x(p, phase, b.x + buffer * b.x_bytes, b.x_full + buffer * 8, lane);
+  }
+}
+
+// What fetches a warp's run: its ring is its own, so that a stage is free when the warp has read it.
+template <class R>
+struct Fetch {
+  uint32_t ring, full;
+  int first_tile;
+  uint64_t policy;
+  Cursor<R> cursor;
+
+  __device__ void next(const Params& p, int stage, int lane) {
+    if (cursor.done(p)) return;
+    if (lane == 0) fetch_unit<R>(p, cursor, first_tile, ring + stage * R::kUnitBytes, full + stage * 8, policy);
+    cursor.advance(p, cursor.size(p));
+  }
+};
+
+// A warp that multiplies: `fetch` has filled its ring.
+template <class R, int N>
+__device__ inline void multiply_run(const Params& p, const Block& b, Fetch<R>& fetch, Cursor<R> work, uint8_t* slots,
+                                    const uint8_t* scales, int warp, int lane) {
+  const Lane<R, N> at(p, lane);
+  float sums[N][4] = {};
+  int stage = 0;
+  uint32_t parity = 0;
+  for (int phase = 0; phase < p.phases; ++phase) {
+    const int buffer = phase % 2;
+    const uint32_t x = b.x + buffer * b.x_bytes;
+    ptx::barrier_wait(b.x_full + buffer * 8, phase / 2 & 1);
+    while (work.phase == phase) {
+      const int size = work.size(p), tile = work.tile, group = work.column_group(p);
+      const uint32_t unit = fetch.ring + stage * R::kUnitBytes, unit_x = x + work.group * kGroupCols * 2;
+      const auto multiply = [&](int i) {
+        float low = 1, high = 1;
+        if constexpr (R::kPacked) {
+          const auto* halves = reinterpret_cast<const uint32_t*>(scales) + (tile * p.groups + group + i) * 8 + lane / 4;
+          ptx::halves_to_floats(*halves, low, high);
+        } else if constexpr (R::kWeight == DecodeWeight::kFp8Block) {
+          const int row = (b.first_tile + tile) / 8 - b.first_tile / 8;
+          low = high = reinterpret_cast<const float*>(scales)[row * p.groups + group + i];
+        }
+        multiply_group<R, N>(at, unit + i * R::kGroupBytes, unit_x + i * kGroupCols * 2, low, high, sums);
+      };
+      ptx::barrier_wait(fetch.full + stage * 8, parity);
+      if (size == R::kUnitGroups) {
+#pragma unroll
+        for (int i = 0; i < R::kUnitGroups; ++i) multiply(i);
+      } else {
+        for (int i = 0; i < size; ++i) multiply(i);
+      }
+      __syncwarp();
+      fetch.next(p, stage, lane);
+      if (++stage == p.stages) stage = 0, parity ^= 1;
+      work.advance(p, size);
+      if (work.tile == tile && work.phase == phase) continue;
+      auto* slot = reinterpret_cast<float4*>(slots + (tile + warp) * N * kSlotBytes) + lane;
+#pragma unroll
+      for (int n = 0; n < N; ++n, slot += 32) {
+        float4 before = {};
+        if (phase > 0) before = *slot;
+        *slot = {before.x + sums[n][0], before.y + sums[n][1], before.z + sums[n][2], before.w + sums[n][3]};
+#pragma unroll
+        for (int i = 0; i < 4; ++i) sums[n][i] = 0;
+      }
+    }
+    ptx::barrier_arrive(b.x_empty + buffer * 8);
+  }
+}
+
+// Block `block`. `shared` is the start of dynamic shared memory, 1024-byte aligned.
+template <class R, int N>
+__device__ inline void run_block(const Params& p, int block, uint8_t* shared) {
+  constexpr int kReady = 1;  // the barrier behind which x's barriers and the scales may be used
+  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+  const Block b = block_of<R>(p, block, ptx::shared_address(shared));
+  uint8_t* scales = shared + p.scales_offset;
+  uint8_t* slots = shared + p.slots_offset;
+
+  ptx::allow_next_launch();
+  if (warp == R::kWarps) {
+    if (lane < 2) {
+      ptx::barrier_init(b.x_full + lane * 8, 32);
+      ptx::barrier_init(b.x_empty + lane * 8, R::kWarps * 32);
+    }
+    ptx::barrier_init_fence();
+    ptx::arrive(kReady, R::kThreads);
+    ptx::wait_for_previous_launch();  // which may have written x
+    fill_x<R>(p, b, lane);
+  } else {
+    const Cursor<R> begin(p, b.tile_count, warp);
+    Fetch<R> fetch = {b.ring + warp * p.stages * R::kUnitBytes, b.full + warp * p.stages * 8, b.first_tile,
+                      ptx::evict_first_policy(), begin};
+    load_scales<R>(p, ptx::shared_address(scales), b.first_tile, b.tile_count);
+    if (lane < p.stages) ptx::barrier_init(fetch.full + lane * 8, 1);
+    ptx::barrier_init_fence();
+    __syncwarp();
+    for (int stage = 0; stage < p.stages; ++stage) fetch.next(p, stage, lane);
+    ptx::wait_for_copies();
+    ptx::sync(kReady, R::kThreads);
+    multiply_run<R, N>(p, b, fetch, begin, slots, scales, warp, lane);
+    ptx::wait_for_previous_launch();  // which may still read y
+  }
+  __syncthreads();
+  write_sums<R, N>(p, slots, scales, b.first_tile, b.tile_count, warp, lane);
+}
+
+}  // namespace tern::decode_product

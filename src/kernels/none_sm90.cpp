@@ -1,0 +1,8 @@
+// Stands in for every *_sm90.cu of the kernel families in a build without CUDA.
+#include "kernels/linear/decode_product.h"
+
+namespace tern {
+
+const DecodeProductImplSpan kDecodeProductSm90 = {nullptr, 0};
+
+}  // namespace tern
