@@ -71,7 +71,7 @@ void add_access(CLI::App& command, ServeOptions& options) {
   ServerOptions& server = options.server;
   command
       .add_option("--api-key", options.api_keys,
-                  "Key that every route but /health and /ping asks for; repeatable, or several with commas")
+                  "Key that every route but /health asks for; repeatable, or several with commas")
       ->envname("TERN_API_KEY")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::array kRoutes{
     Route{"GET", "/health", true, false, health, "200 when the server answers requests", kNoBody, "Status"},
-    Route{"GET", "/ping", true, false, health, "the same, for balancers that ask here", kNoBody, "Status"},
+    Route{"GET", "/ping", false, false, health, "the same, for balancers that ask here", kNoBody, "Status"},
     Route{"GET", "/metrics", false, false, metrics, "counts and times, as Prometheus reads them"},
     Route{"GET", "/v1/models", false, false, list_models, "the names of the model", kNoBody, "ModelList"},
     Route{"GET", "/v1/models/{model}", false, false, get_model, "one of them", kNoBody, "Model"},
