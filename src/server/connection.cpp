@@ -172,9 +172,9 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
       const bool authorized = identify(parser, request);
       route = &find_route(request, authorized);
       record_->route = route->path;
-      record_->quiet = route->open || request.path == "/metrics";
+      record_->quiet = is_probe(*route) || request.path == "/metrics";
       if (host_.backend == nullptr) throw loading_error();
-      if (host_.stopping && (route->open || route->heavy)) throw stopping_error();
+      if (host_.stopping && (is_probe(*route) || route->heavy)) throw stopping_error();
       return std::nullopt;
     } catch (const ApiError& error) {
       HttpReply reply = error.reply();

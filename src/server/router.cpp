@@ -59,6 +59,8 @@ constexpr Route kOptions{"OPTIONS", "", false, false, options, "the methods of a
 
 std::span<const Route> routes() { return kRoutes; }
 
+bool is_probe(const Route& route) { return route.handle == health; }
+
 const Route& find_route(const HttpRequest& request, bool authorized) {
   const Route* found = nullptr;
   bool known = false, open = false;

@@ -25,6 +25,9 @@ struct Route {
 
 std::span<const Route> routes();
 
+// Asks whether requests are served: refused while the server drains, and not worth a line of the log when it succeeds.
+bool is_probe(const Route& route);
+
 // The route of a request whose header has been read; throws an ApiError (401, 404, 405). HEAD takes GET's routes,
 // OPTIONS is answered for every path that there is.
 // `authorized`: it has a good API key, or none is asked for.

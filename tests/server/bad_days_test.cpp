@@ -290,11 +290,12 @@ TEST(Loading, AnswersThatItIsNotReadyAndThenServes) {
   std::thread thread([&] { server.run(); });
   HttpClient client(server.port());
   for (const char* path : {"/health", "/ping"}) {
-    const HttpResponse response = client.get(path);
+    const HttpResponse response = client.get(path, "x-api-key: key\r\n");
     EXPECT_EQ(response.status, 503);
     EXPECT_EQ(json::parse(response.body)["error"]["code"], "loading");
     EXPECT_TRUE(response.headers.contains("retry-after"));
   }
+  EXPECT_EQ(client.get("/health").status, 503);
   EXPECT_EQ(client.get("/v1/models").status, 401);
   EXPECT_EQ(client.get("/metrics", "x-api-key: key\r\n").status, 503);
   EXPECT_EQ(HttpClient(server.port()).post(kPath, body(3, true), "x-api-key: key\r\n").status, 503);

@@ -85,7 +85,7 @@ TEST(Log, OneLineARequestWithWhatBecameOfIt) {
   client.get("/metrics", key);
   client.get("/v1/models");
   client.get("/nowhere?x=1", key);
-  client.get("/ping");  // answered after the line of the request before it
+  client.get("/ping", key);  // answered after the line of the request before it
   const auto lines = lines_of(captured.text());
   ASSERT_EQ(lines.size(), 4u);  // probes that succeed are for debugging
   EXPECT_EQ(lines[0]["event"], "request");
