@@ -61,9 +61,8 @@ void Scheduler::rank_for_rows() {
   for (size_t i = 0; i < ranked_.size(); ++i) order_[i] = ranked_[i].sequence;
 }
 
-// Pieces of prompts with what room is left: half of it for the oldest, the rest to the shortest first, and what those
-// leave to the oldest again.
-void Scheduler::take_prompts(StepPlan& plan) {
+// Prompts of which something is missing, the oldest first, in order_.
+void Scheduler::order_prompts() {
   order_.clear();
   for (Sequence* s : running_) {
     if (s->state != SequenceState::kRunning || s->pending() == 0 || s->sampled_out()) continue;
@@ -71,13 +70,17 @@ void Scheduler::take_prompts(StepPlan& plan) {
     const bool in_prompt = s->scheduled < static_cast<int64_t>(s->request.prompt.size());
     if (s->prefilling() || (in_prompt && s->in_flight == 0)) order_.push_back(s);
   }
-  if (order_.empty()) return;
   std::sort(order_.begin(), order_.end(), [](const Sequence* a, const Sequence* b) {
     return std::tuple(a->request.scheduling.priority, a->arrival) <
            std::tuple(b->request.scheduling.priority, b->arrival);
   });
-  // The oldest that can have blocks gets them before all others: it must not find that shorter ones have taken the
-  // last.
+}
+
+// Pieces of prompts with what room is left: half of it for the oldest, the rest to the shortest first, and what those
+// leave to the oldest again. The oldest that can have blocks gets them before all others: it must not find that shorter
+// ones have taken the last.
+void Scheduler::take_prompts(StepPlan& plan) {
+  order_prompts();
   Sequence* oldest = nullptr;
   int64_t room = 0, kept = 0;
   size_t next = 0;
@@ -90,23 +93,26 @@ void Scheduler::take_prompts(StepPlan& plan) {
     if (make_room(s, s->scheduled + kept)) oldest = s;
   }
   if (oldest == nullptr) return;
-  const auto others = order_.begin() + static_cast<std::ptrdiff_t>(next);
-  std::sort(others, order_.end(), [](const Sequence* a, const Sequence* b) {
-    return std::tuple(a->request.scheduling.priority, a->pending(), a->arrival) <
-           std::tuple(b->request.scheduling.priority, b->pending(), b->arrival);
-  });
-  int64_t left = room - kept;
-  for (auto at = others; at != order_.end() && left > 0; ++at) {
-    Sequence* s = *at;
-    if (s->state != SequenceState::kRunning) continue;
-    if (static_cast<int64_t>(plan.sequences.size()) + 1 >= options_.max_sequences)
-      break;  // the last place: the oldest's
-    const int64_t tokens = std::min({s->pending(), left, room_for(plan, *s, left)});
-    if (tokens > 0 && take(plan, s, tokens)) left -= tokens;
-  }
+  take_shortest_first(plan, next, room - kept);
   if (oldest->state != SequenceState::kRunning) return;
   const int64_t tokens = std::min(oldest->pending(), room_for(plan, *oldest, oldest->pending()));
   if (tokens > 0 && !take(plan, oldest, tokens)) take(plan, oldest, std::min(tokens, kept));
+}
+
+// Of order_ from `first` on, `left` tokens together; the step's last place is kept for the oldest.
+void Scheduler::take_shortest_first(StepPlan& plan, size_t first, int64_t left) {
+  const auto begin = order_.begin() + static_cast<std::ptrdiff_t>(first);
+  std::sort(begin, order_.end(), [](const Sequence* a, const Sequence* b) {
+    return std::tuple(a->request.scheduling.priority, a->pending(), a->arrival) <
+           std::tuple(b->request.scheduling.priority, b->pending(), b->arrival);
+  });
+  for (auto at = begin; at != order_.end() && left > 0; ++at) {
+    Sequence* s = *at;
+    if (s->state != SequenceState::kRunning) continue;
+    if (static_cast<int64_t>(plan.sequences.size()) + 1 >= options_.max_sequences) return;
+    const int64_t tokens = std::min({s->pending(), left, room_for(plan, *s, left)});
+    if (tokens > 0 && take(plan, s, tokens)) left -= tokens;
+  }
 }
 
 // How many of `wanted` tokens behind what the sequence has the step still has room for: places, tokens, predicted time.

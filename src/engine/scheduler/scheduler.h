@@ -102,7 +102,9 @@ class Scheduler {
   void count_in(Sequence* sequence);
   // batching.cpp
   void take_next_tokens(StepPlan& plan);
+  void order_prompts();
   void take_prompts(StepPlan& plan);
+  void take_shortest_first(StepPlan& plan, size_t first, int64_t left);
   void take_any(StepPlan& plan);
   void rank_for_rows();
   int64_t room_for(const StepPlan& plan, const Sequence& sequence, int64_t wanted) const;
