@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/rng.h"
+#include "server/completion_request.h"
 #include "server/running_server.h"
 #include "server/scraped.h"
 
@@ -21,17 +22,17 @@ namespace {
 
 using namespace std::chrono_literals;
 using nlohmann::json;
+using testing::body;
 using testing::FakeDevice;
 using testing::Gate;
 using testing::HttpClient;
 using testing::HttpResponse;
+using testing::kPath;
 using testing::RunningServer;
 using testing::sample;
 using testing::scrape;
 using testing::sse_payloads;
 using Time = std::chrono::steady_clock;
-
-const std::string kPath = "/v1/completions";
 
 // Memory as a sanitizer keeps it says nothing about the program's own.
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -39,15 +40,6 @@ constexpr bool kSanitized = true;
 #else
 constexpr bool kSanitized = false;
 #endif
-
-std::string body(int64_t max_tokens, bool stream) {
-  return json({{"prompt", {40}},
-               {"max_tokens", max_tokens},
-               {"temperature", 0},
-               {"ignore_eos", true},
-               {"stream", stream}})
-      .dump();
-}
 
 template <typename Condition>
 bool within(std::chrono::milliseconds time, Condition condition) {

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "server/completion_request.h"
 #include "server/running_server.h"
 
 namespace tern {
@@ -11,21 +12,14 @@ namespace {
 
 using namespace std::chrono_literals;
 using nlohmann::json;
+using testing::body;
 using testing::FakeDevice;
 using testing::Gate;
 using testing::HttpClient;
 using testing::HttpResponse;
+using testing::kPath;
 using testing::RunningServer;
 using testing::sse_payloads;
-
-const std::string kPath = "/v1/completions";
-
-std::string body(int64_t max_tokens, bool stream, json more = json::object()) {
-  json request = {
-      {"prompt", {40}}, {"max_tokens", max_tokens}, {"temperature", 0}, {"ignore_eos", true}, {"stream", stream}};
-  request.update(more);
-  return request.dump();
-}
 
 template <typename Condition>
 bool soon(Condition condition) {

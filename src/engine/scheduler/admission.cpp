@@ -74,8 +74,8 @@ bool Scheduler::waits_for_prefix(const Sequence& candidate) const {
   const int64_t usable = (candidate.known() - 1) / kv_.block_tokens();
   for (const Sequence* s : computing_) {
     const std::vector<BlockKey>& theirs = s->kv.keys;
-    auto equal = static_cast<int64_t>(0);
-    auto beyond = std::min({static_cast<int64_t>(mine.size()), static_cast<int64_t>(theirs.size()), usable}) + 1;
+    int64_t equal = 0;
+    int64_t beyond = std::min({static_cast<int64_t>(mine.size()), static_cast<int64_t>(theirs.size()), usable}) + 1;
     while (beyond - equal > 1) {
       const int64_t middle = equal + (beyond - equal) / 2;
       const auto at = static_cast<size_t>(middle) - 1;
