@@ -65,9 +65,9 @@ std::string template_source(const LoadOptions& options, const Metadata& metadata
 
 }  // namespace
 
-ModelFacts ModelFacts::read(const std::string& path) {
+ModelFacts ModelFacts::read(const std::string& model, Weights weights, int threads) {
   ModelFacts facts;
-  facts.checkpoint = open_checkpoint(path);
+  facts.checkpoint = open_model(model, weights, threads);
   facts.config = model_config(*facts.checkpoint);
   facts.source = arch_of(*facts.checkpoint).program(facts.config);
   facts.lowered = lower(facts.source);
@@ -100,10 +100,10 @@ std::shared_ptr<const Tokenizer> ModelFacts::tokenizer() const {
   return Tokenizer::from_metadata(checkpoint->metadata);
 }
 
-std::unique_ptr<Model> Model::load(const std::string& path, const LoadOptions& options) {
+std::unique_ptr<Model> Model::load(const std::string& name, const LoadOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   std::unique_ptr<Model> model(new Model);
-  model->facts_ = ModelFacts::read(path);
+  model->facts_ = ModelFacts::read(name, Weights::kReady, options.threads);
   model->options_ = options;
   LoadOptions& o = model->options_;
   fill_defaults(o, model->facts_);

@@ -11,6 +11,7 @@
 
 #include "engine/engine.h"
 #include "model/config.h"
+#include "model/open_model.h"
 #include "model/program.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -43,7 +44,8 @@ struct ModelFacts {
   Program source;
   Program lowered;
 
-  static ModelFacts read(const std::string& path);
+  // `model` as open_model() takes it.
+  static ModelFacts read(const std::string& model, Weights weights = Weights::kUnread, int threads = 0);
   // "llama 135M Q4_1": architecture, size class and the commonest weight format, as llama-bench prints it.
   std::string type_name() const;
   Format commonest_format() const;  // by bytes
@@ -53,7 +55,8 @@ struct ModelFacts {
 
 class Model {
  public:
-  static std::unique_ptr<Model> load(const std::string& path, const LoadOptions& options);
+  // `name`: a file, a folder, or the name of a synthetic model.
+  static std::unique_ptr<Model> load(const std::string& name, const LoadOptions& options);
 
   const ModelFacts& facts() const { return facts_; }
   const ModelConfig& config() const { return facts_.config; }

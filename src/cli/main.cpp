@@ -53,6 +53,7 @@ int run(int argc, char** argv) {
   commands.add_tokenize(app);
   commands.add_bench(app);
   commands.add_eval(app);
+  commands.add_synth(app);
   commands.add_kernels(app);
   try {
     app.parse(arguments(argc, argv));

@@ -56,7 +56,9 @@ std::string read_file(const std::string& path) {
 }
 
 void ModelOptions::add_model(CLI::App& app, bool required) {
-  app.add_option("MODEL,-m,--model", model, "Path of a GGUF file or Hugging Face folder, or an alias")
+  app.add_option(
+         "MODEL,-m,--model", model,
+         "Path of a GGUF file or Hugging Face folder, an alias, or synth:CONFIG[:TYPE[:SEED]] (tern synth --help)")
       ->required(required);
   app.add_option("--manifest", manifest, "JSON file with more aliases");
 }

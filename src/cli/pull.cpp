@@ -17,6 +17,7 @@
 #include "cli/progress.h"
 #include "core/error.h"
 #include "core/sha256.h"
+#include "model/synthetic/spec.h"
 
 namespace tern {
 namespace {
@@ -192,11 +193,11 @@ std::string pull_model(const ModelRow& row) {
 
 std::string resolve_model(const std::string& model, const Manifest& manifest, PullMode mode) {
   std::error_code ignored;
-  if (fs::exists(model, ignored)) return model;
+  if (fs::exists(model, ignored) || is_synthetic(model)) return model;
   const ModelRow* row = manifest.find(model);
   if (!row) {
-    bad_input(fmt::format("[model] '{}' is no file, no folder and no alias; aliases: {}", printable(model, 200),
-                          manifest.aliases()));
+    bad_input(fmt::format("[model] '{}' is no file, no folder, no alias and no synth:CONFIG; aliases: {}",
+                          printable(model, 200), manifest.aliases()));
   }
   if (const fs::path file = cached_file(*row); has_size(file, row->size)) return file.string();
   if (mode == PullMode::kFetch) return pull_model(*row);

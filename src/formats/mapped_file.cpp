@@ -53,6 +53,29 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   bytes_ = {static_cast<const std::byte*>(at), size};
 }
 
+// Without a reservation: a description of a model far larger than the memory can be opened and looked at.
+MappedFile::MappedFile(const std::string& name, uint64_t bytes) : path_(name), memory_(true), sealed_(false) {
+  if (bytes == 0) return;
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* at = bytes > SIZE_MAX / 2 ? MAP_FAILED : ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, kFlags, -1, 0);
+  if (at == MAP_FAILED) {
+    fail(ErrorCode::kResource,
+         "[memory] " + printable(name, kPathBytes) + ": " + std::to_string(bytes) + " bytes are not available");
+  }
+  ::madvise(at, bytes, MADV_HUGEPAGE);  // a hint: failure changes nothing
+  bytes_ = {static_cast<const std::byte*>(at), bytes};
+}
+
+std::span<std::byte> MappedFile::writable() {
+  TERN_CHECK(memory_ && !sealed_, path_);
+  return {const_cast<std::byte*>(bytes_.data()), bytes_.size()};
+}
+
+void MappedFile::seal() {
+  sealed_ = true;
+  if (!bytes_.empty()) ::mprotect(const_cast<std::byte*>(bytes_.data()), bytes_.size(), PROT_READ);
+}
+
 MappedFile::~MappedFile() {
   if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
@@ -68,8 +91,10 @@ void MappedFile::release(std::span<const std::byte> part) const {
   const bool at_end = from + part.size() == base + bytes_.size();
   const uint64_t end =
       at_end ? Checked(from + part.size()).aligned_up(page).value_or(0) : (from + part.size()) / page * page;
+  if (begin >= end) return;
   // A hint: a private read-only mapping refaults from the file, so failure changes nothing.
-  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  if (memory_) ::mprotect(reinterpret_cast<void*>(begin), end - begin, PROT_NONE);
 }
 
 }  // namespace tern

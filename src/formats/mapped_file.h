@@ -1,7 +1,9 @@
-// A file mapped read-only into memory. Owner: the Checkpoint. Thread-safe after construction.
+// A file mapped read-only into memory, or memory in its place that the program fills itself. Owner: the Checkpoint.
+// Thread-safe after construction and seal().
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -12,18 +14,26 @@ class MappedFile {
   // Throws a bad-input error when the file is missing, not a regular file, or cannot be mapped. An empty file maps to
   // no bytes.
   explicit MappedFile(const std::string& path);
+  // `bytes` of zeroed memory, resident as far as written, to be filled through writable() and then sealed; `name` is
+  // for messages. Throws Error{kResource} when there is no such room.
+  MappedFile(const std::string& name, uint64_t bytes);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
   std::span<const std::byte> bytes() const { return bytes_; }
   const std::string& path() const { return path_; }
-  // Gives the pages wholly inside `part` (a sub-span of bytes()) back to the system; reading them again refaults.
+  std::span<std::byte> writable();  // of memory that is not sealed
+  void seal();                      // read-only from now on
+  // Gives the pages wholly inside `part` (a sub-span of bytes()) back to the system. Reading a file's again refaults;
+  // memory's are gone, and reading them ends the process rather than answering zeros.
   void release(std::span<const std::byte> part) const;
 
  private:
   std::string path_;
   std::span<const std::byte> bytes_;
+  bool memory_ = false;  // of our own, not of a file
+  bool sealed_ = true;
 };
 
 }  // namespace tern

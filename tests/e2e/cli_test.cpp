@@ -206,6 +206,32 @@ TEST(Serve, HelpNamesLimitsAndFields) {
   EXPECT_NE(fields.out.find("| `temperature` | number, 0 to 100 | 1 |"), std::string::npos);
 }
 
+// A synthetic model by its name and as the file that `tern synth` writes: the same answer.
+TEST(Synth, NameAndFileAreTheSameModel) {
+  const std::string file = temporary_file("synthetic.gguf", "");
+  const std::string config = std::string(TERN_GOLDEN_DIR) + "/models/llama-tiny/hf";
+  const Outcome written = run_tern({"synth", config, "--type", "q8_0", "--seed", "5", "-o", file});
+  EXPECT_EQ(written.exit_code, 0) << written.err;
+  const auto answer = [](const std::string& model) {
+    return json_of(run_tern({"run", model, "some words", "--greedy", "-n", "9", "--ignore-eos", "--json"}));
+  };
+  const Json from_file = answer(file), from_name = answer("synth:" + config + ":q8_0:5");
+  EXPECT_EQ(from_file["ids"], from_name["ids"]);
+  EXPECT_EQ(from_file["ids"].size(), 9u);
+  EXPECT_NE(from_file["ids"], answer("synth:" + config + ":q8_0:6")["ids"]);
+}
+
+TEST(Synth, EverySubcommandTakesTheName) {
+  const std::string model = "synth:" + std::string(TERN_GOLDEN_DIR) + "/models/qwen2-tiny/hf/config.json:f16";
+  const Json facts = json_of(run_tern({"info", model, "--json"}));
+  EXPECT_EQ(facts["path"], model + ":0");
+  EXPECT_EQ(facts["architecture"], "qwen2");
+  EXPECT_EQ(run_tern({"info", model, "--program"}).exit_code, 0);
+  EXPECT_EQ(json_of(run_tern({"tokenize", model, "--json", "hello"}))["ids"].size() > 0, true);
+  EXPECT_EQ(json_of(run_tern({"bench", model, "-p", "8", "-n", "2", "-r", "1", "-o", "json"})).size(), 2u);
+  EXPECT_NE(run_tern({"synth", "--help"}).out.find("llama-3.2-1b"), std::string::npos);
+}
+
 TEST(Errors, BadFilesAndFlagsEndInOneLineAndCodeTwo) {
   const std::string garbage = temporary_file("garbage.gguf", "GGUF\3\0\0\0 this is not a model");
   const std::vector<std::vector<std::string>> cases{
@@ -219,6 +245,8 @@ TEST(Errors, BadFilesAndFlagsEndInOneLineAndCodeTwo) {
       {"tokenize", tiny_model()},
       {"bench", tiny_model(), "-t", "x"},
       {"bench", "-r", "3"},
+      {"run", "synth:no-such-shape", "x"},
+      {"synth", "smollm2-135m", "--type", "q9", "-o", "/nonexistent/x.gguf"},
       {"bench", "serve", "--base-url", "https://127.0.0.1"},
       {"bench", "serve", "--request-rate", "0"},
       {"bench", "serve", "--input-lengths", "uniform:9:5"},

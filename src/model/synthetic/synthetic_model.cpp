@@ -1,0 +1,172 @@
+#include "model/synthetic/synthetic_model.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "core/error.h"
+#include "core/rng.h"
+#include "formats/gguf.h"
+#include "model/synthetic/gguf_facts.h"
+#include "model/synthetic/vocabulary.h"
+#include "quant/random_blocks.h"
+
+namespace tern {
+namespace {
+
+// Of the logits: between the flat answer of an untrained head and the certainty of a trained one.
+constexpr double kLogitDeviation = 3.0;
+constexpr double kNormDeviation = 0.05;
+constexpr double kBiasDeviation = 0.1;
+// What is drawn from one seed: so many bytes, rounded down to blocks. Threads share out whole chunks.
+constexpr uint64_t kChunkBytes = 64 * 1024;
+// Bytes made at a time on the way to a file.
+constexpr uint64_t kPieceChunks = 256;
+
+uint64_t chunk_bytes(Format format) {
+  const uint64_t block = format_info(format).block_bytes;
+  return kChunkBytes / block * block;
+}
+
+uint64_t seed_of(uint64_t seed, std::string_view name) {
+  uint64_t out = mix64(seed);
+  for (const char c : name) out = mix64(out ^ static_cast<unsigned char>(c));
+  return out;
+}
+
+const TypeMix* mix_of(const std::string& type) {
+  const TypeMix* mix = find_type_mix(type);
+  if (mix == nullptr) {
+    bad_input(fmt::format("[synth] type '{}' is unknown; known: {}", printable(type), type_mix_names()));
+  }
+  return mix;
+}
+
+bool adds_to_residual(Role role) { return role == Role::kAttentionOut || role == Role::kFfnDown; }
+
+}  // namespace
+
+SyntheticModel::SyntheticModel(const SyntheticSpec& spec)
+    : spec_(spec), mix_(mix_of(spec.type)), facts_(synthetic_facts(spec.config)), layout_(to_string(spec)) {
+  const std::string_view arch = facts_.arch->gguf_names[0];
+  layout_.string("general.architecture", arch);
+  layout_.string("general.name", to_string(spec_));
+  layout_.integer("general.file_type", mix_->file_type);
+  layout_.integer("general.quantization_version", 2);
+  write_facts(layout_, arch, facts_.config);
+  write_vocabulary();
+  const Program program = facts_.arch->program(facts_.config);
+  for (const Op& op : program.ops) add_op(op);
+  add_rope_factors();
+}
+
+void SyntheticModel::write_vocabulary() {
+  const SyntheticVocabulary vocabulary = synthetic_vocabulary(facts_.config.vocabulary);
+  layout_.string("tokenizer.ggml.model", "gpt2");
+  layout_.string("tokenizer.ggml.pre", "gpt-2");
+  layout_.strings("tokenizer.ggml.tokens", vocabulary.tokens);
+  layout_.integers("tokenizer.ggml.token_type", vocabulary.types);
+  layout_.strings("tokenizer.ggml.merges", vocabulary.merges);
+  layout_.integer("tokenizer.ggml.bos_token_id", static_cast<uint64_t>(vocabulary.bos));
+  layout_.integer("tokenizer.ggml.eos_token_id", static_cast<uint64_t>(vocabulary.eos));
+  layout_.boolean("tokenizer.ggml.add_bos_token", false);
+  if (vocabulary.has_turns) layout_.string("tokenizer.chat_template", synthetic_chat_template());
+}
+
+void SyntheticModel::add(Role role, int32_t layer, std::vector<int64_t> shape, Format format, double deviation,
+                         float mean) {
+  const std::string name = tensor_name(role, layer, CheckpointKind::kGguf);
+  tensors_.push_back({format, seed_of(spec_.seed, name), layout_.tensor(name, format, shape), deviation, mean, {}});
+}
+
+void SyntheticModel::add_matrix(const WeightUse& use, double deviation) {
+  const Format format = tensor_format(*mix_, facts_.config, use.role, use.layer, use.cols);
+  add(use.role, use.layer, {use.rows, use.cols}, format, deviation);
+}
+
+void SyntheticModel::add_op(const Op& op) {
+  for (const WeightUse& use : op.weights) {
+    const double per_input = 1.0 / std::sqrt(static_cast<double>(use.cols));
+    const bool tied = facts_.config.tied_embeddings;
+    if (op.kind == OpKind::kEmbed) {
+      add_matrix(use, tied ? kLogitDeviation * per_input : 1.0);
+    } else if (op.kind != OpKind::kLinear) {
+      add(use.role, use.layer, {use.cols}, Format::kF32, kNormDeviation, 1.0f);
+    } else if (use.role == Role::kOutput) {
+      add_matrix(use, kLogitDeviation * per_input);
+    } else if (use.role != Role::kTokenEmbedding) {  // a tied head is the embedding, which is there already
+      // 2 * layers terms of the residual stream together get the deviation of one product.
+      const double share =
+          adds_to_residual(use.role) ? 1.0 / std::sqrt(2.0 * static_cast<double>(facts_.config.layers)) : 1.0;
+      add_matrix(use, share * per_input);
+    }
+  }
+  for (const WeightUse& use : op.biases) {
+    if (use.role != Role::kNone) add(use.role, use.layer, {use.cols}, Format::kF32, kBiasDeviation);
+  }
+}
+
+void SyntheticModel::add_rope_factors() {
+  std::vector<float> factors = facts_.rope_factors;
+  if (facts_.config.rope.scaling == RopeScaling::kLlama3) factors = rope_divisors(facts_.config.rope);
+  if (factors.empty()) return;
+  add(Role::kRopeFactors, -1, {static_cast<int64_t>(factors.size())}, Format::kF32, 0);
+  tensors_.back().values = std::move(factors);
+}
+
+// Makes the tensor's bytes from `begin`, the start of a chunk, on. Each worker makes whole chunks.
+void SyntheticModel::fill(const Tensor& tensor, uint64_t begin, std::span<std::byte> out, const Team& team) const {
+  if (!tensor.values.empty()) {
+    if (team.index() == 0) std::memcpy(out.data(), tensor.values.data(), out.size());
+    return;
+  }
+  const uint64_t chunk = chunk_bytes(tensor.format), block = format_info(tensor.format).block_bytes;
+  const Team::Range share = team.share(static_cast<int64_t>((out.size() + chunk - 1) / chunk));
+  for (int64_t i = share.begin; i < share.end; ++i) {
+    const uint64_t at = static_cast<uint64_t>(i) * chunk, bytes = std::min(chunk, out.size() - at);
+    const uint64_t seed = random_bits(tensor.seed, begin / chunk + static_cast<uint64_t>(i));
+    random_blocks(tensor.format, tensor.deviation, seed, static_cast<int64_t>(bytes / block), out.data() + at);
+    if (tensor.mean == 0) continue;
+    auto* values = reinterpret_cast<float*>(out.data() + at);
+    for (uint64_t v = 0; v < bytes / sizeof(float); ++v) values[v] += tensor.mean;
+  }
+}
+
+std::shared_ptr<const Checkpoint> SyntheticModel::open(bool with_weights, int threads) const {
+  auto memory = std::make_shared<MappedFile>(to_string(spec_), layout_.file_bytes());
+  const std::span<std::byte> bytes = memory->writable();
+  const std::vector<std::byte> header = layout_.header();
+  std::memcpy(bytes.data(), header.data(), header.size());
+  if (with_weights) {
+    const std::vector<GgufLayout::Extent> extents = layout_.extents();
+    ThreadPool pool(threads, false);
+    pool.run([&](const Team& team) {
+      for (size_t i = 0; i < tensors_.size(); ++i) {
+        fill(tensors_[i], 0, bytes.subspan(extents[i].begin, extents[i].bytes), team);
+      }
+    });
+  }
+  memory->seal();
+  auto checkpoint = std::make_shared<Checkpoint>(read_gguf(memory->bytes(), memory->path()));
+  checkpoint->files.push_back(std::move(memory));
+  return checkpoint;
+}
+
+void SyntheticModel::write(const std::string& path, int threads) const {
+  GgufFile file(path, layout_);
+  ThreadPool pool(threads, false);
+  std::vector<std::byte> piece;
+  for (const Tensor& tensor : tensors_) {
+    const uint64_t step = kPieceChunks * chunk_bytes(tensor.format);
+    for (uint64_t begin = 0; begin < tensor.bytes; begin += step) {
+      piece.resize(std::min(step, tensor.bytes - begin));
+      pool.run([&](const Team& team) { fill(tensor, begin, piece, team); });
+      file.append(piece);
+    }
+  }
+  file.finish();
+}
+
+}  // namespace tern
