@@ -65,6 +65,12 @@ bench-serve: bootstrap-run build ## tern serve beside llama-server under the sam
 	python3 bench/peers/llama_cpp.py build
 	python3 bench/peers/serving.py "$$($(TERN) pull "$$MODEL")" $(if $(QUICK),--quick)
 
+.PHONY: dist
+dist: bootstrap ## build/dist/tern: one file with everything but glibc inside, checked, and as .tar.gz
+	@cmake --preset release --log-level=WARNING >/dev/null
+	cmake --build --preset release --target tern_dist
+	tools/dist $(BUILD)/dist/tern build/dist
+
 .PHONY: lint
 lint: ## formatting, layers, forbidden words (tools/lint --fix formats)
 	@tools/bootstrap lint
