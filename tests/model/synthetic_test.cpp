@@ -22,6 +22,10 @@ namespace {
 
 const std::string kModels = std::string(TERN_GOLDEN_DIR) + "/models/";
 
+std::string temporary_path() {
+  return (std::filesystem::temp_directory_path() / ("tern-synth-" + std::to_string(::getpid()))).string();
+}
+
 std::string refusal(const std::string& model) {
   try {
     open_model(model, Weights::kUnread);
@@ -174,9 +178,23 @@ TEST(SyntheticWeights, DependOnTheSeedAndNotOnThreads) {
   EXPECT_FALSE(bytes == bytes_of(model + "4", 2));
 }
 
+TEST(SyntheticWeights, MoreThanTheMachineHasIsRefusedBeforeItIsMade) {
+  const std::string path = temporary_path();
+  std::ofstream(path) << R"({"architectures":["LlamaForCausalLM"],"hidden_size":65536,"intermediate_size":1048576,
+      "num_hidden_layers":400,"num_attention_heads":512,"vocab_size":300,"max_position_embeddings":4096,
+      "rms_norm_eps":1e-5})";
+  EXPECT_EQ(model_config(*open_model("synth:" + path, Weights::kUnread)).layers, 400);
+  try {
+    open_model("synth:" + path, Weights::kReady);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kResource);
+  }
+  std::filesystem::remove(path);
+}
+
 TEST(SyntheticWeights, TheFileHasTheSameBytes) {
-  const std::string path =
-      (std::filesystem::temp_directory_path() / ("tern-synth-" + std::to_string(::getpid()))).string();
+  const std::string path = temporary_path();
   // A matrix of several pieces (of 16 MiB) among them.
   for (const char* model : {"synth:smollm2-135m:q8_0:1", "synth:smollm2-135m:q3_k_m"}) {
     const auto memory = bytes_of(model, 2);

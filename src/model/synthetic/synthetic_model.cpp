@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/host_memory.h"
 #include "core/rng.h"
 #include "formats/gguf.h"
 #include "model/synthetic/gguf_facts.h"
@@ -135,6 +136,11 @@ void SyntheticModel::fill(const Tensor& tensor, uint64_t begin, std::span<std::b
 }
 
 std::shared_ptr<const Checkpoint> SyntheticModel::open(bool with_weights, int threads) const {
+  // Memory that is not there is noticed when it is written, by the system ending the process: refused before.
+  if (const uint64_t available = available_memory_bytes(); with_weights && file_bytes() > available) {
+    fail(ErrorCode::kResource,
+         fmt::format("[memory] {}: needs {} bytes, and {} are there", to_string(spec_), file_bytes(), available));
+  }
   auto memory = std::make_shared<MappedFile>(to_string(spec_), layout_.file_bytes());
   const std::span<std::byte> bytes = memory->writable();
   const std::vector<std::byte> header = layout_.header();
