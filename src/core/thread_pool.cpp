@@ -35,15 +35,23 @@ int64_t preemptions_of_this_thread() {
   return ::getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nivcsw : 0;
 }
 
-// Waits until `word` differs from `old`: spin first, then park in the kernel. Returns the nanoseconds parked.
-int64_t wait_change(const std::atomic<uint32_t>& word, uint32_t old) {
+// Waits until enough(word): spin first, then park in the kernel. Returns the nanoseconds parked.
+template <typename Enough>
+int64_t wait_until(const std::atomic<uint32_t>& word, const Enough& enough) {
   for (int i = 0; i < kSpinIterations; ++i) {
-    if (word.load(std::memory_order_acquire) != old) return 0;
+    if (enough(word.load(std::memory_order_acquire))) return 0;
     relax();
   }
   const int64_t parked_ns = now_ns();
-  while (word.load(std::memory_order_acquire) == old) word.wait(old, std::memory_order_acquire);
+  for (uint32_t value = word.load(std::memory_order_acquire); !enough(value);
+       value = word.load(std::memory_order_acquire)) {
+    word.wait(value, std::memory_order_acquire);
+  }
   return now_ns() - parked_ns;
+}
+
+int64_t wait_change(const std::atomic<uint32_t>& word, uint32_t old) {
+  return wait_until(word, [old](uint32_t value) { return value != old; });
 }
 
 // One CPU a worker, where the workers are as many as the CPUs or as the cores; else none.
@@ -68,6 +76,11 @@ void Team::sync() const {
   if (size_ == 1) return;
   ThreadPool::Slot& slot = pool_->slot_of(index_);
   slot.seen.parked_ns += pool_->barrier(slot);
+}
+
+void Team::wait_for(const std::atomic<uint32_t>& count, uint32_t least) const {
+  const int64_t parked_ns = wait_until(count, [least](uint32_t value) { return value >= least; });
+  if (size_ > 1) pool_->slot_of(index_).seen.parked_ns += parked_ns;
 }
 
 void Team::each_piece(FunctionRef<Range(int)> share_of, FunctionRef<void(Range)> visit) const {

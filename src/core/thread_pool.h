@@ -29,6 +29,8 @@ class Team {
   int size() const { return size_; }
   // Waits until every worker has arrived; what they wrote before is visible after.
   void sync() const;
+  // Waits until `count`, which other workers of this run only increase (and notify), is at least `least`.
+  void wait_for(const std::atomic<uint32_t>& count, uint32_t least) const;
   // This worker's contiguous share of [0, count) in units of `grain`: shares differ by at most one grain.
   struct Range {
     int64_t begin, end;

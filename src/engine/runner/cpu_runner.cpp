@@ -60,7 +60,8 @@ class CpuRunner final : public Runner {
   void reserve_workspace(const Attention& attention);
   std::unique_ptr<CpuStep> bind_step(const Op& op);
   std::unique_ptr<NormStep> bind_norm(const Op& op) const;
-  std::unique_ptr<RopeKvStep> bind_rope_kv(const Op& op) const;
+  std::unique_ptr<RopeKvStep> bind_rope_kv(const Op& op);
+  std::unique_ptr<AttentionStep> bind_attention(const Op& op);
   std::unique_ptr<GluStep> bind_glu(const Op& op) const;
   Place place_in(const Op& op, size_t i) const { return arena_.place(op.inputs[i]); }
   Place place_out(const Op& op, size_t i) const { return arena_.place(op.outputs[i]); }
@@ -76,10 +77,11 @@ class CpuRunner final : public Runner {
   ThreadPool pool_;
   CpuArena arena_;
   RopeTable rope_;
+  HeadCounters heads_;
   std::vector<PackedLinear> linears_;
   const Linear* tied_head_ = nullptr;
   std::vector<Buffer> kv_;  // [cache groups]
-  Buffer workspace_;
+  Buffer workspace_, attention_workspace_;
   std::vector<float> maxima_;  // [max_rows, blocks of the vocabulary]
   std::span<const float> block_maxima_;
   int32_t kv_blocks_ = 0;
@@ -94,7 +96,8 @@ CpuRunner::CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelCo
       program_(lowered),
       options_(options),
       pool_(options.threads),
-      arena_(program_, options.max_batched_tokens, options.max_rows) {
+      arena_(program_, options.max_batched_tokens, options.max_rows),
+      heads_(program_.attention.heads, program_.attention.kv_heads) {
   // What can be refused is refused before weights are packed.
   weights_.check(program_);
   reserve_kv();
@@ -108,7 +111,8 @@ CpuRunner::CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelCo
   for (size_t i = 0; i < steps_.size(); ++i) {
     if (steps_[i] == nullptr) steps_[i] = bind_step(program_.ops[i]);
   }
-  memory_.activations = arena_.bytes() + workspace_.bytes() + (2 * rope_.cos.size() + maxima_.size()) * sizeof(float);
+  memory_.activations = arena_.bytes() + workspace_.bytes() + attention_workspace_.bytes() +
+                        (2 * rope_.cos.size() + maxima_.size()) * sizeof(float);
   for (const Buffer& pool : kv_) memory_.kv_pool += pool.bytes();
 }
 
@@ -225,7 +229,9 @@ void CpuRunner::copy_blocks(const Batch& batch, const Team& team) {
 }
 
 void CpuRunner::reserve_workspace(const Attention& attention) {
-  uint64_t bytes = attention.workspace_bytes(options_.max_batched_tokens, options_.max_model_len, pool_.size());
+  attention_workspace_ = Buffer(
+      attention.workspace_bytes(options_.max_batched_tokens, options_.max_model_len, pool_.size()), "kernel workspace");
+  uint64_t bytes = 0;
   for (const PackedLinear& packed : linears_) {
     bytes = std::max(bytes, packed.linear->workspace_bytes(options_.max_batched_tokens, pool_.size()));
   }
@@ -244,9 +250,7 @@ std::unique_ptr<CpuStep> CpuRunner::bind_step(const Op& op) {
     case OpKind::kRopeKv:
       return bind_rope_kv(op);
     case OpKind::kAttention:
-      return std::make_unique<AttentionStep>(
-          Attention(attention_desc(program_.attention), options_.kv_format, options_.kernels),
-          CachePlace{kv_view(op), static_cast<size_t>(op.cache_group)}, place_in(op, 0), place_out(op, 0));
+      return bind_attention(op);
     case OpKind::kGlu:
       return bind_glu(op);
     default:
@@ -263,10 +267,20 @@ std::unique_ptr<NormStep> CpuRunner::bind_norm(const Op& op) const {
                                     place_out(op, alone ? 0 : 1));
 }
 
-std::unique_ptr<RopeKvStep> CpuRunner::bind_rope_kv(const Op& op) const {
+std::unique_ptr<AttentionStep> CpuRunner::bind_attention(const Op& op) {
+  const auto at = program_.ops.begin() + (&op - program_.ops.data()) + 1;
+  const auto layers =
+      std::count_if(program_.ops.begin(), at, [](const Op& before) { return before.kind == OpKind::kAttention; });
+  return std::make_unique<AttentionStep>(
+      Attention(attention_desc(program_.attention), options_.kv_format, options_.kernels),
+      CachePlace{kv_view(op), static_cast<size_t>(op.cache_group)}, place_in(op, 0), place_out(op, 0),
+      op.by_head ? &heads_ : nullptr, static_cast<uint32_t>(layers));
+}
+
+std::unique_ptr<RopeKvStep> CpuRunner::bind_rope_kv(const Op& op) {
   return std::make_unique<RopeKvStep>(RopeKv(options_.kv_format, options_.kernels), program_.attention, rope_,
                                       CachePlace{kv_view(op), static_cast<size_t>(op.cache_group)}, place_in(op, 0),
-                                      place_out(op, 0));
+                                      place_out(op, 0), heads_);
 }
 
 std::unique_ptr<GluStep> CpuRunner::bind_glu(const Op& op) const {
@@ -274,15 +288,17 @@ std::unique_ptr<GluStep> CpuRunner::bind_glu(const Op& op) const {
 }
 
 std::span<const float> CpuRunner::execute(const Batch& batch) {
-  const StepContext context{batch, batch.shape(), workspace_.data()};
+  const StepContext context{batch, batch.shape(), workspace_.data(), attention_workspace_.data()};
   TERN_CHECK(context.shape.tokens <= options_.max_batched_tokens && context.shape.rows <= options_.max_rows);
   for (const SequenceSlice& slice : batch.slices[0]) {
     TERN_CHECK(slice.history_len + slice.query_len <= options_.max_model_len);
   }
+  heads_.reset();
   pool_.run([&](const Team& team) {
     copy_blocks(batch, team);
     for (const auto& step : steps_) {
-      if (step != steps_.front()) team.sync();  // the pool's own barrier stands behind the last
+      // The pool's own barrier stands behind the last step.
+      if (step != steps_.front() && !step->begins_at_once()) team.sync();
       step->run(context, team);
     }
   });

@@ -23,7 +23,8 @@ Program fuse_glu(const Program& program);
 Program select_rows_early(const Program& program);
 
 // A norm in front of a linear becomes its prologue, rope_kv or glu behind it its epilogue, where nobody else reads what
-// passes between: no wait of all workers stands between them then. The last pass: the others look at plain ops.
+// passes between: no wait of all workers stands between them then. Attention behind such a product begins head by head.
+// The last pass: the others look at plain ops.
 Program fuse_into_linear(const Program& program);
 
 // Drops buffers that no op assigns any more and numbers the rest anew.
