@@ -33,9 +33,9 @@ AttentionDesc attention_desc(const AttentionFacts& facts) {
   return desc;
 }
 
-// With many tokens the steps are run in parts, so that the pool can do without a worker whose processor is wanted before
-// the whole program is through: a hundredth of a prompt's time is then lost to it, not a slice of the system's scheduler
-// at each of its hundreds of waits. Few tokens are through in milliseconds.
+// With many tokens the steps are run in parts, so that the pool can do without a worker whose processor is wanted
+// before the whole program is through: a hundredth of a prompt's time is then lost to it, not a slice of the system's
+// scheduler at each of its hundreds of waits. Few tokens are through in milliseconds.
 constexpr int32_t kManyTokens = 32;
 constexpr size_t kStepsOfARun = 10;  // two layers
 
@@ -102,7 +102,7 @@ CpuRunner::CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelCo
       weights_(*checkpoint_),
       program_(lowered),
       options_(options),
-      pool_(options.threads),
+      pool_(options.threads, options.pool),
       arena_(program_, options.max_batched_tokens, options.max_rows),
       heads_(program_.attention.heads, program_.attention.kv_heads) {
   // What can be refused is refused before weights are packed.

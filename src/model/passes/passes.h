@@ -30,7 +30,15 @@ Program fuse_into_linear(const Program& program);
 // Drops buffers that no op assigns any more and numbers the rest anew.
 Program drop_unused_buffers(const Program& program);
 
-Program lower(const Program& source);
+// The passes that a program runs without as well, for measuring what they give.
+struct PassSelection {
+  bool select_rows_early = true;
+  bool fuse_into_linear = true;
+  // TERN_PASSES: a comma list of -select_rows_early, -fuse_into_linear. Throws bad_input for anything else.
+  static PassSelection from_environment();
+};
+
+Program lower(const Program& source, const PassSelection& passes = {});
 
 // Where each buffer lives: column offsets inside one arena of `token_cols` f32 columns a token and one of `row_cols` a
 // wanted row. Buffers whose lifetimes do not overlap share columns. What a prologue hands to its linear has no place.
