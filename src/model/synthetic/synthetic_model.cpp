@@ -147,7 +147,7 @@ std::shared_ptr<const Checkpoint> SyntheticModel::open(bool with_weights, int th
   std::memcpy(bytes.data(), header.data(), header.size());
   if (with_weights) {
     const std::vector<GgufLayout::Extent> extents = layout_.extents();
-    ThreadPool pool(threads, false);
+    ThreadPool pool(threads, {.pin = false});
     pool.run([&](const Team& team) {
       for (size_t i = 0; i < tensors_.size(); ++i) {
         fill(tensors_[i], 0, bytes.subspan(extents[i].begin, extents[i].bytes), team);
@@ -162,7 +162,7 @@ std::shared_ptr<const Checkpoint> SyntheticModel::open(bool with_weights, int th
 
 void SyntheticModel::write(const std::string& path, int threads) const {
   GgufFile file(path, layout_);
-  ThreadPool pool(threads, false);
+  ThreadPool pool(threads, {.pin = false});
   std::vector<std::byte> piece;
   for (const Tensor& tensor : tensors_) {
     const uint64_t step = kPieceChunks * chunk_bytes(tensor.format);
