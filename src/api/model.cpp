@@ -124,7 +124,8 @@ std::unique_ptr<Model> Model::load(const std::string& path, const LoadOptions& o
                              .kv_tokens = kv_tokens(o, model->facts_.lowered),
                              .block_tokens = o.block_tokens,
                              .kv_format = *o.kv_format,
-                             .kernels = o.kernels};
+                             .kernels = o.kernels,
+                             .pack_cache = o.pack_cache};
   auto executable = make_cpu_runner(model->facts_.checkpoint, model->facts_.config, model->facts_.lowered, runner);
   model->runner_ = executable.get();
   o.threads = executable->threads();

@@ -20,6 +20,8 @@ enum class PullMode {
 
 // $TERN_CACHE, else $XDG_CACHE_HOME/tern, else ~/.cache/tern.
 std::filesystem::path cache_folder();
+// The same; empty where none of the three is set.
+std::filesystem::path find_cache_folder();
 
 // The path to load. An existing path is returned as it is; an alias becomes its file in the cache.
 std::string resolve_model(const std::string& model, const Manifest& manifest, PullMode mode);

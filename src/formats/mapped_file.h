@@ -18,11 +18,14 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return bytes_; }
   const std::string& path() const { return path_; }
+  // When the contents last changed as the file system knows it, of the very file that is mapped.
+  int64_t modified_ns() const { return modified_ns_; }
   // Gives the pages wholly inside `part` (a sub-span of bytes()) back to the system; reading them again refaults.
   void release(std::span<const std::byte> part) const;
 
  private:
   std::string path_;
+  int64_t modified_ns_ = 0;
   std::span<const std::byte> bytes_;
 };
 

@@ -49,6 +49,13 @@ class Linear {
   bool copies(int64_t part) const;
   // Fills `storage` (64-byte aligned, packed_bytes()). Called by all workers of a team; the caller keeps storage alive.
   void pack(std::byte* storage, const Team& team);
+  // Instead of pack(): `storage` already holds what it would write.
+  void adopt(const std::byte* storage);
+  // All that the bytes which pack() writes depend on beside the weights: implementation, layout, format and shape of
+  // every copied part. Equal texts, equal layouts.
+  std::string packed_layout() const;
+  // Whether row `row` (modulo its rows) of each copied part, as it is packed, has the values of the file's row.
+  bool agrees_with_file(int64_t row) const;
 
   // Grows with tokens and workers only.
   uint64_t workspace_bytes(int64_t tokens, int workers) const;
