@@ -91,8 +91,11 @@ Answer answer_one(Model& model, std::vector<int32_t> prompt, const GenerationPar
 void print_timings(const Answer& answer, const Model& model) {
   const double prompt_rate = static_cast<double>(answer.prompt_ids.size()) / std::max(answer.prompt_ms(), 1e-3) * 1e3;
   const double decode_rate = static_cast<double>(answer.decode_tokens()) / std::max(answer.decode_ms(), 1e-3) * 1e3;
-  std::fprintf(stderr, "load %lld ms, packed weights: cache %s | prompt %zu tokens, %.0f tokens/s | answer %zu tokens, %.1f tokens/s\n",
-               static_cast<long long>(model.load_ms()), name_of(model.runner().pack_cache().state).data(), answer.prompt_ids.size(), prompt_rate, answer.ids.size(), decode_rate);
+  std::fprintf(
+      stderr,
+      "load %lld ms, packed weights: cache %s | prompt %zu tokens, %.0f tokens/s | answer %zu tokens, %.1f tokens/s\n",
+      static_cast<long long>(model.load_ms()), name_of(model.runner().pack_cache().state).data(),
+      answer.prompt_ids.size(), prompt_rate, answer.ids.size(), decode_rate);
 }
 
 int run_single(const RunOptions& options) {

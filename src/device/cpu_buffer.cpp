@@ -30,11 +30,12 @@ void* map_aligned(uint64_t bytes) {
 // Anonymous mappings even for small buffers: there are few of them, and they are page-aligned and zeroed for free.
 Buffer::Buffer(uint64_t bytes, const char* what, PageHint hint) {
   if (bytes == 0) return;
-  if (bytes > UINT64_MAX - 2 * kHugePage) fail(ErrorCode::kResource, std::string("[memory] ") + what + ": size overflows");
+  if (bytes > UINT64_MAX - 2 * kHugePage)
+    fail(ErrorCode::kResource, std::string("[memory] ") + what + ": size overflows");
   const uint64_t mapped = whole_pages(bytes);
   const bool huge = hint == PageHint::kHuge && mapped >= kHugePage;
-  void* at = huge ? map_aligned(mapped)
-                  : ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* at =
+      huge ? map_aligned(mapped) : ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (at == MAP_FAILED) {
     fail(ErrorCode::kResource,
          std::string("[memory] ") + what + ": " + std::to_string(bytes) + " bytes are not available");

@@ -137,8 +137,9 @@ std::string PackedCache::make_room() const {
   const uint64_t most = std::min<uint64_t>(options_.max_bytes, (space.available + total) / 2);
   const uint64_t bytes = contents_.file_bytes();
   if (bytes > most) {
-    return fmt::format("{}: {} bytes of packed weights exceed {}, the smaller of the cache's limit and half of the disk",
-                       folder.string(), bytes, most);
+    return fmt::format(
+        "{}: {} bytes of packed weights exceed {}, the smaller of the cache's limit and half of the disk",
+        folder.string(), bytes, most);
   }
   for (const Kept& entry : entries) {
     if (total + bytes <= most) break;

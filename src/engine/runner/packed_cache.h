@@ -1,4 +1,5 @@
-// The folder of sidecars (packed_file.h): which file belongs to a model, room for a new one, and the thread that writes it.
+// The folder of sidecars (packed_file.h): which file belongs to a model, room for a new one, and the thread that writes
+// it.
 //
 // A file's name says for which model path and kernels it is; of which version of the model its head says. So a changed
 // model takes the place of its old sidecar. The sum of all is bounded by the option, and by half of what the disk would

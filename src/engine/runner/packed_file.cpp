@@ -162,8 +162,8 @@ bool PackedWriter::lock_and_reserve(std::string& reason) {
   owned_ = ::fstat(file_.get(), &mine) == 0 && ::stat(partial_.c_str(), &named) == 0 && mine.st_ino == named.st_ino &&
            mine.st_dev == named.st_dev;
   if (!owned_) return false;
-  const bool sized = ::ftruncate(file_.get(), 0) == 0 &&
-                     ::ftruncate(file_.get(), static_cast<off_t>(contents_.file_bytes())) == 0;
+  const bool sized =
+      ::ftruncate(file_.get(), 0) == 0 && ::ftruncate(file_.get(), static_cast<off_t>(contents_.file_bytes())) == 0;
   // Where the file system cannot reserve space, a full disk shows while writing.
   const bool reserved =
       sized && (::fallocate(file_.get(), 0, 0, static_cast<off_t>(contents_.file_bytes())) == 0 || errno == EOPNOTSUPP);

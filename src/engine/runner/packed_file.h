@@ -8,9 +8,9 @@
 // what differs (another version, a stale model, a file cut short) is a file that is not there. Every byte is covered by
 // a checksum, so that a file needs no fsync: what a crash leaves of it is noticed as any other damage.
 //
-// A writer fills NAME.partial under a lock and renames it: readers see whole files only, and of two writers one gives up.
-// What a killed process leaves is filled again by the next. Reader: any thread after open(). Writer: claim() by several
-// threads at once.
+// A writer fills NAME.partial under a lock and renames it: readers see whole files only, and of two writers one gives
+// up. What a killed process leaves is filled again by the next. Reader: any thread after open(). Writer: claim() by
+// several threads at once.
 #pragma once
 
 #include <atomic>

@@ -7,7 +7,6 @@
 
 #include "core/checked.h"
 #include "core/host_memory.h"
-#include "core/rng.h"
 
 namespace tern {
 
@@ -60,8 +59,8 @@ std::string WeightStorage::layout() const {
   return text;
 }
 
-// The worker that reads most of a block when one token runs: panels are divided evenly in their order, and so are bytes.
-// `matrix` is the index of the one that held an earlier block.
+// The worker that reads most of a block when one token runs: panels are divided evenly in their order, and so are
+// bytes. `matrix` is the index of the one that held an earlier block.
 int WeightStorage::worker_of(uint64_t block, size_t& matrix, int workers) const {
   const uint64_t begin = block * PackedContents::kBlockBytes;
   const uint64_t middle = std::min(begin + PackedContents::kBlockBytes / 2, arena_.bytes() - 1);
@@ -70,10 +69,10 @@ int WeightStorage::worker_of(uint64_t block, size_t& matrix, int workers) const 
   return static_cast<int>((middle - m.begin) * static_cast<uint64_t>(workers) / m.bytes);
 }
 
-// Each worker copies, and so touches first, what it will read. Memory that could not hold the weights twice is not filled
-// with the file's pages.
+// Each worker copies, and so touches first, what it will read. Memory that could not hold the weights twice is not
+// filled with the file's pages.
 bool WeightStorage::copy(const PackedReader& reader, ThreadPool& pool) {
-  const bool forget = Checked(2) * Checked(arena_.bytes()) > available_memory_bytes();
+  const bool forget = !(Checked(2) * Checked(arena_.bytes())).at_most(available_memory_bytes());
   std::atomic<bool> whole{true};
   pool.run([&](const Team& team) {
     size_t matrix = 0;
@@ -87,23 +86,18 @@ bool WeightStorage::copy(const PackedReader& reader, ThreadPool& pool) {
   return whole;
 }
 
-// A row of every matrix, decoded from here and from the model's file: finds a model whose weights changed behind the same
-// size, time and header, and a layout that changed behind its name.
+// A row of every matrix, decoded from here and from the model's file: finds a model whose weights changed behind the
+// same size, time and header, and a layout that changed behind its name.
 bool WeightStorage::agrees_with_file(const Checkpoint& checkpoint, ThreadPool& pool) const {
   std::atomic<bool> agrees{true};
   pool.run([&](const Team& team) {
     const Team::Range share = team.share(static_cast<int64_t>(matrices_.size()));
     for (int64_t i = share.begin; i < share.end; ++i) {
       const Matrix& matrix = matrices_[static_cast<size_t>(i)];
-      const auto row = static_cast<int64_t>(random_bits(0, static_cast<uint64_t>(i)) >> 1);
-      if (!matrix.linear->agrees_with_file(row)) agrees = false;
+      if (!matrix.linear->agrees_with_file(static_cast<uint64_t>(i))) agrees = false;
+      release(matrix, checkpoint);
     }
   });
-  for (const Matrix& matrix : matrices_) {
-    for (size_t i = 0; i < matrix.tensors.size(); ++i) {
-      if (matrix.linear->copies(static_cast<int64_t>(i))) checkpoint.release_pages(*matrix.tensors[i]);
-    }
-  }
   return agrees;
 }
 
@@ -111,9 +105,15 @@ bool WeightStorage::agrees_with_file(const Checkpoint& checkpoint, ThreadPool& p
 void WeightStorage::pack(const Checkpoint& checkpoint, ThreadPool& pool) {
   for (const Matrix& matrix : matrices_) {
     pool.run([&](const Team& team) { matrix.linear->pack(arena_.data() + matrix.begin, team); });
-    for (size_t i = 0; i < matrix.tensors.size(); ++i) {
-      if (matrix.linear->copies(static_cast<int64_t>(i))) checkpoint.release_pages(*matrix.tensors[i]);
-    }
+    release(matrix, checkpoint);
+  }
+  // A fault maps its neighbourhood too, so that packing one matrix has brought back pages of others.
+  for (const Matrix& matrix : matrices_) release(matrix, checkpoint);
+}
+
+void WeightStorage::release(const Matrix& matrix, const Checkpoint& checkpoint) {
+  for (size_t i = 0; i < matrix.tensors.size(); ++i) {
+    if (matrix.linear->copies(static_cast<int64_t>(i))) checkpoint.release_pages(*matrix.tensors[i]);
   }
 }
 

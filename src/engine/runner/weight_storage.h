@@ -1,8 +1,8 @@
-// The packed weights of a CPU runner: every matrix in one arena of huge pages, filled once, by copying the model's sidecar
-// or by packing the file's weights and leaving a sidecar for the next start.
+// The packed weights of a CPU runner: every matrix in one arena of huge pages, filled once, by copying the model's
+// sidecar or by packing the file's weights and leaving a sidecar for the next start.
 //
-// Why a copy and not a mapping: see docs/techniques.md, "Packed weights kept on disk". Owned by the runner, which fills it
-// on construction; const afterwards.
+// Why a copy and not a mapping: see docs/techniques.md, "Packed weights kept on disk". Owned by the runner, which fills
+// it on construction; const afterwards.
 #pragma once
 
 #include <memory>
@@ -38,6 +38,7 @@ class WeightStorage {
   bool copy(const PackedReader& reader, ThreadPool& pool);
   bool agrees_with_file(const Checkpoint& checkpoint, ThreadPool& pool) const;
   void pack(const Checkpoint& checkpoint, ThreadPool& pool);
+  static void release(const Matrix& matrix, const Checkpoint& checkpoint);
   int worker_of(uint64_t block, size_t& matrix, int workers) const;
 
   std::vector<Matrix> matrices_;

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/rng.h"
 #include "quant/format.h"
 
 namespace tern {
@@ -96,13 +97,15 @@ std::string Linear::packed_layout() const {
   return text;
 }
 
-bool Linear::agrees_with_file(int64_t row) const {
+bool Linear::agrees_with_file(uint64_t seed) const {
   std::vector<float> packed(static_cast<size_t>(cols_)), file(static_cast<size_t>(cols_));
   for (const BoundPart& bound : parts_) {
     if (bound.impl->pack == nullptr) continue;
     const LinearDesc desc = desc_of(bound.part, cols_);
     const FormatInfo& format = format_info(desc.format);
-    const int64_t blocks = cols_ / format.block_elements, at = row % desc.rows;
+    const auto half = static_cast<uint64_t>((desc.rows + 1) / 2);
+    const int64_t at = desc.rows / 4 + static_cast<int64_t>(random_bits(seed, half) % half);
+    const int64_t blocks = cols_ / format.block_elements;
     bound.impl->read_row(desc, bound.weights, at, packed.data());
     format.decode(bound.part.data + at * blocks * format.block_bytes, blocks, file.data());
     // As bits: a NaN of the file is one here too.

@@ -54,8 +54,9 @@ class Linear {
   // All that the bytes which pack() writes depend on beside the weights: implementation, layout, format and shape of
   // every copied part. Equal texts, equal layouts.
   std::string packed_layout() const;
-  // Whether row `row` (modulo its rows) of each copied part, as it is packed, has the values of the file's row.
-  bool agrees_with_file(int64_t row) const;
+  // Whether a row of each copied part, as it is packed, has the values of the file's. `seed` chooses the row, from the
+  // middle half, so that the pages read are the part's own and may be given back with it.
+  bool agrees_with_file(uint64_t seed) const;
 
   // Grows with tokens and workers only.
   uint64_t workspace_bytes(int64_t tokens, int workers) const;
