@@ -98,6 +98,10 @@ CpuRunner::CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelCo
   bind_linears();
   reserve_workspace(attention);
   for (const Op& op : program_.ops) steps_.push_back(bind_step(op));
+  // Last: what the steps above read of the file is given back before the weights take its place.
+  storage_.fill(*checkpoint_, options_.pack_cache, pool_);
+  memory_.packed_weights = storage_.packed_bytes();
+  memory_.mapped_weights = storage_.mapped_bytes();
   memory_.activations = arena_.bytes() + workspace_.bytes() + 2 * rope_.cos.size() * sizeof(float);
   for (const Buffer& pool : kv_) memory_.kv_pool += pool.bytes();
 }
@@ -116,9 +120,6 @@ void CpuRunner::bind_linears() {
   for (size_t i = program_.ops.size(); i-- > 0;) {
     if (program_.ops[i].kind == OpKind::kLinear) linear_of_op_[i] = &bind_linear(program_.ops[i]);
   }
-  storage_.fill(*checkpoint_, options_.pack_cache, pool_);
-  memory_.packed_weights = storage_.packed_bytes();
-  memory_.mapped_weights = storage_.mapped_bytes();
 }
 
 const Linear& CpuRunner::bind_linear(const Op& op) {

@@ -16,6 +16,7 @@ void WeightStorage::add(Linear& linear, std::vector<const TensorInfo*> tensors) 
 }
 
 void WeightStorage::fill(const Checkpoint& checkpoint, const PackCacheOptions& options, ThreadPool& pool) {
+  for (const Matrix& matrix : matrices_) release(matrix, checkpoint);
   const uint64_t bytes = matrices_.empty() ? 0 : matrices_.back().begin + matrices_.back().bytes;
   arena_ = Buffer(bytes, "packed weights", PageHint::kHuge);
   cache_ = std::make_unique<PackedCache>(options, checkpoint, layout(), bytes);
@@ -107,7 +108,7 @@ void WeightStorage::pack(const Checkpoint& checkpoint, ThreadPool& pool) {
     pool.run([&](const Team& team) { matrix.linear->pack(arena_.data() + matrix.begin, team); });
     release(matrix, checkpoint);
   }
-  // A fault maps its neighbourhood too, so that packing one matrix has brought back pages of others.
+  // A fault maps its neighbourhood too, up to 2 MiB: packing one matrix has brought back pages of others.
   for (const Matrix& matrix : matrices_) release(matrix, checkpoint);
 }
 
