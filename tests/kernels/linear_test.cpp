@@ -361,130 +361,131 @@ TEST_P(LinearDriver, AdoptsWhatIsPacked) {
   for (uint64_t seed = 0; seed < 40; ++seed) EXPECT_TRUE(adopting.linear->agrees_with_file(seed)) << seed;
   for (uint64_t i = 0; i < bytes; ++i) copy.data()[i] ^= std::byte{0x11};
   for (uint64_t seed = 0; seed < 40; ++seed) EXPECT_EQ(adopting.linear->agrees_with_file(seed), bytes == 0) << seed;
+}
 
-  // Rows made on the spot and columns handed on at once give the same bits; every column is handed on once, in whole
-  // grains, by the worker that has it.
-  TEST_P(LinearDriver, RowsFromACallbackAndColumnsToOne) {
-    ThreadPool two(2, false);
-    Made made = make(two);
-    made.linear->divide({});
-    for (const int64_t tokens : {1, 2, 9}) {
-      const std::vector<float> x = test::random_activations(tokens, kCols, ActivationCase::kNormal, 5);
-      const std::vector<float> expected = run(made, two, x.data(), tokens);
-      std::vector<float> out(expected.size());
-      std::vector<std::atomic<int>> completed(static_cast<size_t>(made.linear->rows())),
-          owned(static_cast<size_t>(tokens));
-      Storage workspace(made.linear->workspace_bytes(tokens, two.size()));
-      const auto row = [&](int64_t token, bool owner, float* scratch) -> const float* {
-        if (owner) ++owned[static_cast<size_t>(token)];
-        std::copy_n(x.data() + token * kCols, kCols, scratch + kCols);
-        std::copy_n(scratch + kCols, kCols, scratch);
-        return scratch;
-      };
-      const auto done = [&](int64_t begin, int64_t end) {
-        for (int64_t n = begin; n < end; ++n) {
-          ++completed[static_cast<size_t>(n)];
-          for (int64_t t = 0; t < tokens; ++t) {
-            const auto at = static_cast<size_t>(t * made.linear->rows() + n);
-            ASSERT_TRUE(same_bits({out[at]}, &expected[at]));
-          }
-        }
-      };
-      LinearArgs args{.x = nullptr,
-                      .x_stride = 0,
-                      .tokens = tokens,
-                      .out = out.data(),
-                      .out_stride = made.linear->rows(),
-                      .workspace = workspace.data()};
-      args.row = row;
-      args.done = done;
-      two.run([&](const Team& team) { made.linear->run(args, team); });
-      for (const auto& count : completed) EXPECT_EQ(count, 1);
-      for (const auto& count : owned) EXPECT_EQ(count, 1);
-      EXPECT_TRUE(same_bits(out, expected.data()));
-    }
-  }
-
-  // Gate and up: columns i of both parts are completed together.
-  TEST_P(LinearDriver, PairsAreCompletedTogether) {
-    ThreadPool two(2, false);
-    constexpr int64_t kRows = 112, kTokens = 3;
-    const std::vector<std::byte> gate = test::random_weights(Format::kQ4_1, kRows, kCols, WeightCase::kNormal, 1);
-    const std::vector<std::byte> up = test::random_weights(Format::kQ8_0, kRows, kCols, WeightCase::kNormal, 2);
-    const std::vector<LinearPart> parts{{Format::kQ4_1, kRows, gate.data(), nullptr},
-                                        {Format::kQ8_0, kRows, up.data(), nullptr}};
-    const KernelSelection selection = KernelSelection::parse(GetParam());
-    Linear plain("plain", kCols, parts, selection), paired("paired", kCols, parts, selection);
-    ASSERT_FALSE(Linear("three", kCols, {parts[0], parts[1], parts[0]}, selection).divides({16, true}));
-    ASSERT_FALSE(paired.divides({.grain = 24})) << "112 is no multiple";
-    ASSERT_TRUE(paired.divides({16, true}));
-    paired.divide({16, true});
-    Storage a(plain.packed_bytes()), b(paired.packed_bytes());
-    two.run([&](const Team& team) {
-      plain.pack(a.data(), team);
-      paired.pack(b.data(), team);
-    });
-    const std::vector<float> x = test::random_activations(kTokens, kCols, ActivationCase::kNormal, 6);
-    std::vector<float> expected(kTokens * 2 * kRows), out(expected.size());
-    Storage workspace(plain.workspace_bytes(kTokens, 2));
-    LinearArgs args{.x = x.data(),
-                    .x_stride = kCols,
-                    .tokens = kTokens,
-                    .out = expected.data(),
-                    .out_stride = 2 * kRows,
-                    .workspace = workspace.data()};
-    two.run([&](const Team& team) { plain.run(args, team); });
-    std::vector<std::atomic<int>> completed(kRows);
+// Rows made on the spot and columns handed on at once give the same bits; every column is handed on once, in whole
+// grains, by the worker that has it.
+TEST_P(LinearDriver, RowsFromACallbackAndColumnsToOne) {
+  ThreadPool two(2, false);
+  Made made = make(two);
+  made.linear->divide({});
+  for (const int64_t tokens : {1, 2, 9}) {
+    const std::vector<float> x = test::random_activations(tokens, kCols, ActivationCase::kNormal, 5);
+    const std::vector<float> expected = run(made, two, x.data(), tokens);
+    std::vector<float> out(expected.size());
+    std::vector<std::atomic<int>> completed(static_cast<size_t>(made.linear->rows())),
+        owned(static_cast<size_t>(tokens));
+    Storage workspace(made.linear->workspace_bytes(tokens, two.size()));
+    const auto row = [&](int64_t token, bool owner, float* scratch) -> const float* {
+      if (owner) ++owned[static_cast<size_t>(token)];
+      std::copy_n(x.data() + token * kCols, kCols, scratch + kCols);
+      std::copy_n(scratch + kCols, kCols, scratch);
+      return scratch;
+    };
     const auto done = [&](int64_t begin, int64_t end) {
       for (int64_t n = begin; n < end; ++n) {
         ++completed[static_cast<size_t>(n)];
-        EXPECT_EQ(out[static_cast<size_t>(n)], expected[static_cast<size_t>(n)]);
-        EXPECT_EQ(out[static_cast<size_t>(kRows + n)], expected[static_cast<size_t>(kRows + n)]);
+        for (int64_t t = 0; t < tokens; ++t) {
+          const auto at = static_cast<size_t>(t * made.linear->rows() + n);
+          ASSERT_TRUE(same_bits({out[at]}, &expected[at]));
+        }
       }
     };
-    args.out = out.data();
+    LinearArgs args{.x = nullptr,
+                    .x_stride = 0,
+                    .tokens = tokens,
+                    .out = out.data(),
+                    .out_stride = made.linear->rows(),
+                    .workspace = workspace.data()};
+    args.row = row;
     args.done = done;
-    two.run([&](const Team& team) { paired.run(args, team); });
+    two.run([&](const Team& team) { made.linear->run(args, team); });
     for (const auto& count : completed) EXPECT_EQ(count, 1);
+    for (const auto& count : owned) EXPECT_EQ(count, 1);
     EXPECT_TRUE(same_bits(out, expected.data()));
   }
+}
 
-  std::vector<const char*> selections() {
-    std::vector<const char*> all = {"", "ref"};
-    for (const KernelListing& kernel : list_kernels()) {
-      if (kernel.family != "linear" || !kernel.available) continue;
-      for (const char* isa : {"linear:avx2", "linear:avx512"}) {
-        const bool has = kernel.name.starts_with(std::string_view(isa).substr(7));
-        if (has && std::string_view(all.back()) != isa) all.push_back(isa);
-      }
+// Gate and up: columns i of both parts are completed together.
+TEST_P(LinearDriver, PairsAreCompletedTogether) {
+  ThreadPool two(2, false);
+  constexpr int64_t kRows = 112, kTokens = 3;
+  const std::vector<std::byte> gate = test::random_weights(Format::kQ4_1, kRows, kCols, WeightCase::kNormal, 1);
+  const std::vector<std::byte> up = test::random_weights(Format::kQ8_0, kRows, kCols, WeightCase::kNormal, 2);
+  const std::vector<LinearPart> parts{{Format::kQ4_1, kRows, gate.data(), nullptr},
+                                      {Format::kQ8_0, kRows, up.data(), nullptr}};
+  const KernelSelection selection = KernelSelection::parse(GetParam());
+  Linear plain("plain", kCols, parts, selection), paired("paired", kCols, parts, selection);
+  ASSERT_FALSE(Linear("three", kCols, {parts[0], parts[1], parts[0]}, selection).divides({16, true}));
+  ASSERT_FALSE(paired.divides({.grain = 24})) << "112 is no multiple";
+  ASSERT_TRUE(paired.divides({16, true}));
+  paired.divide({16, true});
+  Storage a(plain.packed_bytes()), b(paired.packed_bytes());
+  two.run([&](const Team& team) {
+    plain.pack(a.data(), team);
+    paired.pack(b.data(), team);
+  });
+  const std::vector<float> x = test::random_activations(kTokens, kCols, ActivationCase::kNormal, 6);
+  std::vector<float> expected(kTokens * 2 * kRows), out(expected.size());
+  Storage workspace(plain.workspace_bytes(kTokens, 2));
+  LinearArgs args{.x = x.data(),
+                  .x_stride = kCols,
+                  .tokens = kTokens,
+                  .out = expected.data(),
+                  .out_stride = 2 * kRows,
+                  .workspace = workspace.data()};
+  two.run([&](const Team& team) { plain.run(args, team); });
+  std::vector<std::atomic<int>> completed(kRows);
+  const auto done = [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) {
+      ++completed[static_cast<size_t>(n)];
+      EXPECT_EQ(out[static_cast<size_t>(n)], expected[static_cast<size_t>(n)]);
+      EXPECT_EQ(out[static_cast<size_t>(kRows + n)], expected[static_cast<size_t>(kRows + n)]);
     }
-    return all;
-  }
-  std::string selection_name(const testing::TestParamInfo<const char*>& info) {
-    std::string name = info.param;
-    std::replace(name.begin(), name.end(), ':', '_');
-    return name.empty() ? "default" : name;
-  }
-  INSTANTIATE_TEST_SUITE_P(Selections, LinearDriver, testing::ValuesIn(selections()), selection_name);
+  };
+  args.out = out.data();
+  args.done = done;
+  two.run([&](const Team& team) { paired.run(args, team); });
+  for (const auto& count : completed) EXPECT_EQ(count, 1);
+  EXPECT_TRUE(same_bits(out, expected.data()));
+}
 
-  TEST(Linear, NamesWhatItCannotDo) {
-    const std::byte none{};
-    try {
-      Linear("blk.0.ffn_down", 100, {{Format::kQ4_1, 7, &none, nullptr}}, KernelSelection::parse(""));
-      FAIL();
-    } catch (const Error& error) {
-      EXPECT_NE(std::string(error.what()).find("blk.0.ffn_down: no kernel for 7x100 q4_1"), std::string::npos)
-          << error.what();
+std::vector<const char*> selections() {
+  std::vector<const char*> all = {"", "ref"};
+  for (const KernelListing& kernel : list_kernels()) {
+    if (kernel.family != "linear" || !kernel.available) continue;
+    for (const char* isa : {"linear:avx2", "linear:avx512"}) {
+      const bool has = kernel.name.starts_with(std::string_view(isa).substr(7));
+      if (has && std::string_view(all.back()) != isa) all.push_back(isa);
     }
   }
+  return all;
+}
+std::string selection_name(const testing::TestParamInfo<const char*>& info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), ':', '_');
+  return name.empty() ? "default" : name;
+}
+INSTANTIATE_TEST_SUITE_P(Selections, LinearDriver, testing::ValuesIn(selections()), selection_name);
 
-  TEST(Linear, RefKeepsTheFilesBytes) {
-    const std::vector<std::byte> bytes = test::random_weights(Format::kQ4_1, 7, 64, WeightCase::kNormal, 1);
-    const Linear linear("w", 64, {{Format::kQ4_1, 7, bytes.data(), nullptr}}, KernelSelection::parse("ref"));
-    EXPECT_EQ(linear.packed_bytes(), 0u);
-    EXPECT_FALSE(linear.copies(0));
-    EXPECT_EQ(linear.kernel_names(), "ref");
+TEST(Linear, NamesWhatItCannotDo) {
+  const std::byte none{};
+  try {
+    Linear("blk.0.ffn_down", 100, {{Format::kQ4_1, 7, &none, nullptr}}, KernelSelection::parse(""));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("blk.0.ffn_down: no kernel for 7x100 q4_1"), std::string::npos)
+        << error.what();
   }
+}
+
+TEST(Linear, RefKeepsTheFilesBytes) {
+  const std::vector<std::byte> bytes = test::random_weights(Format::kQ4_1, 7, 64, WeightCase::kNormal, 1);
+  const Linear linear("w", 64, {{Format::kQ4_1, 7, bytes.data(), nullptr}}, KernelSelection::parse("ref"));
+  EXPECT_EQ(linear.packed_bytes(), 0u);
+  EXPECT_FALSE(linear.copies(0));
+  EXPECT_EQ(linear.kernel_names(), "ref");
+}
 
 }  // namespace
 }  // namespace tern
