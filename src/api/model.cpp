@@ -89,7 +89,7 @@ ModelFacts ModelFacts::read(const std::string& path) {
   facts.checkpoint = open_checkpoint(path);
   facts.config = model_config(*facts.checkpoint);
   facts.source = arch_of(*facts.checkpoint).program(facts.config);
-  facts.lowered = lower(facts.source);
+  facts.lowered = lower(facts.source, PassSelection::from_environment());
   WeightMap(*facts.checkpoint).check(facts.lowered);
   return facts;
 }
@@ -136,6 +136,8 @@ std::unique_ptr<Model> Model::load(const std::string& path, const LoadOptions& o
                              .block_tokens = o.block_tokens,
                              .kv_format = *o.kv_format,
                              .kernels = o.kernels,
+                             .pool = ThreadPoolOptions::from_environment(),
+
                              .pack_cache = o.pack_cache};
   auto executable = make_cpu_runner(model->facts_.checkpoint, model->facts_.config, model->facts_.lowered, runner);
   model->runner_ = executable.get();

@@ -48,6 +48,7 @@ struct RunnerOptions {
   int64_t block_tokens = 16;
   Format kv_format = Format::kF16;
   KernelSelection kernels;
+  ThreadPoolOptions pool;
   PackCacheOptions pack_cache;
 };
 
