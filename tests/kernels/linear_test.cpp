@@ -349,7 +349,7 @@ TEST_P(LinearDriver, PartsThreadsAndBits) {
 
 // A product uses what another of the same layout packed, and sees whether it is of its own weights.
 TEST_P(LinearDriver, AdoptsWhatIsPacked) {
-  ThreadPool one(1, false);
+  ThreadPool one(1);
   const Made packed = make(one), adopting = make(one);
   EXPECT_EQ(packed.linear->packed_layout(), adopting.linear->packed_layout());
   const uint64_t bytes = packed.linear->packed_bytes();
