@@ -202,6 +202,14 @@ TEST_F(PackedCache, AFileBeingWrittenIsLeftAlone) {
   expect_rebuilt("none yet");
 }
 
+TEST_F(PackedCache, WhatKilledProcessesLeftIsRemoved) {
+  fs::create_directories(cache_.folder);
+  std::ofstream(fs::path(cache_.folder) / "other.packed.partial") << "half";
+  start(model_, cache_);
+  EXPECT_EQ(sidecars().size(), 1u);
+  EXPECT_EQ(start(model_, cache_).report.state, PackCacheState::kHit);
+}
+
 TEST_F(PackedCache, TheLeastRecentlyUsedMakesRoom) {
   const fs::path others[] = {copy_of_model("second"), copy_of_model("third")};
   start(model_, cache_);

@@ -1,7 +1,10 @@
 #include "engine/runner/packed_cache.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <sched.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -16,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kSuffix = ".packed";
+constexpr const char* kPartialSuffix = ".packed.partial";
 constexpr size_t kStemBytes = 64;  // of a name, for people; the sum behind it tells models apart
 
 uint64_t checksum_of(std::string_view text) {
@@ -64,10 +68,18 @@ struct Kept {
   fs::file_time_type used;
 };
 
+// What a killed process left half written: nobody holds its lock.
+void remove_if_abandoned(const fs::path& partial) {
+  const PackedFileHandle file(::open(partial.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (file.get() >= 0 && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(partial.c_str());
+}
+
+// The sidecars, least recently used first.
 std::vector<Kept> kept_in(const fs::path& folder) {
   std::vector<Kept> entries;
   std::error_code error;
   for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    if (at->path().string().ends_with(kPartialSuffix)) remove_if_abandoned(at->path());
     std::error_code gone;
     const Kept entry{at->path(), at->file_size(gone), at->last_write_time(gone)};
     if (!gone && entry.path.extension() == kSuffix) entries.push_back(entry);
