@@ -46,6 +46,8 @@ struct Options {
   uint64_t kv_cache_bytes = 0;       // 0: the smaller of a quarter of the memory and max_sequences full sequences
   bool prefix_caching = true;
   size_t max_queued = 1024;  // requests that wait; submit() throws kBusy beyond
+  // Packed weights are kept in this folder, so that the next load need not pack them; empty: nowhere.
+  std::string pack_cache_folder = {};
 };
 
 struct Message {

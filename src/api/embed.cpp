@@ -154,6 +154,7 @@ Engine Engine::load(const std::string& path, const Options& options) {
     load.max_step_ms = options.max_step_ms;
     load.kv_cache_bytes = options.kv_cache_bytes;
     load.prefix_caching = options.prefix_caching;
+    load.pack_cache.folder = options.pack_cache_folder;
     impl->model = Model::load(path, load);
     impl->service = std::make_shared<Service>(*impl->model, options.max_queued);
     return Engine(std::move(impl));

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <map>
+#include <tuple>
+#include <utility>
 
 #include "core/error.h"
 #include "core/host_memory.h"
@@ -63,6 +66,22 @@ std::string template_source(const LoadOptions& options, const Metadata& metadata
   return "";
 }
 
+using Text = std::pair<std::shared_ptr<const Tokenizer>, std::unique_ptr<ChatTemplate>>;
+
+// Tokenizer and chat template, as far as the file has them.
+Text read_text(const ModelFacts& facts, const LoadOptions& options) {
+  const Metadata& metadata = facts.checkpoint->metadata;
+  if (!metadata.has("tokenizer.ggml.model")) return {};
+  Text text{facts.tokenizer(), nullptr};
+  const std::string source = template_source(options, metadata);
+  if (!source.empty()) {
+    const Tokenizer& tokenizer = *text.first;
+    text.second = std::make_unique<ChatTemplate>(source, token_text(tokenizer, tokenizer.bos()),
+                                                 token_text(tokenizer, tokenizer.eos()));
+  }
+  return text;
+}
+
 }  // namespace
 
 ModelFacts ModelFacts::read(const std::string& model, Weights weights, int threads) {
@@ -107,16 +126,8 @@ std::unique_ptr<Model> Model::load(const std::string& name, const LoadOptions& o
   model->options_ = options;
   LoadOptions& o = model->options_;
   fill_defaults(o, model->facts_);
-  const Metadata& metadata = model->facts_.checkpoint->metadata;
-  if (metadata.has("tokenizer.ggml.model")) {
-    model->tokenizer_ = model->facts_.tokenizer();
-    const std::string source = template_source(o, metadata);
-    if (!source.empty()) {
-      const Tokenizer& tokenizer = *model->tokenizer_;
-      model->chat_template_ = std::make_unique<ChatTemplate>(source, token_text(tokenizer, tokenizer.bos()),
-                                                             token_text(tokenizer, tokenizer.eos()));
-    }
-  }
+  // Beside the weights, which wait for memory: this takes as long as a copy of them.
+  std::future<Text> text = std::async(std::launch::async, [&] { return read_text(model->facts_, o); });
   const RunnerOptions runner{.threads = o.threads,
                              .max_batched_tokens = o.max_batched_tokens,
                              .max_rows = o.max_rows,
@@ -125,7 +136,9 @@ std::unique_ptr<Model> Model::load(const std::string& name, const LoadOptions& o
                              .block_tokens = o.block_tokens,
                              .kv_format = *o.kv_format,
                              .kernels = o.kernels,
-                             .pool = ThreadPoolOptions::from_environment()};
+                             .pool = ThreadPoolOptions::from_environment(),
+
+                             .pack_cache = o.pack_cache};
   auto executable = make_cpu_runner(model->facts_.checkpoint, model->facts_.config, model->facts_.lowered, runner);
   model->runner_ = executable.get();
   o.threads = executable->threads();
@@ -133,12 +146,13 @@ std::unique_ptr<Model> Model::load(const std::string& name, const LoadOptions& o
                              .block_tokens = o.block_tokens,
                              .vocabulary = model->facts_.config.vocabulary,
                              .prefix_caching = o.prefix_caching,
-                             .model_name = metadata.source(),
+                             .model_name = model->facts_.checkpoint->metadata.source(),
                              .scheduler = {.policy = o.policy,
                                            .max_batched_tokens = o.max_batched_tokens,
                                            .max_sequences = o.max_sequences,
                                            .max_step_ns = o.max_step_ms * 1'000'000},
                              .kernels = o.kernels};
+  std::tie(model->tokenizer_, model->chat_template_) = text.get();
   model->engine_ = std::make_unique<Engine>(std::move(executable), engine, std::make_shared<SteadyClock>());
   model->load_ms_ =
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start).count();

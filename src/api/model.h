@@ -35,6 +35,7 @@ struct LoadOptions {
   std::optional<Format> kv_format;  // none: f16; f32 for weights in f32 and on the reference kernels
   std::string chat_template;        // source that replaces the model's own; empty: the model's
   KernelSelection kernels = KernelSelection::from_environment();
+  PackCacheOptions pack_cache;  // default: packed at every start
 };
 
 // A model's description without weights being touched: enough for info and tokenize.
@@ -69,6 +70,7 @@ class Model {
   Engine& engine() { return *engine_; }
   const Engine& engine() const { return *engine_; }
   Runner& runner() { return *runner_; }
+  const Runner& runner() const { return *runner_; }
   const LoadOptions& options() const { return options_; }  // with the defaults filled in
   int64_t load_ms() const { return load_ms_; }
 

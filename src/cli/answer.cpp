@@ -38,7 +38,7 @@ void Answer::add(const TextEvent& event) {
   if (event.logprobs) logprobs.push_back(*event.logprobs);
 }
 
-std::string to_json_line(const Answer& answer, int64_t load_ms) {
+std::string to_json_line(const Answer& answer, const Model& model) {
   nlohmann::ordered_json out;
   out["prompt_ids"] = answer.prompt_ids;
   out["ids"] = answer.ids;
@@ -46,12 +46,14 @@ std::string to_json_line(const Answer& answer, int64_t load_ms) {
   out["finish_reason"] = name_of(answer.finish);
   out["seed"] = answer.seed;
   if (answer.wants_logprobs) out["logprobs"] = nullptr;  // filled in below
-  out["timings"] = {{"load_ms", load_ms},
+  out["timings"] = {{"load_ms", model.load_ms()},
                     {"prompt_ms", answer.prompt_ms()},
                     {"prompt_tokens", answer.prompt_ids.size()},
                     {"decode_ms", answer.decode_ms()},
                     {"decode_tokens", answer.decode_tokens()},
                     {"peak_rss_bytes", peak_resident_bytes()}};
+  const PackCacheReport packed = model.runner().pack_cache();
+  out["pack_cache"] = {{"state", name_of(packed.state)}, {"bytes", packed.bytes}, {"reason", packed.reason}};
   std::string line = out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   // Inside a string the quotes would be escaped, so this is the key itself.
   constexpr std::string_view kEmpty = "\"logprobs\":null";

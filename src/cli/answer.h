@@ -26,7 +26,7 @@ struct Answer {
 };
 
 // One line of JSON; the keys are a contract (README).
-std::string to_json_line(const Answer& answer, int64_t load_ms);
+std::string to_json_line(const Answer& answer, const Model& model);
 
 // {"error": {"code", "message"}}.
 std::string error_json_line(const std::string& code, const std::string& message);

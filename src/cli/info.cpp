@@ -74,6 +74,10 @@ void print_program(const InfoOptions& options, const std::string& path) {
               static_cast<unsigned long long>(memory.packed_weights),
               static_cast<unsigned long long>(memory.mapped_weights),
               static_cast<unsigned long long>(memory.activations), static_cast<unsigned long long>(memory.kv_pool));
+  const PackCacheReport packed = model->runner().pack_cache();
+  std::printf("pack cache: %s, %llu bytes%s%s; loaded in %lld ms\n", name_of(packed.state).data(),
+              static_cast<unsigned long long>(packed.bytes), packed.reason.empty() ? "" : ", ", packed.reason.c_str(),
+              static_cast<long long>(model->load_ms()));
 }
 
 void run_info(const InfoOptions& options) {

@@ -1,6 +1,7 @@
 #include "cli/options.h"
 
 #include <charconv>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -27,6 +28,14 @@ std::optional<Format> kv_format_of(const std::string& name) {
   if (info == nullptr)
     bad_input("[options] --kv-cache-dtype \"" + printable(name) + "\" is unknown; known: auto, f32, f16, bf16");
   return info->format;
+}
+
+PackCacheOptions pack_cache_options(const std::string& max_bytes) {
+  PackCacheOptions options;
+  if (const std::filesystem::path folder = find_cache_folder(); !folder.empty()) options.folder = folder / "packed";
+  if (!max_bytes.empty()) options.max_bytes = static_cast<uint64_t>(parse_count(max_bytes, "--pack-cache-bytes"));
+  options.warn = [](const std::string& text) { std::fprintf(stderr, "tern: warning: %s\n", text.c_str()); };
+  return options;
 }
 
 }  // namespace
@@ -86,6 +95,9 @@ void ModelOptions::add_load(CLI::App& app) {
   app.add_option("--max-step-ms", max_step_ms,
                  "Predicted time of a step beyond which no more of a prompt joins; 0: any")
       ->check(CLI::Range(0, 1 << 20));
+  app.add_flag("--pack-cache,!--no-pack-cache", pack_cache,
+               "Keep packed weights in the cache folder, so that the next start need not pack them; default: on");
+  app.add_option("--pack-cache-bytes", pack_cache_bytes, "Size of all that is kept so, e.g. 4g; default: 20g");
   app.add_option("--chat-template", chat_template_file, "File with a Jinja template that replaces the model's");
 }
 
@@ -107,6 +119,7 @@ LoadOptions ModelOptions::load_options(int64_t sequences) const {
     if (options.kv_cache_bytes == 0) bad_input("[options] --kv-cache-memory-bytes must be at least one block");
   }
   options.kv_format = kv_format_of(kv_cache_dtype);
+  if (pack_cache) options.pack_cache = pack_cache_options(pack_cache_bytes);
   if (max_batched_tokens > 0) options.max_batched_tokens = max_batched_tokens;
   options.max_sequences = max_sequences > 0 ? max_sequences : sequences;
   if (block_tokens > 0) options.block_tokens = block_tokens;

@@ -26,6 +26,8 @@ struct ModelOptions {
   int64_t max_step_ms = -1;        // -1: the subcommand's default
   bool prefix_caching = true;
   std::string policy = "continuous";
+  bool pack_cache = true;
+  std::string pack_cache_bytes;
   std::string chat_template_file;
   std::string served_model_name;
 

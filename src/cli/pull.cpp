@@ -168,12 +168,18 @@ std::string pull_under_lock(const ModelRow& row, const fs::path& partial, const 
 
 }  // namespace
 
-std::filesystem::path cache_folder() {
+std::filesystem::path find_cache_folder() {
   const auto variable = [](const char* name) { return std::string(std::getenv(name) ? std::getenv(name) : ""); };
   if (const std::string cache = variable("TERN_CACHE"); !cache.empty()) return fs::absolute(cache);
   if (const std::string cache = variable("XDG_CACHE_HOME"); !cache.empty()) return fs::absolute(cache) / "tern";
   if (const std::string home = variable("HOME"); !home.empty()) return fs::path(home) / ".cache" / "tern";
-  fail(ErrorCode::kFailed, "[cache] none of TERN_CACHE, XDG_CACHE_HOME and HOME is set");
+  return {};
+}
+
+std::filesystem::path cache_folder() {
+  fs::path folder = find_cache_folder();
+  if (folder.empty()) fail(ErrorCode::kFailed, "[cache] none of TERN_CACHE, XDG_CACHE_HOME and HOME is set");
+  return folder;
 }
 
 std::string pull_model(const ModelRow& row) {

@@ -21,6 +21,8 @@ enum class PullMode {
 
 // $TERN_CACHE, else $XDG_CACHE_HOME/tern, else ~/.cache/tern.
 std::filesystem::path cache_folder();
+// The same; empty where none of the three is set.
+std::filesystem::path find_cache_folder();
 
 // The path to load. An existing path and the name of a synthetic model are returned as they are; an alias becomes its
 // file in the cache.

@@ -88,11 +88,14 @@ Answer answer_one(Model& model, std::vector<int32_t> prompt, const GenerationPar
   return answer;
 }
 
-void print_timings(const Answer& answer, int64_t load_ms) {
+void print_timings(const Answer& answer, const Model& model) {
   const double prompt_rate = static_cast<double>(answer.prompt_ids.size()) / std::max(answer.prompt_ms(), 1e-3) * 1e3;
   const double decode_rate = static_cast<double>(answer.decode_tokens()) / std::max(answer.decode_ms(), 1e-3) * 1e3;
-  std::fprintf(stderr, "load %lld ms | prompt %zu tokens, %.0f tokens/s | answer %zu tokens, %.1f tokens/s\n",
-               static_cast<long long>(load_ms), answer.prompt_ids.size(), prompt_rate, answer.ids.size(), decode_rate);
+  std::fprintf(
+      stderr,
+      "load %lld ms, packed weights: cache %s | prompt %zu tokens, %.0f tokens/s | answer %zu tokens, %.1f tokens/s\n",
+      static_cast<long long>(model.load_ms()), name_of(model.runner().pack_cache().state).data(),
+      answer.prompt_ids.size(), prompt_rate, answer.ids.size(), decode_rate);
 }
 
 int run_single(const RunOptions& options) {
@@ -105,10 +108,10 @@ int run_single(const RunOptions& options) {
         std::fflush(stdout);
       });
   if (options.json) {
-    std::printf("%s\n", to_json_line(answer, model->load_ms()).c_str());
+    std::printf("%s\n", to_json_line(answer, *model).c_str());
   } else {
     std::printf("\n");
-    if (options.verbose) print_timings(answer, model->load_ms());
+    if (options.verbose) print_timings(answer, *model);
   }
   if (answer.finish != FinishReason::kError) return 0;
   std::fprintf(stderr, "tern: %s: the model's logits are not finite\n",
@@ -175,7 +178,7 @@ class PromptBatch {
     if (event.finish == FinishReason::kNone) return;
     if (event.finish == FinishReason::kError) failed_ = true;
     line.done = true;
-    line.output = to_json_line(line.answer, model_.load_ms());
+    line.output = to_json_line(line.answer, model_);
     in_flight_.erase(event.request);
   }
 

@@ -64,6 +64,9 @@ int run_serve(ServeOptions& options) {
   }
   LoadOptions load = options.model.load_options(kServedSequences);
   if (options.model.max_step_ms < 0) load.max_step_ms = kServedStepMs;
+  load.pack_cache.warn = [](const std::string& reason) {
+    LogLine(LogLevel::kWarning, "packed weights are not kept").add("reason", reason);
+  };
   return serve([&] { return Model::load(path, load); }, options.server);
 }
 

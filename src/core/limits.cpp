@@ -32,6 +32,8 @@ constexpr std::array kRows{
     LimitRow{kModelFile, "context", Limits::kContext, "tokens", "context length of a model", "exit code 2"},
     LimitRow{kModelFile, "special-token-bytes", Limits::kSpecialTokenBytes, "bytes",
              "one control or user-defined token", "exit code 2"},
+    LimitRow{kModelFile, "pack-cache-bytes", Limits::kPackCacheBytes, "bytes",
+             "packed weights in the cache folder (--pack-cache-bytes)", "the least recently used go"},
     LimitRow{kTemplate, "template-bytes", Limits::kTemplateBytes, "bytes", "source of a chat template", "exit code 2"},
     LimitRow{kTemplate, "template-depth", Limits::kTemplateDepth, "levels",
              "nesting of a chat template, also at run time", "400 template_refused"},

@@ -7,26 +7,45 @@
 
 namespace tern {
 namespace {
+
 constexpr uint64_t kPage = 4096;
+constexpr uint64_t kHugePage = 2 << 20;
+
+uint64_t whole_pages(uint64_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+// A mapping that begins on a huge page, where the system would otherwise put 4 KiB pages up to the next border.
+void* map_aligned(uint64_t bytes) {
+  void* at = ::mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) return at;
+  const auto from = reinterpret_cast<uint64_t>(at);
+  const uint64_t begin = (from + kHugePage - 1) / kHugePage * kHugePage;
+  if (begin > from) ::munmap(at, begin - from);
+  ::munmap(reinterpret_cast<void*>(begin + bytes), from + kHugePage - begin);
+  ::madvise(reinterpret_cast<void*>(begin), bytes, MADV_HUGEPAGE);  // a hint: failure changes nothing
+  return reinterpret_cast<void*>(begin);
 }
+
+}  // namespace
 
 // Anonymous mappings even for small buffers: there are few of them, and they are page-aligned and zeroed for free.
 Buffer::Buffer(uint64_t bytes, const char* what, PageHint hint) {
   if (bytes == 0) return;
-  if (bytes > UINT64_MAX - kPage) fail(ErrorCode::kResource, std::string("[memory] ") + what + ": size overflows");
-  const uint64_t mapped = (bytes + kPage - 1) / kPage * kPage;
-  void* at = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (bytes > UINT64_MAX - 2 * kHugePage)
+    fail(ErrorCode::kResource, std::string("[memory] ") + what + ": size overflows");
+  const uint64_t mapped = whole_pages(bytes);
+  const bool huge = hint == PageHint::kHuge && mapped >= kHugePage;
+  void* at =
+      huge ? map_aligned(mapped) : ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (at == MAP_FAILED) {
     fail(ErrorCode::kResource,
          std::string("[memory] ") + what + ": " + std::to_string(bytes) + " bytes are not available");
   }
-  if (hint == PageHint::kHuge) ::madvise(at, mapped, MADV_HUGEPAGE);  // a hint: failure changes nothing
   data_ = static_cast<std::byte*>(at);
   bytes_ = bytes;
 }
 
 Buffer::~Buffer() {
-  if (data_ != nullptr) ::munmap(data_, (bytes_ + kPage - 1) / kPage * kPage);
+  if (data_ != nullptr) ::munmap(data_, whole_pages(bytes_));
 }
 
 }  // namespace tern

@@ -23,6 +23,8 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return bytes_; }
   const std::string& path() const { return path_; }
+  // When the contents last changed as the file system knows it, of the very file that is mapped.
+  int64_t modified_ns() const { return modified_ns_; }
   std::span<std::byte> writable();  // of memory that is not sealed
   void seal();                      // read-only from now on
   // Gives the pages wholly inside `part` (a sub-span of bytes()) back to the system. Reading a file's again refaults;
@@ -31,6 +33,7 @@ class MappedFile {
 
  private:
   std::string path_;
+  int64_t modified_ns_ = 0;
   std::span<const std::byte> bytes_;
   bool memory_ = false;  // of our own, not of a file
   bool sealed_ = true;

@@ -76,7 +76,10 @@ int serve(const std::function<std::unique_ptr<Model>()>& load, const ServerOptio
   server.stop_on_signals();
   fmt::print("tern is listening on {}/v1 (model {})\n", server.address(), name);
   std::fflush(stdout);
-  LogLine(LogLevel::kInfo, "ready").add("model", name).add("load_ms", model->load_ms());
+  LogLine(LogLevel::kInfo, "ready")
+      .add("model", name)
+      .add("load_ms", model->load_ms())
+      .add("pack_cache", name_of(model->runner().pack_cache().state));
   thread.join();
   service->stop();
   LogLine(LogLevel::kInfo, "stopped");

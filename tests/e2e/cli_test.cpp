@@ -3,11 +3,13 @@
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "program.h"
+#include "support/real_model.h"
 
 namespace tern::test {
 namespace {
@@ -35,6 +37,7 @@ TEST(Run, JsonHasEveryKey) {
   for (const char* key : {"load_ms", "prompt_ms", "prompt_tokens", "decode_ms", "decode_tokens", "peak_rss_bytes"}) {
     EXPECT_TRUE(answer["timings"].contains(key)) << key;
   }
+  for (const char* key : {"state", "bytes", "reason"}) EXPECT_TRUE(answer["pack_cache"].contains(key)) << key;
   EXPECT_EQ(answer["ids"].size(), 7u);
   EXPECT_EQ(answer["finish_reason"], "length");
   EXPECT_EQ(answer["timings"]["decode_tokens"], 6);
@@ -44,6 +47,32 @@ TEST(Run, JsonHasEveryKey) {
   ASSERT_EQ(first["top"].size(), 3u);
   EXPECT_EQ(first["top"][0][0], first["id"]);
   EXPECT_EQ(first["top"][0][1], first["logprob"]);
+}
+
+// Packed weights are kept in the cache folder; the answer is the same with them and without.
+TEST(Run, TheSecondStartFindsPackedWeights) {
+  TERN_NEED_SMOLLM2(model);
+  const std::filesystem::path cache = std::filesystem::path(testing::TempDir()) / "pack_cache_of_run";
+  std::filesystem::remove_all(cache);
+  const auto answer = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{"run", model, "Hello", "--greedy", "-n", "4", "--json", "--logprobs", "2"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return json_of(run_tern(arguments, {"TERN_CACHE=" + cache.string()}));
+  };
+  const Json off = answer({"--no-pack-cache"});
+  EXPECT_EQ(off["pack_cache"]["state"], "off");
+  EXPECT_FALSE(std::filesystem::exists(cache));
+  const Json miss = answer({}), hit = answer({});
+  EXPECT_EQ(miss["pack_cache"]["state"], "miss");
+  EXPECT_EQ(hit["pack_cache"]["state"], "hit");
+  EXPECT_EQ(hit["logprobs"], off["logprobs"]);
+  EXPECT_EQ(miss["logprobs"], off["logprobs"]);
+  EXPECT_LT(hit["timings"]["load_ms"], off["timings"]["load_ms"]);
+  const Outcome none = run_tern({"run", model, "Hello", "-n", "1", "--pack-cache-bytes", "1k"},
+                                {"TERN_CACHE=" + (cache / "small").string()});
+  EXPECT_EQ(none.exit_code, 0);
+  EXPECT_NE(none.err.find("warning: [pack-cache]"), std::string::npos) << none.err;
+  std::filesystem::remove_all(cache);
 }
 
 TEST(Run, SeedDecidesTheAnswer) {

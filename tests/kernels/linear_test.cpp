@@ -347,6 +347,22 @@ TEST_P(LinearDriver, PartsThreadsAndBits) {
   }
 }
 
+// A product uses what another of the same layout packed, and sees whether it is of its own weights.
+TEST_P(LinearDriver, AdoptsWhatIsPacked) {
+  ThreadPool one(1);
+  const Made packed = make(one), adopting = make(one);
+  EXPECT_EQ(packed.linear->packed_layout(), adopting.linear->packed_layout());
+  const uint64_t bytes = packed.linear->packed_bytes();
+  Storage copy(bytes);
+  if (bytes > 0) std::memcpy(copy.data(), packed.storage->data(), bytes);
+  adopting.linear->adopt(copy.data());
+  const std::vector<float> x = test::random_activations(3, kCols, ActivationCase::kNormal, 4);
+  EXPECT_TRUE(same_bits(run(adopting, one, x.data(), 3), run(packed, one, x.data(), 3).data()));
+  for (uint64_t seed = 0; seed < 40; ++seed) EXPECT_TRUE(adopting.linear->agrees_with_file(seed)) << seed;
+  for (uint64_t i = 0; i < bytes; ++i) copy.data()[i] ^= std::byte{0x11};
+  for (uint64_t seed = 0; seed < 40; ++seed) EXPECT_EQ(adopting.linear->agrees_with_file(seed), bytes == 0) << seed;
+}
+
 // Rows made on the spot and columns handed on at once give the same bits; every column is handed on once, in whole
 // grains, by the worker that has it.
 TEST_P(LinearDriver, RowsFromACallbackAndColumnsToOne) {

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "engine/runner/cpu_steps.h"
 #include "engine/runner/runner.h"
+#include "engine/runner/weight_storage.h"
 
 namespace tern {
 namespace {
@@ -50,18 +51,17 @@ class CpuRunner final : public Runner {
   int threads() const override { return pool_.size(); }
   ThreadPool* pool() override { return &pool_; }
   MemoryReport memory() const override { return memory_; }
+  PackCacheReport pack_cache() const override { return storage_.report(); }
   std::vector<OpReport> report() const override;
 
  private:
   struct PackedLinear {
     std::unique_ptr<Linear> linear;
-    Buffer storage;
     std::vector<std::vector<float>> biases;
   };
   void bind_rope(const ModelConfig& config);
   void bind_linears();
   std::unique_ptr<CpuStep> bind_linear(const Op& op);
-  void pack(PackedLinear& packed, const Op& op);
   void reserve_kv();
   void reserve_workspace(const Attention& attention);
   std::unique_ptr<CpuStep> bind_step(const Op& op);
@@ -86,6 +86,7 @@ class CpuRunner final : public Runner {
   RopeTable rope_;
   HeadCounters heads_;
   std::vector<PackedLinear> linears_;
+  WeightStorage storage_;
   const Linear* tied_head_ = nullptr;
   std::vector<Buffer> kv_;  // [cache groups]
   Buffer workspace_, attention_workspace_;
@@ -118,6 +119,10 @@ CpuRunner::CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelCo
   for (size_t i = 0; i < steps_.size(); ++i) {
     if (steps_[i] == nullptr) steps_[i] = bind_step(program_.ops[i]);
   }
+  // Last: what the steps above read of the file is given back before the weights take its place.
+  storage_.fill(*checkpoint_, options_.pack_cache, pool_);
+  memory_.packed_weights = storage_.packed_bytes();
+  memory_.mapped_weights = storage_.mapped_bytes();
   memory_.activations = arena_.bytes() + workspace_.bytes() + attention_workspace_.bytes() +
                         (2 * rope_.cos.size() + maxima_.size()) * sizeof(float);
   for (const Buffer& pool : kv_) memory_.kv_pool += pool.bytes();
@@ -142,6 +147,7 @@ void CpuRunner::bind_linears() {
 std::unique_ptr<CpuStep> CpuRunner::bind_linear(const Op& op) {
   PackedLinear& packed = linears_.emplace_back();
   std::vector<LinearPart> parts;
+  std::vector<const TensorInfo*> tensors;
   std::string name;
   packed.biases.resize(op.weights.size());
   for (size_t i = 0; i < op.weights.size(); ++i) {
@@ -149,9 +155,11 @@ std::unique_ptr<CpuStep> CpuRunner::bind_linear(const Op& op) {
     if (i < op.biases.size() && op.biases[i].role != Role::kNone) packed.biases[i] = weights_.vector(op.biases[i]);
     const float* bias = packed.biases[i].empty() ? nullptr : packed.biases[i].data();
     parts.push_back({tensor.format, op.weights[i].rows, tensor.data.data(), bias});
+    tensors.push_back(&tensor);
     name += (name.empty() ? "" : "+") + std::string(tensor.name);
   }
   packed.linear = std::make_unique<Linear>(std::move(name), op.weights[0].cols, std::move(parts), options_.kernels);
+  storage_.add(*packed.linear, std::move(tensors));
   const Place out = place_out(op, 0);
   auto step = std::make_unique<LinearStep>(*packed.linear, place_in(op, 0), out, pool_.size());
   if (!op.prologue.empty()) step->set_prologue(bind_norm(op.prologue[0]));
@@ -162,24 +170,8 @@ std::unique_ptr<CpuStep> CpuRunner::bind_linear(const Op& op) {
   if (op.outputs[0].buffer == program_.entries[0].result.buffer) {
     step->set_epilogue(std::make_unique<BlockMaximaStep>(RowScan(options_.kernels), out, maxima_.data()));
   }
-  pack(packed, op);
   if (op.weights[0].role == Role::kTokenEmbedding) tied_head_ = packed.linear.get();
   return step;
-}
-
-// One matrix at a time, and the file's pages of what was copied are given back at once: the peak is one copy.
-void CpuRunner::pack(PackedLinear& packed, const Op& op) {
-  packed.storage = Buffer(packed.linear->packed_bytes(), "packed weights", PageHint::kHuge);
-  memory_.packed_weights += packed.storage.bytes();
-  pool_.run([&](const Team& team) { packed.linear->pack(packed.storage.data(), team); });
-  for (size_t i = 0; i < op.weights.size(); ++i) {
-    const TensorInfo& tensor = weights_.tensor(op.weights[i]);
-    if (packed.linear->copies(static_cast<int64_t>(i))) {
-      checkpoint_->release_pages(tensor);
-    } else {
-      memory_.mapped_weights += tensor.data.size();
-    }
-  }
 }
 
 void CpuRunner::reserve_kv() {
@@ -334,6 +326,11 @@ std::vector<OpReport> CpuRunner::report() const {
 }
 
 }  // namespace
+
+std::string_view name_of(PackCacheState state) {
+  constexpr std::string_view kNames[] = {"off", "miss", "hit"};
+  return kNames[static_cast<size_t>(state)];
+}
 
 uint64_t kv_bytes_per_token(const Program& program, Format kv_format) {
   uint64_t elements = 0;

@@ -3,11 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "core/limits.h"
 #include "core/thread_pool.h"
 #include "engine/batch.h"
 #include "engine/kv/kv_cache.h"
@@ -17,6 +20,24 @@
 #include "model/program.h"
 
 namespace tern {
+
+// Where packed weights are kept between starts (packed_cache.h).
+struct PackCacheOptions {
+  std::string folder;  // empty: nowhere
+  uint64_t max_bytes = Limits::kPackCacheBytes;
+  // Weights below this are packed as fast as a file is found and checked.
+  uint64_t min_bytes = 8 << 20;
+  std::function<void(const std::string&)> warn;  // why nothing could be kept; may be empty
+};
+
+enum class PackCacheState : uint8_t { kOff, kMiss, kHit };
+std::string_view name_of(PackCacheState state);  // "off", "miss", "hit"
+
+struct PackCacheReport {
+  PackCacheState state = PackCacheState::kOff;
+  uint64_t bytes = 0;  // of the file
+  std::string reason;  // of a miss
+};
 
 struct RunnerOptions {
   int threads = 0;  // 0: as many as the process may use
@@ -28,6 +49,7 @@ struct RunnerOptions {
   Format kv_format = Format::kF16;
   KernelSelection kernels;
   ThreadPoolOptions pool;
+  PackCacheOptions pack_cache;
 };
 
 // What was reserved, in bytes.
@@ -59,6 +81,7 @@ class Runner {
   // The workers, for what the engine does between two steps; null: there are none.
   virtual ThreadPool* pool() { return nullptr; }
   virtual MemoryReport memory() const = 0;
+  virtual PackCacheReport pack_cache() const { return {}; }
   virtual std::vector<OpReport> report() const = 0;
 };
 

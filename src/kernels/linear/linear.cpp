@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "core/error.h"
+#include "core/rng.h"
 #include "quant/format.h"
 
 namespace tern {
@@ -114,6 +116,42 @@ void Linear::pack(std::byte* storage, const Team& team) {
     if (team.index() == 0) bound.weights = storage;
     storage += aligned(bound.impl->packed_bytes(desc));
   }
+}
+
+void Linear::adopt(const std::byte* storage) {
+  for (BoundPart& bound : parts_) {
+    if (bound.impl->pack == nullptr) continue;
+    bound.weights = storage;
+    storage += aligned(bound.impl->packed_bytes(desc_of(bound.part, cols_)));
+  }
+}
+
+std::string Linear::packed_layout() const {
+  std::string text;
+  for (const BoundPart& bound : parts_) {
+    if (bound.impl->pack == nullptr) continue;
+    const LinearDesc desc = desc_of(bound.part, cols_);
+    text += fmt::format("{}{}/{} {} {}x{} {}", text.empty() ? "" : " + ", bound.impl->name, bound.impl->layout,
+                        name_of(desc.format), desc.rows, desc.cols, bound.impl->packed_bytes(desc));
+  }
+  return text;
+}
+
+bool Linear::agrees_with_file(uint64_t seed) const {
+  std::vector<float> packed(static_cast<size_t>(cols_)), file(static_cast<size_t>(cols_));
+  for (const BoundPart& bound : parts_) {
+    if (bound.impl->pack == nullptr) continue;
+    const LinearDesc desc = desc_of(bound.part, cols_);
+    const FormatInfo& format = format_info(desc.format);
+    const auto half = static_cast<uint64_t>((desc.rows + 1) / 2);
+    const int64_t at = desc.rows / 4 + static_cast<int64_t>(random_bits(seed, half) % half);
+    const int64_t blocks = cols_ / format.block_elements;
+    bound.impl->read_row(desc, bound.weights, at, packed.data());
+    format.decode(bound.part.data + at * blocks * format.block_bytes, blocks, file.data());
+    // As bits: a NaN of the file is one here too.
+    if (std::memcmp(packed.data(), file.data(), file.size() * sizeof(float)) != 0) return false;
+  }
+  return true;
 }
 
 uint64_t Linear::workspace_bytes(int64_t tokens, int workers) const {

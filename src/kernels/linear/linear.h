@@ -69,6 +69,14 @@ class Linear {
   bool copies(int64_t part) const;
   // Fills `storage` (64-byte aligned, packed_bytes()). Called by all workers of a team; the caller keeps storage alive.
   void pack(std::byte* storage, const Team& team);
+  // Instead of pack(): `storage` already holds what it would write.
+  void adopt(const std::byte* storage);
+  // All that the bytes which pack() writes depend on beside the weights: implementation, layout, format and shape of
+  // every copied part. Equal texts, equal layouts.
+  std::string packed_layout() const;
+  // Whether a row of each copied part, as it is packed, has the values of the file's. `seed` chooses the row, from the
+  // middle half, so that the pages read are the part's own and may be given back with it.
+  bool agrees_with_file(uint64_t seed) const;
 
   // Grows with tokens and workers only.
   uint64_t workspace_bytes(int64_t tokens, int workers) const;
