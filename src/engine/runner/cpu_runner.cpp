@@ -5,6 +5,7 @@
 #include <map>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/error.h"
 #include "engine/runner/cpu_steps.h"
 #include "engine/runner/runner.h"
@@ -44,7 +45,8 @@ class CpuRunner final : public Runner {
   int threads() const override { return pool_.size(); }
   ThreadPool* pool() override { return &pool_; }
   MemoryReport memory() const override { return memory_; }
-  std::vector<OpReport> report() const override;
+  std::vector<OpReport> report(const Batch& batch) const override;
+  void time_ops(std::vector<int64_t>* stamps_ns) override;
 
  private:
   struct PackedLinear {
@@ -62,6 +64,8 @@ class CpuRunner final : public Runner {
   int64_t block_bytes(const CacheGroup& group) const;
   KvLayerView kv_view(const Op& op) const;
   void copy_blocks(const Batch& batch, const Team& team);
+  template <typename Mark>
+  void walk(const StepContext& context, const Team& team, const Mark& mark) const;
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   WeightMap weights_;
@@ -78,6 +82,7 @@ class CpuRunner final : public Runner {
   int32_t kv_blocks_ = 0;
   std::vector<std::unique_ptr<CpuStep>> steps_;
   MemoryReport memory_;
+  std::vector<int64_t>* stamps_ns_ = nullptr;
 };
 
 CpuRunner::CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelConfig& config, const Program& lowered,
@@ -244,6 +249,17 @@ std::unique_ptr<CpuStep> CpuRunner::bind_step(const Op& op) {
   return nullptr;
 }
 
+// mark(2 * i) before and mark(2 * i + 1) behind op i.
+template <typename Mark>
+void CpuRunner::walk(const StepContext& context, const Team& team, const Mark& mark) const {
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (i > 0) team.sync();  // the pool's own barrier stands behind the last
+    mark(2 * i);
+    steps_[i]->run(context, team);
+    mark(2 * i + 1);
+  }
+}
+
 std::span<const float> CpuRunner::execute(const Batch& batch) {
   const StepContext context{batch, batch.shape(), workspace_.data()};
   TERN_CHECK(context.shape.tokens <= options_.max_batched_tokens && context.shape.rows <= options_.max_rows);
@@ -252,28 +268,44 @@ std::span<const float> CpuRunner::execute(const Batch& batch) {
   }
   pool_.run([&](const Team& team) {
     copy_blocks(batch, team);
-    for (const auto& step : steps_) {
-      if (step != steps_.front()) team.sync();  // the pool's own barrier stands behind the last
-      step->run(context, team);
+    if (stamps_ns_ != nullptr) {
+      int64_t* stamps = stamps_ns_->data() + 2 * steps_.size() * static_cast<size_t>(team.index());
+      walk(context, team, [stamps](size_t at) { stamps[at] = SteadyClock().now_ns(); });
+    } else {
+      walk(context, team, [](size_t) {});
     }
   });
   const Place logits = arena_.place(program_.entries[0].result);
   return {logits.data, static_cast<size_t>(context.shape.rows * logits.cols)};
 }
 
-std::vector<OpReport> CpuRunner::report() const {
+std::vector<OpReport> CpuRunner::report(const Batch& batch) const {
   std::vector<OpReport> rows;
   const std::string text = to_string(program_);
   size_t at = 0;
-  for (const auto& step : steps_) {
+  for (size_t i = 0; i < steps_.size(); ++i) {
     const size_t end = text.find('\n', at);
-    rows.push_back({text.substr(at, end - at), step->kernel(), step->cost(1, 1)});
+    rows.push_back(
+        {text.substr(at, end - at), short_name(program_.ops[i]), steps_[i]->kernel(), steps_[i]->cost(batch.shape())});
     at = end + 1;
   }
   return rows;
 }
 
+void CpuRunner::time_ops(std::vector<int64_t>* stamps_ns) {
+  stamps_ns_ = stamps_ns;
+  if (stamps_ns != nullptr) stamps_ns->assign(2 * steps_.size() * static_cast<size_t>(pool_.size()), 0);
+}
+
 }  // namespace
+
+std::vector<OpReport> Runner::report() const {
+  Batch one;
+  one.tokens = {0};
+  one.slices[0] = {{.query_begin = 0, .query_len = 1, .history_len = 0, .block_table = nullptr}};
+  one.wanted = {0};
+  return report(one);
+}
 
 uint64_t kv_bytes_per_token(const Program& program, Format kv_format) {
   uint64_t elements = 0;

@@ -25,7 +25,7 @@ class CpuStep {
   virtual ~CpuStep() = default;
   virtual void run(const StepContext& context, const Team& team) const = 0;
   virtual std::string kernel() const = 0;
-  virtual Cost cost(int64_t tokens, int64_t rows) const = 0;
+  virtual Cost cost(const BatchShape& shape) const = 0;
 };
 
 }  // namespace tern

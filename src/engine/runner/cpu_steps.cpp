@@ -8,9 +8,6 @@ namespace {
 int64_t count_of(const Place& place, const BatchShape& shape) {
   return place.rows == RowCount::kTokens ? shape.tokens : shape.rows;
 }
-int64_t count_of(const Place& place, int64_t tokens, int64_t rows) {
-  return place.rows == RowCount::kTokens ? tokens : rows;
-}
 
 }  // namespace
 
@@ -29,9 +26,10 @@ void EmbedStep::run(const StepContext& context, const Team& team) const {
   }
 }
 
-Cost EmbedStep::cost(int64_t tokens, int64_t) const {
+Cost EmbedStep::cost(const BatchShape& shape) const {
   const double row = static_cast<double>(table_.data.size()) / static_cast<double>(table_.rows());
-  return {static_cast<double>(tokens) * (row + 4.0 * static_cast<double>(table_.cols())), 0};
+  const double out = 4.0 * static_cast<double>(table_.cols()), tokens = shape.tokens;
+  return {.bytes = tokens * (row + out), .activations = tokens * out};
 }
 
 void SelectRowsStep::run(const StepContext& context, const Team& team) const {
@@ -42,7 +40,10 @@ void SelectRowsStep::run(const StepContext& context, const Team& team) const {
   }
 }
 
-Cost SelectRowsStep::cost(int64_t, int64_t rows) const { return {8.0 * static_cast<double>(rows * in_.cols), 0}; }
+Cost SelectRowsStep::cost(const BatchShape& shape) const {
+  const double bytes = 8.0 * static_cast<double>(shape.rows * in_.cols);
+  return {.bytes = bytes, .activations = bytes};
+}
 
 void LinearStep::run(const StepContext& context, const Team& team) const {
   const int64_t tokens = count_of(in_, context.shape);
@@ -50,15 +51,15 @@ void LinearStep::run(const StepContext& context, const Team& team) const {
   linear_.run({in_.data, in_.stride, tokens, out_.data, out_.stride, context.workspace}, team);
 }
 
-Cost LinearStep::cost(int64_t tokens, int64_t rows) const { return linear_.cost(count_of(in_, tokens, rows)); }
+Cost LinearStep::cost(const BatchShape& shape) const { return linear_.cost(count_of(in_, shape)); }
 
 void NormStep::run(const StepContext& context, const Team& team) const {
   norm_.run({in_.data, delta_.data, sum_.data, weight_.data(), out_.data, count_of(in_, context.shape), in_.cols, eps_},
             team);
 }
 
-Cost NormStep::cost(int64_t tokens, int64_t rows) const {
-  return RmsNorm::cost(count_of(in_, tokens, rows), in_.cols, delta_.data != nullptr);
+Cost NormStep::cost(const BatchShape& shape) const {
+  return RmsNorm::cost(count_of(in_, shape), in_.cols, delta_.data != nullptr);
 }
 
 RopeKvArgs RopeKvStep::args(const BatchShape& shape) const {
@@ -80,24 +81,19 @@ void RopeKvStep::run(const StepContext& context, const Team& team) const {
   rope_.run(args(context.batch.shape(cache_.group)), team);
 }
 
-Cost RopeKvStep::cost(int64_t tokens, int64_t rows) const {
-  return rope_.cost(args({nullptr, 0, static_cast<int32_t>(tokens), static_cast<int32_t>(rows)}));
-}
+Cost RopeKvStep::cost(const BatchShape& shape) const { return rope_.cost(args(shape)); }
 
 void AttentionStep::run(const StepContext& context, const Team& team) const {
   attention_.run({q_.data, q_.stride, out_.data, cache_.kv, context.batch.shape(cache_.group), context.workspace},
                  team);
 }
 
-Cost AttentionStep::cost(int64_t tokens, int64_t) const {
-  SequenceSlice slice{0, static_cast<int32_t>(tokens), 0, nullptr};
-  return attention_.cost({&slice, 1, static_cast<int32_t>(tokens), 1});
-}
+Cost AttentionStep::cost(const BatchShape& shape) const { return attention_.cost(shape); }
 
 void GluStep::run(const StepContext& context, const Team& team) const {
   glu_.run({in_.data, out_.data, count_of(in_, context.shape), out_.cols}, team);
 }
 
-Cost GluStep::cost(int64_t tokens, int64_t rows) const { return Glu::cost(count_of(in_, tokens, rows), out_.cols); }
+Cost GluStep::cost(const BatchShape& shape) const { return Glu::cost(count_of(in_, shape), out_.cols); }
 
 }  // namespace tern

@@ -23,7 +23,7 @@ class EmbedStep final : public CpuStep {
   EmbedStep(const TensorInfo& table, const Linear* tied, Place out) : table_(table), tied_(tied), out_(out) {}
   void run(const StepContext& context, const Team& team) const override;
   std::string kernel() const override { return tied_ != nullptr ? tied_->kernel_names() : "file"; }
-  Cost cost(int64_t tokens, int64_t rows) const override;
+  Cost cost(const BatchShape& shape) const override;
 
  private:
   const TensorInfo& table_;
@@ -36,7 +36,7 @@ class SelectRowsStep final : public CpuStep {
   SelectRowsStep(Place in, Place out) : in_(in), out_(out) {}
   void run(const StepContext& context, const Team& team) const override;
   std::string kernel() const override { return "copy"; }
-  Cost cost(int64_t tokens, int64_t rows) const override;
+  Cost cost(const BatchShape& shape) const override;
 
  private:
   Place in_, out_;
@@ -47,7 +47,7 @@ class LinearStep final : public CpuStep {
   LinearStep(const Linear& linear, Place in, Place out) : linear_(linear), in_(in), out_(out) {}
   void run(const StepContext& context, const Team& team) const override;
   std::string kernel() const override { return linear_.kernel_names(); }
-  Cost cost(int64_t tokens, int64_t rows) const override;
+  Cost cost(const BatchShape& shape) const override;
 
  private:
   const Linear& linear_;
@@ -61,7 +61,7 @@ class NormStep final : public CpuStep {
       : norm_(norm), weight_(std::move(weight)), eps_(eps), in_(in), delta_(delta), sum_(sum), out_(out) {}
   void run(const StepContext& context, const Team& team) const override;
   std::string kernel() const override { return norm_.kernel_name(); }
-  Cost cost(int64_t tokens, int64_t rows) const override;
+  Cost cost(const BatchShape& shape) const override;
 
  private:
   RmsNorm norm_;
@@ -82,7 +82,7 @@ class RopeKvStep final : public CpuStep {
       : rope_(rope), facts_(facts), table_(table), cache_(cache), qkv_(qkv), q_out_(q_out) {}
   void run(const StepContext& context, const Team& team) const override;
   std::string kernel() const override { return rope_.kernel_name(); }
-  Cost cost(int64_t tokens, int64_t rows) const override;
+  Cost cost(const BatchShape& shape) const override;
 
  private:
   RopeKvArgs args(const BatchShape& shape) const;
@@ -100,7 +100,7 @@ class AttentionStep final : public CpuStep {
       : attention_(attention), cache_(cache), q_(q), out_(out) {}
   void run(const StepContext& context, const Team& team) const override;
   std::string kernel() const override { return attention_.kernel_name(); }
-  Cost cost(int64_t tokens, int64_t rows) const override;
+  Cost cost(const BatchShape& shape) const override;
 
  private:
   Attention attention_;
@@ -113,7 +113,7 @@ class GluStep final : public CpuStep {
   GluStep(Glu glu, Place in, Place out) : glu_(glu), in_(in), out_(out) {}
   void run(const StepContext& context, const Team& team) const override;
   std::string kernel() const override { return glu_.kernel_name(); }
-  Cost cost(int64_t tokens, int64_t rows) const override;
+  Cost cost(const BatchShape& shape) const override;
 
  private:
   Glu glu_;
