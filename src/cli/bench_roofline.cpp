@@ -34,6 +34,7 @@ std::vector<int64_t> op_times(const std::vector<int64_t>& stamps, size_t threads
     int64_t begin = INT64_MAX, end = 0;
     for (size_t thread = 0; thread < threads; ++thread) {
       const int64_t* span = stamps.data() + 2 * (thread * ops + op);
+      if (span[0] == 0) continue;  // took no part
       begin = std::min(begin, span[0]);
       end = std::max(end, span[1]);
     }
@@ -133,7 +134,8 @@ void run_roofline(const BenchOptions& options) {
   std::vector<int> threads;
   for (const int64_t count : parse_list(options.threads, "-t")) {
     const int available = available_cpus();
-    threads.push_back(count == 0 ? available : static_cast<int>(std::min<int64_t>(count, available)));
+    const int granted = count == 0 ? available : static_cast<int>(std::min<int64_t>(count, available));
+    if (std::find(threads.begin(), threads.end(), granted) == threads.end()) threads.push_back(granted);
   }
   if (threads.empty()) bad_input("[bench] -t names no thread count");
   RooflineReport report;

@@ -50,6 +50,9 @@ class Runner {
   virtual ~Runner() = default;
   // Logits of the batch's wanted rows: [rows, vocabulary], valid until the next call.
   virtual std::span<const float> execute(const Batch& batch) = 0;
+  // Of those rows the largest logit of each block of kScanBlock columns, [rows, blocks], NaN where a block holds one;
+  // empty when the runner does not make them.
+  virtual std::span<const float> block_maxima() const { return {}; }
   // The cache groups of the program, as they were reserved.
   virtual std::vector<KvGroup> kv_groups() const = 0;
   virtual int threads() const = 0;
@@ -60,7 +63,8 @@ class Runner {
   virtual std::vector<OpReport> report(const Batch& batch) const = 0;
   std::vector<OpReport> report() const;
   // While not null, each execute() writes when every op of report() began and ended, [threads, ops, 2] in ns of the
-  // steady clock. An op has ended when all threads have; what is in no op is waiting at barriers.
+  // steady clock, 0 for a thread that took no part. An op has ended when all threads have; what is in no op is waiting
+  // at barriers.
   virtual void time_ops(std::vector<int64_t>* stamps_ns) { (void)stamps_ns; }
 };
 

@@ -104,14 +104,15 @@ class Meter {
     return arithmetic == Arithmetic::kBf16 ? limits.bf16_gflops : limits.f32_gflops;
   }
 
-  // Median of the seconds that work(worker, repeat) takes on the first `threads` workers together.
+  // Median of the seconds that work(share, repeat) takes for `threads` shares, each a worker's. A worker that stays out
+  // leaves its share to the others.
   template <typename Work>
   double seconds(int threads, const Work& work) const {
     double samples[kRepeats];
     for (int repeat = 0; repeat < kRepeats; ++repeat) {
       const int64_t begin = SteadyClock().now_ns();
       pool_.run([&](const Team& team) {
-        if (team.index() < threads) work(team.index(), repeat);
+        for (int share = team.index(); share < threads; share += team.size()) work(share, repeat);
       });
       samples[repeat] = static_cast<double>(SteadyClock().now_ns() - begin) / 1e9;
     }
