@@ -139,11 +139,12 @@ void run_roofline(const BenchOptions& options) {
   }
   if (threads.empty()) bad_input("[bench] -t names no thread count");
   RooflineReport report;
-  {
-    ThreadPool pool(*std::max_element(threads.begin(), threads.end()));
-    report.limits = measure_limits(pool, limit_threads(threads, pool.size()));
+  ThreadPool pool(*std::max_element(threads.begin(), threads.end()));
+  report.limits = measure_limits(pool, limit_threads(threads, pool.size()));
+  if (!options.model.model.empty()) {
+    measure_phases(options, threads, report);
+    report.read_again_gbps = measure_limits(pool, {pool.size()})[0].read_gbps();
   }
-  if (!options.model.model.empty()) measure_phases(options, threads, report);
   const std::string text = options.format == "json" ? to_json(report).dump(2) + "\n" : to_markdown(report);
   std::printf("%s", text.c_str());
 }

@@ -26,6 +26,7 @@ struct RooflineReport {
   std::vector<MachineLimits> limits;  // by threads, ascending
   std::string model_type;             // empty: limits alone
   std::vector<RooflinePhase> phases;
+  double read_again_gbps = 0;  // by the most threads, behind the last phase: a limit that moved makes the run void
 };
 
 nlohmann::ordered_json to_json(const RooflineReport& report);

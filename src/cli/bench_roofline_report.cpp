@@ -1,11 +1,15 @@
 #include <fmt/core.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "cli/bench_roofline.h"
 
 namespace tern {
 namespace {
+
+// As for every comparison of this project (docs/performance).
+constexpr double kVoidChange = 0.1;
 
 nlohmann::ordered_json rates_json(const MachineLimits& limits) {
   return {{"read_4k_gbps", limits.read_4k_gbps}, {"read_huge_gbps", limits.read_huge_gbps},
@@ -95,6 +99,7 @@ nlohmann::ordered_json to_json(const RooflineReport& report) {
   out["ops"] = nlohmann::ordered_json::array();
   if (report.model_type.empty()) return out;
   out["model_type"] = report.model_type;
+  out["limits"]["read_again_gbps"] = report.read_again_gbps;
   for (const RooflinePhase& phase : report.phases) {
     for (const RooflineRow& row : phase.result.rows) out["ops"].push_back(row_json(phase, row));
     out["phases"].push_back(summary_json(phase));
@@ -106,6 +111,10 @@ std::string to_markdown(const RooflineReport& report) {
   std::string text = limits_text(report.limits);
   if (!report.model_type.empty()) text += "\n" + report.model_type + "\n";
   for (const RooflinePhase& phase : report.phases) text += phase_text(phase);
+  if (report.phases.empty()) return text;
+  const double before = report.limits.back().read_gbps(), change = report.read_again_gbps / before - 1;
+  text += fmt::format("\nreading again at the end: {:.1f} GB/s ({:+.0f} %){}\n", report.read_again_gbps, 100 * change,
+                      std::abs(change) > kVoidChange ? ": the machine changed meanwhile, run this again" : "");
   return text;
 }
 

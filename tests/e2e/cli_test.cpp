@@ -195,7 +195,8 @@ TEST(BenchRoofline, HoldsEachOpAgainstItsLimit) {
     bool attention = false;
     for (const Json& op : result["ops"]) {
       bool same = true;
-      for (const char* key : {"phase", "n_threads", "n_sequences", "n_tokens", "n_depth"}) same &= op[key] == phase[key];
+      for (const char* key : {"phase", "n_threads", "n_sequences", "n_tokens", "n_depth"})
+        same &= op[key] == phase[key];
       if (same) us += op["us"].get<double>();
       attention |= same && op["name"] == "attention";
     }

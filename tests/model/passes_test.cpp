@@ -61,7 +61,7 @@ TEST(LoweredProgram, OpsAreCalledByTheirWeights) {
   }
   EXPECT_EQ(names,
             "embed attn_norm attn_qkv rope_kv attention attn_out ffn_norm ffn_gate_up glu ffn_down select_rows "
-            "output_norm lm_head block_maxima ");
+            "select_rows output_norm lm_head ");
 }
 
 // Between two waits of all workers stands one op: four products and attention a layer.

@@ -60,8 +60,8 @@ TEST(Roofline, MemoryBoundUsesTheFasterPages) {
 
 TEST(Roofline, EachArithmeticHasItsPeak) {
   const auto bound = [&](Arithmetic arithmetic) {
-    const Roofline result =
-        roofline({kHead, sample("op", {.bytes = 100, .ops = 1e9, .arithmetic = arithmetic}, 20'000)}, 50'000, machine());
+    const Roofline result = roofline(
+        {kHead, sample("op", {.bytes = 100, .ops = 1e9, .arithmetic = arithmetic}, 20'000)}, 50'000, machine());
     return std::pair(row_of(result, "op").bound, row_of(result, "op").share);
   };
   EXPECT_EQ(bound(Arithmetic::kInt8), std::pair(std::string("int8"), 0.05));
@@ -75,7 +75,7 @@ TEST(Roofline, ActivationsComeFromTheCacheThatHoldsThem) {
         roofline({kHead, sample("norm", {.bytes = bytes, .activations = bytes}, bytes / 1e3)}, 50'000, machine());
     return std::pair(row_of(result, "norm").bound, row_of(result, "norm").share);
   };
-  EXPECT_EQ(norm(2e6), std::pair(std::string("l2"), 0.005));      // two threads have 2 MiB of L2
+  EXPECT_EQ(norm(2e6), std::pair(std::string("l2"), 0.005));  // two threads have 2 MiB of L2
   EXPECT_EQ(norm(16e6), std::pair(std::string("l3"), 0.01));
   EXPECT_EQ(norm(64e6), std::pair(std::string("memory"), 0.1));
 }
@@ -99,9 +99,7 @@ TEST(Roofline, NamesTheFurthestAndTheMostLost) {
   EXPECT_NEAR(result.most_lost().lost_us(), 2500, 1e-6);
 }
 
-TEST(Roofline, NothingWaitsWhereOpsTakeTheWholeStep) {
-  EXPECT_EQ(roofline({kHead}, 12'400, machine()).waiting_us, 0);
-}
+TEST(Roofline, NothingWaitsWhereOpsTakeTheWholeStep) { EXPECT_EQ(roofline({kHead}, 12'400, machine()).waiting_us, 0); }
 
 }  // namespace
 }  // namespace tern
