@@ -109,9 +109,8 @@ std::vector<int> limit_threads(std::vector<int> threads, int most) {
   return threads;
 }
 
-void measure_phases(const BenchOptions& options, const std::vector<int>& thread_counts, RooflineReport& report) {
-  const std::string path = options.model.path(PullMode::kFetch);
-  const std::vector<RooflinePhase> phases = phases_of(options);
+void measure_phases(const BenchOptions& options, const std::string& path, const std::vector<RooflinePhase>& phases,
+                    const std::vector<int>& thread_counts, RooflineReport& report) {
   for (const int threads : thread_counts) {
     LoadOptions load = load_options(options, phases);
     load.threads = threads;
@@ -138,11 +137,14 @@ void run_roofline(const BenchOptions& options) {
     if (std::find(threads.begin(), threads.end(), granted) == threads.end()) threads.push_back(granted);
   }
   if (threads.empty()) bad_input("[bench] -t names no thread count");
+  const std::vector<RooflinePhase> phases = phases_of(options);
+  const bool has_model = !options.model.model.empty();
+  const std::string path = has_model ? options.model.path(PullMode::kFetch) : "";
   RooflineReport report;
   ThreadPool pool(*std::max_element(threads.begin(), threads.end()));
   report.limits = measure_limits(pool, limit_threads(threads, pool.size()));
-  if (!options.model.model.empty()) {
-    measure_phases(options, threads, report);
+  if (has_model) {
+    measure_phases(options, path, phases, threads, report);
     report.read_again_gbps = measure_limits(pool, {pool.size()})[0].read_gbps();
   }
   const std::string text = options.format == "json" ? to_json(report).dump(2) + "\n" : to_markdown(report);
