@@ -5,92 +5,18 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "cli/answer.h"
+#include "cli/bench_options.h"
 #include "cli/bench_report.h"
+#include "cli/bench_roofline.h"
 #include "cli/options.h"
 #include "cli/subcommands.h"
+#include "cli/token_feeder.h"
 #include "core/error.h"
-#include "core/limits.h"
-#include "core/rng.h"
 
 namespace tern {
 namespace {
-
-struct BenchOptions {
-  ModelOptions model;
-  std::string prompts = "512", gens = "128", depths = "0", threads = "0", parallel;
-  int64_t repetitions = 5;
-  std::string format = "md";
-};
-
-// "1,2,8" -> {1, 2, 8}.
-std::vector<int64_t> parse_list(const std::string& text, const std::string& flag) {
-  std::vector<int64_t> out;
-  std::stringstream items(text);
-  for (std::string item; std::getline(items, item, ',');) {
-    out.push_back(parse_count(item, flag));
-    if (out.back() > static_cast<int64_t>(Limits::kContext)) {
-      bad_input(fmt::format("[bench] {} {} exceeds {}", flag, out.back(), Limits::kContext));
-    }
-  }
-  return out;
-}
-
-// Feeds a runner with made-up tokens of several sequences, each with blocks of its own.
-class TokenFeeder {
- public:
-  TokenFeeder(Model& model, int64_t sequences, int64_t tokens_each)
-      : model_(model),
-        blocks_each_((tokens_each + block_tokens() - 1) / block_tokens()),
-        history_(static_cast<size_t>(sequences), 0),
-        batch_(model.runner().kv_groups().size()) {
-    if (const int32_t blocks = model.runner().kv_groups()[0].blocks; blocks_each_ * sequences > blocks) {
-      bad_input(fmt::format("[bench] {} sequences of {} tokens need {} KV blocks, the pool has {}", sequences,
-                            tokens_each, blocks_each_ * sequences, blocks));
-    }
-    for (int64_t i = 0; i < blocks_each_ * sequences; ++i) blocks_.push_back(static_cast<int32_t>(i));
-  }
-
-  void restart() { std::fill(history_.begin(), history_.end(), 0); }
-
-  // `count` more tokens of every sequence, in steps of the largest allowed batch.
-  void advance(int64_t count) {
-    const auto sequences = static_cast<int64_t>(history_.size());
-    const int64_t chunk = std::max<int64_t>(1, model_.options().max_batched_tokens / sequences);
-    for (int64_t done = 0; done < count; done += chunk) step(std::min(chunk, count - done), done + chunk >= count);
-  }
-
- private:
-  int64_t block_tokens() const { return model_.options().block_tokens; }
-
-  void step(int64_t tokens, bool wants_logits) {
-    batch_.tokens.clear();
-    for (auto& group : batch_.slices) group.clear();
-    batch_.wanted.clear();
-    for (size_t s = 0; s < history_.size(); ++s) {
-      for (auto& group : batch_.slices) {
-        group.push_back({static_cast<int32_t>(batch_.tokens.size()), static_cast<int32_t>(tokens),
-                         static_cast<int32_t>(history_[s]), blocks_.data() + static_cast<int64_t>(s) * blocks_each_});
-      }
-      for (int64_t t = 0; t < tokens; ++t) {
-        batch_.tokens.push_back(
-            static_cast<int32_t>(random_bits(7, counter_++) % static_cast<uint64_t>(model_.config().vocabulary)));
-      }
-      if (wants_logits) batch_.wanted.push_back(static_cast<int32_t>(batch_.tokens.size()) - 1);
-      history_[s] += tokens;
-    }
-    model_.runner().execute(batch_);
-  }
-
-  Model& model_;
-  int64_t blocks_each_;
-  std::vector<int64_t> history_;
-  std::vector<int32_t> blocks_;
-  Batch batch_;
-  uint64_t counter_ = 0;
-};
 
 void generate(TokenFeeder& feeder, int64_t count) {
   for (int64_t i = 0; i < count; ++i) feeder.advance(1);
@@ -135,15 +61,14 @@ Plan plan_of(const BenchOptions& options) {
   Plan plan;
   const auto prompts = parse_list(options.prompts, "-p"), gens = parse_list(options.gens, "-n");
   if (!options.parallel.empty()) {
-    for (int64_t sequences : parse_list(options.parallel, "-npl")) {
-      if (sequences < 1 || sequences > 1024) bad_input(fmt::format("[bench] -npl {} is not in 1..1024", sequences));
+    for (int64_t sequences : parse_sequences(options.parallel)) {
       for (int64_t p : prompts) {
         for (int64_t g : gens) plan.batched.push_back({.n_prompt = p, .n_gen = g, .sequences = sequences});
       }
       plan.sequences = std::max(plan.sequences, sequences);
     }
   } else {
-    for (int64_t depth : parse_list(options.depths, "-d")) {
+    for (int64_t depth : parse_list(options.depths.empty() ? "0" : options.depths, "-d")) {
       for (int64_t p : prompts) {
         if (p > 0) plan.tests.push_back({.n_prompt = p, .n_depth = depth});
       }
@@ -196,6 +121,9 @@ void Subcommands::add_bench(CLI::App& app) {
   add_bench_serve(*command);
   add_bench_simulate(*command);
   options->model.add_model(*command, false);
+  command->add_flag("--roofline", options->roofline,
+                    "Measure the machine's limits, and of a model how near each operation comes to them; here -d is "
+                    "0,512 and -npl 1,16 by default");
   command->add_option("-p,--n-prompt", options->prompts, "Prompt lengths, e.g. 128,512; 0: none");
   command->add_option("-n,--n-gen", options->gens, "Answer lengths; 0: none");
   command->add_option("-d,--n-depth", options->depths, "Tokens of history before each test");
@@ -211,6 +139,7 @@ void Subcommands::add_bench(CLI::App& app) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   command->callback([command, options] {
     if (!command->get_subcommands().empty()) return;  // it has run
+    if (options->roofline) return run_roofline(*options);
     if (options->model.model.empty()) bad_input("[bench] name a model, or say what to bench: tern bench --help");
     run_bench(*options);
   });

@@ -25,6 +25,7 @@ class MappedFile {
   const std::string& path() const { return path_; }
   // When the contents last changed as the file system knows it, of the very file that is mapped.
   int64_t modified_ns() const { return modified_ns_; }
+  bool in_memory() const { return memory_; }  // of our own, not of a file
   std::span<std::byte> writable();  // of memory that is not sealed
   void seal();                      // read-only from now on
   // Gives the pages wholly inside `part` (a sub-span of bytes()) back to the system. Reading a file's again refaults;
@@ -35,7 +36,7 @@ class MappedFile {
   std::string path_;
   int64_t modified_ns_ = 0;
   std::span<const std::byte> bytes_;
-  bool memory_ = false;  // of our own, not of a file
+  bool memory_ = false;
   bool sealed_ = true;
 };
 

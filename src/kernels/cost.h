@@ -6,9 +6,14 @@
 
 namespace tern {
 
+// What an op multiplies, and so which of the machine's peaks bounds it.
+enum class Arithmetic : uint8_t { kF32, kBf16, kInt8 };
+
 struct Cost {
-  double bytes = 0;  // read and written, counting each operand once
-  double ops = 0;    // multiplications and additions counted apart
+  double bytes = 0;        // read and written, counting each operand once
+  double ops = 0;          // multiplications and additions counted apart
+  double activations = 0;  // of `bytes`: what another op of the step wrote or will read, so that a cache may hold it
+  Arithmetic arithmetic = Arithmetic::kF32;
 };
 
 }  // namespace tern

@@ -1,6 +1,7 @@
 // Stands in for every *_avx512.cpp of the kernel families on processors without that instruction set.
 #include "kernels/activation/glu_impl.h"
 #include "kernels/attention/attention_impl.h"
+#include "kernels/limits/limits_impl.h"
 #include "kernels/linear/linear_impl.h"
 #include "kernels/norm/norm_impl.h"
 #include "kernels/rope/rope_impl.h"
@@ -16,5 +17,7 @@ const NormImplSpan kNormAvx512 = {nullptr, 0};
 const RopeKvImplSpan kRopeKvAvx512 = {nullptr, 0};
 const GluImplSpan kGluAvx512 = {nullptr, 0};
 const RowScanImplSpan kRowScanAvx512 = {nullptr, 0};
+const LoopSpan<ReadLoop> kReadLoopsAvx512 = {nullptr, 0};
+const LoopSpan<PeakLoop> kPeakLoopsAvx512 = {nullptr, 0};
 
 }  // namespace tern

@@ -47,6 +47,19 @@ std::string op_text(const Program& program, const Op& op) {
 
 std::string_view name_of(OpKind kind) { return kOpNames.at(static_cast<size_t>(kind)); }
 
+std::string short_name(const Op& op) {
+  if (op.weights.empty() || op.kind == OpKind::kEmbed) return std::string(name_of(op.kind));
+  const Role first = op.weights[0].role;
+  if (op.kind == OpKind::kLinear && (first == Role::kOutput || first == Role::kTokenEmbedding)) return "lm_head";
+  std::string name(name_of(first));
+  const size_t shared = name.find('_') + 1;
+  for (size_t i = 1; i < op.weights.size(); ++i) {
+    const std::string_view more = name_of(op.weights[i].role).substr(shared);
+    name += (more.size() > 1 ? "_" : "") + std::string(more);  // qkv, but gate_up
+  }
+  return name;
+}
+
 std::string to_string(const Program& program) {
   std::string text;
   for (size_t i = 0; i < program.ops.size(); ++i) {

@@ -117,6 +117,10 @@ void for_each_part(OpT& op, const Visit& visit) {
   for (auto& part : op.epilogue) visit(part);
 }
 
+// What the op is called in every layer: its weights' roles, what they begin with once ("attn_qkv", "ffn_gate_up",
+// "attn_norm"; "lm_head" for the product that ends in logits), else its kind's name.
+std::string short_name(const Op& op);
+
 // One line an op: "  7 L0 linear        qkv[t,960] = norm[t,576] * attn_q[576,576] | ...".
 std::string to_string(const Program& program);
 

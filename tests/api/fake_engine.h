@@ -81,7 +81,7 @@ class FakeRunner final : public Runner {
   std::vector<KvGroup> kv_groups() const override { return {{blocks_, 0}}; }
   int threads() const override { return 1; }
   MemoryReport memory() const override { return {}; }
-  std::vector<OpReport> report() const override { return {}; }
+  std::vector<OpReport> report(const Batch&) const override { return {}; }
 
  private:
   FakeDevice& device_;

@@ -199,6 +199,61 @@ TEST(Bench, JsonHasLlamaBenchsKeys) {
   EXPECT_EQ(rows[1]["n_gen"], 4);
 }
 
+TEST(BenchRoofline, WithoutAModelPrintsTheLimits) {
+  const Json result = json_of(run_tern({"bench", "--roofline", "-t", "1", "-o", "json"}));
+  for (const char* key : {"read_4k_gbps", "read_huge_gbps", "int8_gops", "bf16_gflops", "f32_gflops"}) {
+    EXPECT_GT(result["limits"][key].get<double>(), 0) << key;
+  }
+  EXPECT_TRUE(result["ops"].empty());
+}
+
+TEST(BenchRoofline, HoldsEachOpAgainstItsLimit) {
+  const Json result = json_of(run_tern({"bench", "--roofline", tiny_model(), "-t", "1,2", "-d", "0,40", "-npl", "1,3",
+                                        "-p", "32", "-r", "3", "-o", "json"}));
+  ASSERT_TRUE(result["limits"].is_object());
+  ASSERT_FALSE(result["ops"].empty());
+  for (const Json& op : result["ops"]) {
+    for (const char* key : {"us", "bytes", "share"}) EXPECT_GT(op[key].get<double>(), 0) << op;
+    EXPECT_LE(op["share"].get<double>(), 1.3) << op;
+    EXPECT_GE(op["ops"].get<double>(), 0) << op;
+    for (const char* key : {"name", "kernel", "bound"}) EXPECT_FALSE(op[key].get<std::string>().empty()) << op;
+  }
+  size_t steps = 0;
+  for (const Json& phase : result["phases"]) {
+    double us = phase["waiting_us"];
+    bool attention = false;
+    for (const Json& op : result["ops"]) {
+      bool same = true;
+      for (const char* key : {"phase", "n_threads", "n_sequences", "n_tokens", "n_depth"})
+        same &= op[key] == phase[key];
+      if (same) us += op["us"].get<double>();
+      attention |= same && op["name"] == "attention";
+    }
+    EXPECT_TRUE(attention) << phase;
+    // Medians of ops and of steps are not of the same step: beside other processes they drift apart a little.
+    EXPECT_NEAR(us, phase["step_us"].get<double>(), 0.2 * phase["step_us"].get<double>()) << phase;
+    ++steps;
+  }
+  EXPECT_EQ(steps % 6, 0u);  // (two sequence counts and a prompt) at two depths, for each thread count
+}
+
+// Attention at depth 40 reads 41 keys where at depth 0 it reads one, of three sequences three times as many.
+TEST(BenchRoofline, CountsHistories) {
+  const Json result = json_of(
+      run_tern({"bench", "--roofline", tiny_model(), "-t", "1", "-d", "0,40", "-npl", "1,3", "-p", "0", "-o", "json"}));
+  const auto ops = [&](int64_t sequences, int64_t depth) {
+    for (const Json& op : result["ops"]) {
+      if (op["name"] == "attention" && op["n_sequences"] == sequences && op["n_depth"] == depth) {
+        return op["ops"].get<double>();
+      }
+    }
+    return 0.0;
+  };
+  ASSERT_GT(ops(1, 0), 0);
+  EXPECT_EQ(ops(1, 40), 41 * ops(1, 0));
+  EXPECT_EQ(ops(3, 40), 3 * ops(1, 40));
+}
+
 TEST(Info, JsonAndProgram) {
   const Json info = json_of(run_tern({"info", tiny_model(), "--json"}));
   EXPECT_EQ(info["architecture"], "llama");
@@ -276,6 +331,8 @@ TEST(Errors, BadFilesAndFlagsEndInOneLineAndCodeTwo) {
       {"bench", "-r", "3"},
       {"run", "synth:no-such-shape", "x"},
       {"synth", "smollm2-135m", "--type", "q9", "-o", "/nonexistent/x.gguf"},
+      {"bench", "--roofline", "-t", ""},
+      {"bench", "--roofline", tiny_model(), "-npl", "0"},
       {"bench", "serve", "--base-url", "https://127.0.0.1"},
       {"bench", "serve", "--request-rate", "0"},
       {"bench", "serve", "--input-lengths", "uniform:9:5"},

@@ -54,6 +54,16 @@ TEST(LoweredProgram, HasFiveKindsOfOpsALayer) {
   }
 }
 
+TEST(LoweredProgram, OpsAreCalledByTheirWeights) {
+  std::string names;
+  for (const Op& op : lower(decoder(small_config())).ops) {
+    if (op.layer <= 0) for_each_part(op, [&](const Op& part) { names += short_name(part) + " "; });
+  }
+  EXPECT_EQ(names,
+            "embed attn_norm attn_qkv rope_kv attention attn_out ffn_norm ffn_gate_up glu ffn_down select_rows "
+            "select_rows output_norm lm_head ");
+}
+
 // Between two waits of all workers stands one op: four products and attention a layer.
 TEST(LoweredProgram, NormsRopeAndGluAreFusedIntoProducts) {
   const Program lowered = lower(decoder(small_config()));

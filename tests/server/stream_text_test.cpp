@@ -39,7 +39,7 @@ class ScriptedRunner final : public Runner {
   std::vector<KvGroup> kv_groups() const override { return {{64, 0}}; }
   int threads() const override { return 1; }
   MemoryReport memory() const override { return {}; }
-  std::vector<OpReport> report() const override { return {}; }
+  std::vector<OpReport> report(const Batch&) const override { return {}; }
 
  private:
   std::vector<float> logits_;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/error.h"
 #include "engine/runner/cpu_steps.h"
 #include "engine/runner/runner.h"
@@ -52,7 +53,8 @@ class CpuRunner final : public Runner {
   ThreadPool* pool() override { return &pool_; }
   MemoryReport memory() const override { return memory_; }
   PackCacheReport pack_cache() const override { return storage_.report(); }
-  std::vector<OpReport> report() const override;
+  std::vector<OpReport> report(const Batch& batch) const override;
+  void time_ops(std::vector<int64_t>* stamps_ns) override;
 
  private:
   struct PackedLinear {
@@ -95,6 +97,7 @@ class CpuRunner final : public Runner {
   int32_t kv_blocks_ = 0;
   std::vector<std::unique_ptr<CpuStep>> steps_;
   MemoryReport memory_;
+  std::vector<int64_t>* stamps_ns_ = nullptr;
 };
 
 CpuRunner::CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelConfig& config, const Program& lowered,
@@ -287,12 +290,20 @@ std::unique_ptr<GluStep> CpuRunner::bind_glu(const Op& op) const {
 }
 
 void CpuRunner::run_steps(const StepContext& context, size_t first, size_t end) {
-  pool_.run([&](const Team& team) {
+  // mark(2 * i) before and mark(2 * i + 1) behind step i.
+  const auto walk = [&](const Team& team, const auto& mark) {
     for (size_t i = first; i < end; ++i) {
       // The pool's own barrier stands behind the last step.
       if (i > first && !steps_[i]->begins_at_once()) team.sync();
+      mark(2 * i);
       steps_[i]->run(context, team);
+      mark(2 * i + 1);
     }
+  };
+  if (stamps_ns_ == nullptr) return pool_.run([&](const Team& team) { walk(team, [](size_t) {}); });
+  pool_.run([&](const Team& team) {
+    int64_t* stamps = stamps_ns_->data() + 2 * steps_.size() * static_cast<size_t>(team.index());
+    walk(team, [&](size_t at) { stamps[at] = SteadyClock().now_ns(); });
   });
 }
 
@@ -302,6 +313,7 @@ std::span<const float> CpuRunner::execute(const Batch& batch) {
   for (const SequenceSlice& slice : batch.slices[0]) {
     TERN_CHECK(slice.history_len + slice.query_len <= options_.max_model_len);
   }
+  if (stamps_ns_ != nullptr) std::fill(stamps_ns_->begin(), stamps_ns_->end(), 0);
   heads_.reset();
   if (!batch.copies.empty()) pool_.run([&](const Team& team) { copy_blocks(batch, team); });
   const size_t most = context.shape.tokens < kManyTokens ? steps_.size() : kStepsOfARun;
@@ -313,16 +325,22 @@ std::span<const float> CpuRunner::execute(const Batch& batch) {
   return {logits.data, static_cast<size_t>(context.shape.rows * logits.cols)};
 }
 
-std::vector<OpReport> CpuRunner::report() const {
+std::vector<OpReport> CpuRunner::report(const Batch& batch) const {
   std::vector<OpReport> rows;
   const std::string text = to_string(program_);
   size_t at = 0;
-  for (const auto& step : steps_) {
+  for (size_t i = 0; i < steps_.size(); ++i) {
     const size_t end = text.find('\n', at);
-    rows.push_back({text.substr(at, end - at), step->kernel(), step->cost(1, 1)});
+    rows.push_back(
+        {text.substr(at, end - at), short_name(program_.ops[i]), steps_[i]->kernel(), steps_[i]->cost(batch.shape())});
     at = end + 1;
   }
   return rows;
+}
+
+void CpuRunner::time_ops(std::vector<int64_t>* stamps_ns) {
+  stamps_ns_ = stamps_ns;
+  if (stamps_ns != nullptr) stamps_ns->assign(2 * steps_.size() * static_cast<size_t>(pool_.size()), 0);
 }
 
 }  // namespace
@@ -330,6 +348,14 @@ std::vector<OpReport> CpuRunner::report() const {
 std::string_view name_of(PackCacheState state) {
   constexpr std::string_view kNames[] = {"off", "miss", "hit"};
   return kNames[static_cast<size_t>(state)];
+}
+
+std::vector<OpReport> Runner::report() const {
+  Batch one;
+  one.tokens = {0};
+  one.slices[0] = {{.query_begin = 0, .query_len = 1, .history_len = 0, .block_table = nullptr}};
+  one.wanted = {0};
+  return report(one);
 }
 
 uint64_t kv_bytes_per_token(const Program& program, Format kv_format) {

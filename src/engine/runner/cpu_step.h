@@ -29,7 +29,7 @@ class CpuStep {
   // No barrier is needed in front of it.
   virtual bool begins_at_once() const { return false; }
   virtual std::string kernel() const = 0;
-  virtual Cost cost(int64_t tokens, int64_t rows) const = 0;
+  virtual Cost cost(const BatchShape& shape) const = 0;
 };
 
 // A step that can also make its output a row at a time, where a product reads it: the product's prologue.

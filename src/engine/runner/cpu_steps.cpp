@@ -8,9 +8,6 @@ namespace {
 int64_t count_of(const Place& place, const BatchShape& shape) {
   return place.rows == RowCount::kTokens ? shape.tokens : shape.rows;
 }
-int64_t count_of(const Place& place, int64_t tokens, int64_t rows) {
-  return place.rows == RowCount::kTokens ? tokens : rows;
-}
 
 }  // namespace
 
@@ -29,9 +26,10 @@ void EmbedStep::run(const StepContext& context, const Team& team) const {
   }
 }
 
-Cost EmbedStep::cost(int64_t tokens, int64_t) const {
+Cost EmbedStep::cost(const BatchShape& shape) const {
   const double row = static_cast<double>(table_.data.size()) / static_cast<double>(table_.rows());
-  return {static_cast<double>(tokens) * (row + 4.0 * static_cast<double>(table_.cols())), 0};
+  const double out = 4.0 * static_cast<double>(table_.cols()), tokens = shape.tokens;
+  return {.bytes = tokens * (row + out), .activations = tokens * out};
 }
 
 void SelectRowsStep::run(const StepContext& context, const Team& team) const {
@@ -42,7 +40,10 @@ void SelectRowsStep::run(const StepContext& context, const Team& team) const {
   }
 }
 
-Cost SelectRowsStep::cost(int64_t, int64_t rows) const { return {8.0 * static_cast<double>(rows * in_.cols), 0}; }
+Cost SelectRowsStep::cost(const BatchShape& shape) const {
+  const double bytes = 8.0 * static_cast<double>(shape.rows * in_.cols);
+  return {.bytes = bytes, .activations = bytes};
+}
 
 LinearStep::LinearStep(Linear& linear, Place in, Place out, int workers)
     : linear_(linear), in_(in), out_(out), workers_(workers) {}
@@ -84,14 +85,20 @@ std::string LinearStep::kernel() const {
   return text;
 }
 
-Cost LinearStep::cost(int64_t tokens, int64_t rows) const {
-  Cost sum = linear_.cost(count_of(in_, tokens, rows));
-  for (const CpuStep* part : {prologue_.get(), epilogue_.get()}) {
-    if (part == nullptr) continue;
-    const Cost cost = part->cost(tokens, rows);
-    sum.bytes += cost.bytes;
+// What is between two fused parts is no operand: the row that a prologue makes is neither written nor read, and an
+// epilogue finds the columns where they were written a moment ago.
+Cost LinearStep::cost(const BatchShape& shape) const {
+  const int64_t tokens = count_of(in_, shape);
+  Cost sum = linear_.cost(tokens);
+  const auto add = [&](const CpuStep& part, int64_t between) {
+    const Cost cost = part.cost(shape);
+    const double bytes = static_cast<double>(tokens * between) * sizeof(float);
+    sum.bytes += cost.bytes - bytes;
+    sum.activations += cost.activations - bytes;
     sum.ops += cost.ops;
-  }
+  };
+  if (prologue_ != nullptr) add(*prologue_, 2 * linear_.cols());
+  if (epilogue_ != nullptr) add(*epilogue_, at_once_ ? linear_.rows() : 0);
   return sum;
 }
 
@@ -110,8 +117,8 @@ const float* NormStep::row(const StepContext&, int64_t token, bool owner, float*
   return scratch;
 }
 
-Cost NormStep::cost(int64_t tokens, int64_t rows) const {
-  return RmsNorm::cost(count_of(in_, tokens, rows), in_.cols, delta_.data != nullptr);
+Cost NormStep::cost(const BatchShape& shape) const {
+  return RmsNorm::cost(count_of(in_, shape), in_.cols, delta_.data != nullptr);
 }
 
 RopeKvArgs RopeKvStep::args(const BatchShape& shape) const {
@@ -141,9 +148,7 @@ void RopeKvStep::columns(const StepContext& context, int64_t begin, int64_t end)
   heads_.add(begin, end);
 }
 
-Cost RopeKvStep::cost(int64_t tokens, int64_t rows) const {
-  return rope_.cost(args({nullptr, 0, static_cast<int32_t>(tokens), static_cast<int32_t>(rows)}));
-}
+Cost RopeKvStep::cost(const BatchShape& shape) const { return rope_.cost(args(shape)); }
 
 void AttentionStep::run(const StepContext& context, const Team& team) const {
   AttentionArgs args{.q = q_.data,
@@ -157,10 +162,7 @@ void AttentionStep::run(const StepContext& context, const Team& team) const {
   attention_.run(args, team);
 }
 
-Cost AttentionStep::cost(int64_t tokens, int64_t) const {
-  SequenceSlice slice{0, static_cast<int32_t>(tokens), 0, nullptr};
-  return attention_.cost({&slice, 1, static_cast<int32_t>(tokens), 1});
-}
+Cost AttentionStep::cost(const BatchShape& shape) const { return attention_.cost(shape); }
 
 void GluStep::run(const StepContext& context, const Team& team) const {
   glu_.run({in_.data, out_.data, count_of(in_, context.shape), out_.cols}, team);
@@ -170,7 +172,7 @@ void GluStep::columns(const StepContext& context, int64_t begin, int64_t end) co
   glu_.run_columns({in_.data, out_.data, count_of(in_, context.shape), out_.cols}, begin, end);
 }
 
-Cost GluStep::cost(int64_t tokens, int64_t rows) const { return Glu::cost(count_of(in_, tokens, rows), out_.cols); }
+Cost GluStep::cost(const BatchShape& shape) const { return Glu::cost(count_of(in_, shape), out_.cols); }
 
 void BlockMaximaStep::run(const StepContext& context, const Team& team) const {
   const Team::Range share = team.share(in_.cols, kScanBlock);
@@ -186,9 +188,9 @@ void BlockMaximaStep::columns(const StepContext& context, int64_t begin, int64_t
   }
 }
 
-Cost BlockMaximaStep::cost(int64_t tokens, int64_t rows) const {
-  const auto elements = static_cast<double>(count_of(in_, tokens, rows) * in_.cols);
-  return {.bytes = 4 * elements, .ops = elements};
+Cost BlockMaximaStep::cost(const BatchShape& shape) const {
+  const auto elements = static_cast<double>(count_of(in_, shape) * in_.cols);
+  return {.bytes = 4 * elements, .ops = elements, .activations = 4 * elements};
 }
 
 }  // namespace tern

@@ -25,7 +25,7 @@ class EmbedStep final : public CpuStep {
   EmbedStep(const TensorInfo& table, const Linear* tied, Place out) : table_(table), tied_(tied), out_(out) {}
   void run(const StepContext& context, const Team& team) const override;
   std::string kernel() const override { return tied_ != nullptr ? tied_->kernel_names() : "file"; }
-  Cost cost(int64_t tokens, int64_t rows) const override;
+  Cost cost(const BatchShape& shape) const override;
 
  private:
   const TensorInfo& table_;
@@ -38,7 +38,7 @@ class SelectRowsStep final : public CpuStep {
   SelectRowsStep(Place in, Place out) : in_(in), out_(out) {}
   void run(const StepContext& context, const Team& team) const override;
   std::string kernel() const override { return "copy"; }
-  Cost cost(int64_t tokens, int64_t rows) const override;
+  Cost cost(const BatchShape& shape) const override;
 
  private:
   Place in_, out_;
@@ -63,7 +63,7 @@ class LinearStep final : public CpuStep {
   }
   void run(const StepContext& context, const Team& team) const override;
   std::string kernel() const override;
-  Cost cost(int64_t tokens, int64_t rows) const override;
+  Cost cost(const BatchShape& shape) const override;
 
  private:
   void divide();
@@ -85,7 +85,7 @@ class NormStep final : public CpuStep, public RowSource {
   void run(const StepContext& context, const Team& team) const override;
   const float* row(const StepContext& context, int64_t token, bool owner, float* scratch) const override;
   std::string kernel() const override { return norm_.kernel_name(); }
-  Cost cost(int64_t tokens, int64_t rows) const override;
+  Cost cost(const BatchShape& shape) const override;
 
  private:
   RmsNorm norm_;
@@ -110,7 +110,7 @@ class RopeKvStep final : public CpuStep, public ColumnSink {
   LinearDivision division() const override { return {.grain = facts_.head_dim}; }
   void columns(const StepContext& context, int64_t begin, int64_t end) const override;
   std::string kernel() const override { return rope_.kernel_name(); }
-  Cost cost(int64_t tokens, int64_t rows) const override;
+  Cost cost(const BatchShape& shape) const override;
 
  private:
   RopeKvArgs args(const BatchShape& shape) const;
@@ -131,7 +131,7 @@ class AttentionStep final : public CpuStep {
   void run(const StepContext& context, const Team& team) const override;
   bool begins_at_once() const override { return heads_ != nullptr; }
   std::string kernel() const override { return attention_.kernel_name(); }
-  Cost cost(int64_t tokens, int64_t rows) const override;
+  Cost cost(const BatchShape& shape) const override;
 
  private:
   Attention attention_;
@@ -148,7 +148,7 @@ class GluStep final : public CpuStep, public ColumnSink {
   LinearDivision division() const override { return {.grain = kGrain, .paired = true}; }
   void columns(const StepContext& context, int64_t begin, int64_t end) const override;
   std::string kernel() const override { return glu_.kernel_name(); }
-  Cost cost(int64_t tokens, int64_t rows) const override;
+  Cost cost(const BatchShape& shape) const override;
 
  private:
   static constexpr int64_t kGrain = 16;  // a panel of every layout, a cache line of the output
@@ -166,7 +166,7 @@ class BlockMaximaStep final : public CpuStep, public ColumnSink {
   LinearDivision division() const override { return {.grain = kScanBlock}; }
   void columns(const StepContext& context, int64_t begin, int64_t end) const override;
   std::string kernel() const override { return scan_.kernel_name(); }
-  Cost cost(int64_t tokens, int64_t rows) const override;
+  Cost cost(const BatchShape& shape) const override;
 
  private:
   RowScan scan_;

@@ -63,8 +63,9 @@ struct MemoryReport {
 // One op of the executable, for listings.
 struct OpReport {
   std::string line;    // the program's line
+  std::string name;    // the same in every layer: "attn_qkv"
   std::string kernel;  // implementation chosen
-  Cost cost;           // for one decoded token without history
+  Cost cost;           // of the batch asked about
 };
 
 class Runner {
@@ -82,7 +83,13 @@ class Runner {
   virtual ThreadPool* pool() { return nullptr; }
   virtual MemoryReport memory() const = 0;
   virtual PackCacheReport pack_cache() const { return {}; }
-  virtual std::vector<OpReport> report() const = 0;
+  // The ops in order, with what each costs for this batch, or for one decoded token without history.
+  virtual std::vector<OpReport> report(const Batch& batch) const = 0;
+  std::vector<OpReport> report() const;
+  // While not null, each execute() writes when every op of report() began and ended, [threads, ops, 2] in ns of the
+  // steady clock, 0 for a thread that took no part. An op has ended when all threads have; what is in no op is waiting
+  // at barriers.
+  virtual void time_ops(std::vector<int64_t>* stamps_ns) { (void)stamps_ns; }
 };
 
 // Bytes of KV that one token takes in all layers.

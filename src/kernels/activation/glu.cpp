@@ -39,7 +39,7 @@ void Glu::run_columns(const GluArgs& args, int64_t begin, int64_t end) const {
 
 Cost Glu::cost(int64_t tokens, int64_t cols) {
   const double elements = static_cast<double>(tokens) * static_cast<double>(cols);
-  return {.bytes = 12 * elements, .ops = 16 * elements};
+  return {.bytes = 12 * elements, .ops = 16 * elements, .activations = 12 * elements};
 }
 
 std::string Glu::kernel_name() const { return impl_->name; }

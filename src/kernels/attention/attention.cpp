@@ -223,7 +223,8 @@ Cost Attention::cost(const BatchShape& batch) const {
   const double rows = static_cast<double>(batch.tokens) * desc_.heads * desc_.head_dim;
   const double element = format_info(kv_format_).block_bytes;
   return {.bytes = 8 * rows + keys_read * 2 * desc_.kv_heads * desc_.head_dim * element,
-          .ops = 4 * pairs * desc_.heads * desc_.head_dim};
+          .ops = 4 * pairs * desc_.heads * desc_.head_dim,
+          .activations = 8 * rows};
 }
 
 std::string Attention::kernel_name() const { return impl_->name; }

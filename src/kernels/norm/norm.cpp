@@ -23,7 +23,8 @@ void RmsNorm::run(const NormArgs& args, const Team& team) const {
 Cost RmsNorm::cost(int64_t tokens, int64_t cols, bool with_delta) {
   const double elements = static_cast<double>(tokens) * static_cast<double>(cols);
   return {.bytes = 4 * (elements * (with_delta ? 4 : 2) + static_cast<double>(cols)),
-          .ops = elements * (with_delta ? 5 : 4)};
+          .ops = elements * (with_delta ? 5 : 4),
+          .activations = 4 * elements * (with_delta ? 4 : 2)};
 }
 
 std::string RmsNorm::kernel_name() const { return impl_->name; }

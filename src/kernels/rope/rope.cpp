@@ -87,7 +87,9 @@ Cost RopeKv::cost(const RopeKvArgs& args) const {
   const double q = tokens * args.heads * args.head_dim;
   const double kv = tokens * 2 * args.kv_heads * args.head_dim;
   const double table = tokens * args.rope_dims * 4;
-  return {.bytes = q * 8 + kv * (4 + args.kv.element_bytes) + table, .ops = 3 * (q + kv / 2)};
+  return {.bytes = q * 8 + kv * (4 + args.kv.element_bytes) + table,
+          .ops = 3 * (q + kv / 2),
+          .activations = q * 8 + kv * 4};
 }
 
 std::string RopeKv::kernel_name() const { return impl_->name; }

@@ -30,7 +30,7 @@ float RowScan::weigh(std::span<const float> values, float best, float scale, flo
 
 Cost RowScan::cost(int64_t columns) {
   const auto count = static_cast<double>(columns);
-  return {.bytes = 8 * count, .ops = 16 * count};
+  return {.bytes = 8 * count, .ops = 16 * count, .activations = 8 * count};
 }
 
 std::vector<KernelListing> row_scan_listing() { return list_family("sample", kSpans); }

@@ -1,0 +1,190 @@
+#include "kernels/limits/limits.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "kernels/selection.h"
+
+namespace tern {
+namespace {
+
+constexpr int kRepeats = 7;
+// A repeat takes a millisecond or two: much longer than waking the workers, and shorter than a time slice.
+constexpr int64_t kPeakIterations = 200'000;
+constexpr int64_t kReadBytesPerThread = 32 << 20;
+constexpr int64_t kCacheBytesPerThread = 64 << 20;  // of a cache, in rounds over the part that is read
+constexpr int64_t kPageBytes = 4096;
+
+// "1024K" of the first CPU's cache of this level that holds data; 0 when the system does not tell.
+uint64_t cache_bytes(int level) {
+  for (int index = 0; index < 8; ++index) {
+    const std::string folder = "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/";
+    int found = 0;
+    std::string type, unit;
+    uint64_t size = 0;
+    if (!(std::ifstream(folder + "level") >> found) || found != level) continue;
+    if (!(std::ifstream(folder + "type") >> type) || type == "Instruction") continue;
+    if (std::ifstream file(folder + "size"); file >> size) {
+      file >> unit;
+      return size << (unit == "M" ? 20 : unit == "K" ? 10 : 0);
+    }
+  }
+  return 0;
+}
+
+// Anonymous memory in pages of one kind, as far as the system grants them; every page is resident.
+class Pages {
+ public:
+  Pages(int64_t bytes, bool huge, ThreadPool& pool) : bytes_(static_cast<size_t>(bytes)) {
+    void* at = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) {
+      fail(ErrorCode::kResource, "[limits] " + std::to_string(bytes) + " bytes to read are not available");
+    }
+    ::madvise(at, bytes_, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    data_ = static_cast<std::byte*>(at);
+    pool.run([&](const Team& team) {
+      const Team::Range share = team.share(bytes, 2 << 20);
+      std::memset(data_ + share.begin, 1, static_cast<size_t>(share.end - share.begin));
+    });
+  }
+  ~Pages() { ::munmap(data_, bytes_); }
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+  std::byte* data() const { return data_; }
+
+ private:
+  size_t bytes_;
+  std::byte* data_ = nullptr;
+};
+
+void keep(int64_t value) { asm volatile("" : : "r"(value)); }
+
+class Meter {
+ public:
+  explicit Meter(ThreadPool& pool)
+      : pool_(pool),
+        l2_bytes_(cache_bytes(2)),
+        l3_bytes_(cache_bytes(3)),
+        // Four times the last cache, so that a slice has left it when its turn comes again.
+        bytes_(std::max<int64_t>(256 << 20, 4 * static_cast<int64_t>(l3_bytes_))),
+        small_(bytes_, false, pool),
+        huge_(bytes_, true, pool) {}
+
+  MachineLimits measure(int threads) const {
+    MachineLimits limits{.threads = threads, .l2_bytes = l2_bytes_, .l3_bytes = l3_bytes_};
+    for (const PeakLoop* loop : peak_loops()) {
+      const double gops = peak_gops(*loop, threads);
+      double& best = peak_of(limits, loop->arithmetic);
+      best = std::max(best, gops);
+      limits.loops.push_back({loop->name, gops});
+    }
+    // Without an instruction of their own, bf16 values are widened and multiplied as f32.
+    if (limits.bf16_gflops == 0) limits.bf16_gflops = limits.f32_gflops;
+    for (const ReadLoop* loop : read_loops()) {
+      const double small = read_gbps(*loop, small_, threads), huge = read_gbps(*loop, huge_, threads);
+      limits.read_4k_gbps = std::max(limits.read_4k_gbps, small);
+      limits.read_huge_gbps = std::max(limits.read_huge_gbps, huge);
+      limits.loops.push_back({std::string(loop->name) + " 4k", small});
+      limits.loops.push_back({std::string(loop->name) + " huge", huge});
+      limits.l2_gbps = std::max(limits.l2_gbps, cache_gbps(*loop, l2_bytes_ / 2, threads));
+      limits.l3_gbps =
+          std::max(limits.l3_gbps, cache_gbps(*loop, l3_bytes_ / 2 / static_cast<unsigned>(threads), threads));
+    }
+    return limits;
+  }
+
+ private:
+  static double& peak_of(MachineLimits& limits, Arithmetic arithmetic) {
+    if (arithmetic == Arithmetic::kInt8) return limits.int8_gops;
+    return arithmetic == Arithmetic::kBf16 ? limits.bf16_gflops : limits.f32_gflops;
+  }
+
+  // Median of the seconds that work(share, repeat) takes for `threads` shares, each a worker's. A worker that stays out
+  // leaves its share to the others.
+  template <typename Work>
+  double seconds(int threads, const Work& work) const {
+    double samples[kRepeats];
+    for (int repeat = 0; repeat < kRepeats; ++repeat) {
+      const int64_t begin = SteadyClock().now_ns();
+      pool_.run([&](const Team& team) {
+        for (int share = team.index(); share < threads; share += team.size()) work(share, repeat);
+      });
+      samples[repeat] = static_cast<double>(SteadyClock().now_ns() - begin) / 1e9;
+    }
+    std::nth_element(samples, samples + kRepeats / 2, samples + kRepeats);
+    return samples[kRepeats / 2];
+  }
+
+  double peak_gops(const PeakLoop& loop, int threads) const {
+    const double took = seconds(threads, [&](int, int) { loop.run(kPeakIterations); });
+    return loop.ops * static_cast<double>(kPeakIterations) * threads / took / 1e9;
+  }
+
+  // Slice after slice, a share of it a worker.
+  double read_gbps(const ReadLoop& loop, const Pages& pages, int threads) const {
+    const int64_t share = std::min(kReadBytesPerThread, bytes_ / 4 / threads / kPageBytes * kPageBytes);
+    const int64_t slice = share * threads, slices = bytes_ / slice;
+    const double took = seconds(threads, [&](int worker, int repeat) {
+      keep(loop.run(pages.data() + repeat % slices * slice + worker * share, share));
+    });
+    return static_cast<double>(slice) / took / 1e9;
+  }
+
+  // Each worker reads the same `bytes` of its own again and again.
+  double cache_gbps(const ReadLoop& loop, uint64_t bytes, int threads) const {
+    const int64_t part = static_cast<int64_t>(bytes) / kPageBytes * kPageBytes;
+    if (part == 0) return 0;
+    const int64_t rounds = std::max<int64_t>(1, kCacheBytesPerThread / part);
+    const double took = seconds(threads, [&](int worker, int) {
+      for (int64_t i = 0; i < rounds; ++i) keep(loop.run(huge_.data() + worker * part, part));
+    });
+    return static_cast<double>(rounds * part * threads) / took / 1e9;
+  }
+
+  ThreadPool& pool_;
+  uint64_t l2_bytes_, l3_bytes_;
+  int64_t bytes_;
+  Pages small_, huge_;
+};
+
+template <typename Loop>
+void append_available(const LoopSpan<Loop>& span, std::vector<const Loop*>& loops) {
+  for (int i = 0; i < span.count; ++i) {
+    if ((span.rows[i].needs & ~detect_isa()) == 0) loops.push_back(span.rows + i);
+  }
+}
+
+}  // namespace
+
+std::vector<const ReadLoop*> read_loops() {
+  std::vector<const ReadLoop*> loops;
+  for (const auto* span : {&kReadLoopsAvx512, &kReadLoopsAvx2, &kReadLoopsRef}) {
+    if (loops.empty()) append_available(*span, loops);
+  }
+  return loops;
+}
+
+std::vector<const PeakLoop*> peak_loops() {
+  std::vector<const PeakLoop*> loops;
+  for (const auto* span : {&kPeakLoopsAvx512, &kPeakLoopsAvx2, &kPeakLoopsRef}) append_available(*span, loops);
+  return loops;
+}
+
+double MachineLimits::peak_gops(Arithmetic arithmetic) const {
+  if (arithmetic == Arithmetic::kInt8) return int8_gops;
+  return arithmetic == Arithmetic::kBf16 ? bf16_gflops : f32_gflops;
+}
+
+std::vector<MachineLimits> measure_limits(ThreadPool& pool, const std::vector<int>& thread_counts) {
+  const Meter meter(pool);
+  std::vector<MachineLimits> limits;
+  for (const int threads : thread_counts) limits.push_back(meter.measure(std::min(threads, pool.size())));
+  return limits;
+}
+
+}  // namespace tern
