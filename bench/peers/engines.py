@@ -87,7 +87,10 @@ class Engine:
     def batched(self, model, case, threads):
         return [self.program("llama-batched-bench"), "-m", model, "-c", str(case.context), "-b", "2048", "-ub", "512",
                 "-npp", joined(case.prompts), "-ntg", str(case.decode), "-npl", joined(case.together),
-                "-t", str(threads), "-tb", str(threads), *self.common_flags]
+                "-t", str(threads), "-tb", str(threads), *self.batched_flags(case)]
+
+    def batched_flags(self, case):
+        return self.common_flags
 
     def read_speed(self, text):
         return read_speed(text)
@@ -110,6 +113,10 @@ class LlamaCpp(Engine):
 class IkLlamaCpp(Engine):
     bench_flags = ("-fa", "1", "-rtr", "1", "-gr", "1")
     common_flags = ("-fa", "on", "-rtr", "-gr")
+
+    def batched_flags(self, case):
+        """Its flash attention ends with an assertion (S > 0) where several sequences share the cache (0.1.5)."""
+        return ("-fa", "off", "-rtr", "-gr") if max(case.together) > 1 else self.common_flags
 
     def start(self, model, threads):
         return [self.program("llama-cli"), "-m", model, "-p", PROMPT, "-n", "1", "--temp", "0",
