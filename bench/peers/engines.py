@@ -140,7 +140,7 @@ class Tern(Engine):
                 "-c", str(START_CONTEXT), "-t", str(threads)]
 
     def limits(self, threads):
-        return [self.program("tern"), "bench", "--roofline", "-t", str(threads), "-o", "json"]
+        return [self.program("tern"), "bench", "--roofline", "-t", joined(threads), "-o", "json"]
 
 
 def prebuilt(folder, peer):

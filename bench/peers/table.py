@@ -94,15 +94,12 @@ class Bench:
 
     def measure_limits(self):
         """{threads: limits}, empty where this tern does not measure them."""
-        out = {}
-        for threads in self.args.threads:
-            try:
-                ran = measure.run(self.tern.limits(threads))
-                out[str(threads)] = json.loads(ran.output[ran.output.index("{"):])["limits"]
-            except (Failed, ValueError, KeyError) as error:
-                print(f"no limits of the machine: {error}", file=sys.stderr)
-                return {}
-        return out
+        try:
+            limits = json.loads(measure.run(self.tern.limits(self.args.threads)).output)["limits"]
+            return {str(of["threads"]): of for of in limits["by_threads"] if of["threads"] in self.args.threads}
+        except (Failed, ValueError, KeyError) as error:
+            print(f"no limits of the machine: {error}", file=sys.stderr)
+            return {}
 
     def check_limits(self, label):
         """Measures them, keeps them, and returns why the run is void, or nothing."""

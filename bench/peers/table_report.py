@@ -12,6 +12,7 @@ import goals
 from cases import Metric
 from measure import read_limit
 
+LIMITS = ("read_4k_gbps", "read_huge_gbps", "int8_gops", "bf16_gflops", "f32_gflops")
 FEWEST = 2  # undisturbed turns that a median needs, where more than one was asked for
 
 
@@ -145,7 +146,7 @@ def limits_lines(results):
         if result.get("limits") and result["limits"] not in seen:
             seen.append(result["limits"])
     for limits in seen:
-        yield "; ".join(f"{threads} threads: " + ", ".join(f"{k} {v:.1f}" for k, v in sorted(of.items()))
+        yield "; ".join(f"{threads} threads: " + ", ".join(f"{k} {of[k]:,.1f}" for k in LIMITS if of.get(k))
                         for threads, of in limits.items())
 
 

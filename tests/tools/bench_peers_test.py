@@ -31,7 +31,7 @@ from cases import Metric
 
 FACTS = {"parameters": 1100, "vocabulary": 10, "hidden": 10, "tied_embeddings": True, "weight_bytes_per_token": 1000,
          "kv_bytes_per_token": {"f16": 10}, "formats": {"q4_0": 500}}
-LIMITS = {"2": {"read_4k_gbps": 1e-4, "read_huge_gbps": 2e-4, "int8_gops": 1e-3, "bf16_gflops": 5e-4}}
+LIMITS = {"2": {"threads": 2, "read_4k_gbps": 1e-4, "read_huge_gbps": 2e-4, "int8_gops": 1e-3, "bf16_gflops": 5e-4}}
 
 
 class Builds(unittest.TestCase):
@@ -154,7 +154,7 @@ open(here / "asked", "a").write(" ".join([NAME, *sys.argv[1:]]) + "\\n")
 words = sys.argv[1:]
 if "--version" in words: print("tern 9"); sys.exit()
 if "info" in words: print(json.dumps(FACTS)); sys.exit()
-if "--roofline" in words: print(json.dumps({"limits": LIMITS})); sys.exit()
+if "--roofline" in words: print(json.dumps({"limits": {"by_threads": [LIMITS]}})); sys.exit()
 if (here / "fails").exists(): sys.exit("out of luck")
 rows = []
 for threads in words[words.index("-t") + 1].split(","):
@@ -248,7 +248,7 @@ class Kept(unittest.TestCase):
         self.assertEqual(code, 0)
         row = next(line for line in text.splitlines() if "prompt 512" in line)
         self.assertIn("| 3.00× |", row)
-        self.assertIn("≥ 2×, ≥ 35 (45) %", row)
+        self.assertIn("| 60 % | ≥ 2×, ≥ 35 (45) % | met |", row)
         self.assertIn(f"{cases.CASES[0].name}: not measured yet", text)
         self.assertNotIn(str(self.root), text)
 
