@@ -1,13 +1,14 @@
 """The programs that are compared: how each is asked for the same measurement, and how its answer is read.
 
 Same file, same threads, f16 KV cache, one repetition a visit. Each peer gets what makes it fastest: llama.cpp its weight
-repacking and flash attention (both its defaults on a CPU), ik_llama.cpp run-time repacking, flash attention and graph
-reuse.
+repacking and flash attention (both its defaults on a CPU), ik_llama.cpp flash attention and graph reuse. It is run with
+and without run-time repacking, which makes decoding faster and prompts slower for some types: the table has the better.
 """
 
 import json
 import os
 import re
+import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,6 +100,7 @@ class Engine:
         return read_batched_table(text, threads)
 
     bench_flags = common_flags = ()
+    starts = True  # whether its start is measured; of two variants of a program only one's is
 
 
 class LlamaCpp(Engine):
@@ -111,16 +113,23 @@ class LlamaCpp(Engine):
 
 
 class IkLlamaCpp(Engine):
-    bench_flags = ("-fa", "1", "-rtr", "1", "-gr", "1")
-    common_flags = ("-fa", "on", "-rtr", "-gr")
+    bench_flags = ("-fa", "1", "-gr", "1")
+    common_flags = ("-fa", "on", "-gr")
 
     def batched_flags(self, case):
         """Its flash attention ends with an assertion (S > 0) where several sequences share the cache (0.1.5)."""
-        return ("-fa", "off", "-rtr", "-gr") if max(case.together) > 1 else self.common_flags
+        several = max(case.together) > 1
+        return ("-fa", "off", *self.common_flags[2:]) if several else self.common_flags
 
     def start(self, model, threads):
         return [self.program("llama-cli"), "-m", model, "-p", PROMPT, "-n", "1", "--temp", "0",
                 "-c", str(START_CONTEXT), "-t", str(threads), "-tb", str(threads), "--no-warmup"]
+
+
+class IkRepacked(IkLlamaCpp):
+    bench_flags = (*IkLlamaCpp.bench_flags, "-rtr", "1")
+    common_flags = (*IkLlamaCpp.common_flags, "-rtr")
+    starts = False
 
 
 class Tern(Engine):
@@ -153,8 +162,24 @@ def prebuilt(folder, peer):
     return folder, made, environment, libraries
 
 
-def peer_engine(kind, peer, folder, directory):
-    """`folder`: given on the command line, or None for what builds.py made in `directory`. Checked for vector units."""
+def variant(name):
+    """The program that an engine is a variant of: what its name says before a blank."""
+    return name.split(" ")[0]
+
+
+def better_variants(values, less):
+    """{program: its values}, of {engine: values}: those of the variant with the better median."""
+    out = {}
+    for engine, found in values.items():
+        name, middle = variant(engine), statistics.median(found)
+        best = statistics.median(out[name]) if name in out else None
+        if best is None or (middle < best if less else middle > best):
+            out[name] = found
+    return out
+
+
+def peer_engines(kinds, peer, folder, directory):
+    """The variants of a peer, {name: class}. `folder`: of its programs; None for what builds.py made in `directory`."""
     if folder:
         folder, made, environment, (llama, kernels) = prebuilt(folder, peer)
     else:
@@ -168,4 +193,4 @@ def peer_engine(kind, peer, folder, directory):
     used = " ".join(re.findall(r"((?:AVX512|AMX|AVX_VNNI)\w*) = 1", info))
     commit = "" if "unstated" in made["commit"] else f"{made['commit']} "
     version = f"{peer.name} {commit}({peer.package} {made['version']}), with {used}"
-    return kind(peer.name, folder, version, environment)
+    return [kind(name, folder, version, environment) for name, kind in kinds.items()]

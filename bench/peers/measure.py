@@ -41,6 +41,7 @@ def run(command, environment=None, timeout=1800):
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                       cwd=tempfile.gettempdir(),  # some write a log where they stand
                                        env={**os.environ, **(environment or {})})
         except OSError as error:
             raise Failed(f"{Path(command[0]).name}: {error.strerror}") from None

@@ -169,10 +169,12 @@ def make_engines(args):
     tern = args.tern.resolve()
     version = measure.run([str(tern), "--version"]).output.strip().splitlines()[0]
     out = [engines.Tern("tern", tern.parent, version)]
-    known = (("llama.cpp", engines.LlamaCpp, args.llama_cpp), ("ik_llama.cpp", engines.IkLlamaCpp, args.ik))
-    for name, kind, folder in known:
-        if name in args.engines:
-            out.append(engines.peer_engine(kind, builds.PEERS[name], folder, args.peer_dir / name))
+    if "llama.cpp" in args.engines:
+        kinds = {"llama.cpp": engines.LlamaCpp}
+        out += engines.peer_engines(kinds, builds.LLAMA_CPP, args.llama_cpp, args.peer_dir / "llama.cpp")
+    if "ik_llama.cpp" in args.engines:
+        kinds = {"ik_llama.cpp": engines.IkLlamaCpp, "ik_llama.cpp -rtr": engines.IkRepacked}
+        out += engines.peer_engines(kinds, builds.IK_LLAMA_CPP, args.ik, args.peer_dir / "ik_llama.cpp")
     return out
 
 
@@ -198,7 +200,7 @@ def parse_arguments():
     args = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     args.threads = sorted({int(t) for t in args.threads.split(",")}) if args.threads else sorted({1, cores})
-    args.models = args.models or args.peer_dir / "models"
+    args.models = (args.models or args.peer_dir / "models").resolve()
     args.all_threads = args.all_threads or args.full
     args.engines = args.engines.split(",") if args.engines else []
     return args

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import cases
 import compare
+import engines
 import goals
 from cases import Metric
 from measure import read_limit
@@ -72,12 +73,13 @@ def rows_of(result, peers, busy):
                 values.setdefault(Metric.parse(name), {}).setdefault(engine, []).append(value)
     rows = []
     for metric in sorted(values, key=lambda m: (m.kind, m.size, m.context, -m.threads)):
-        row = Row(result["model"], metric, values[metric], None, None)
+        best = engines.better_variants(values[metric], metric.less_is_better)
+        row = Row(result["model"], metric, best, None, None)
         mine = row.median("tern")
         if mine is not None:
             row.share = share_of_limit(metric, mine, result.get("facts"), result.get("limits", {}))
         goal = goals.goal_of(row.model, metric) if metric.threads == result["threads"][-1] else None
-        asked = [peer for peer in peers if peer in values[metric] or metric.kind != "kl"]
+        asked = [peer for peer in peers if peer in best or metric.kind != "kl"]
         row.verdict = goals.verdict(goal, metric, {peer: row.ratio(peer) for peer in asked}, row.share)
         rows.append(row)
     return rows
@@ -163,7 +165,8 @@ def print_report(args, todo, complaints):
     results = load(args.dir, todo)
     measured = {name: result for name, result in results.items() if result["turns"] and result["kind"] != "serving"}
     peers = [p for p in ("llama.cpp", "ik_llama.cpp")
-             if any(p in {**t["figures"], **t["errors"]} for r in measured.values() for t in r["turns"])]
+             if any(p == engines.variant(e) for r in measured.values() for t in r["turns"]
+                    for e in (*t["figures"], *t["errors"]))]
     rows = [row for result in measured.values() for row in rows_of(result, peers, args.busy)]
     rows.sort(key=lambda row: list(cases.MODELS).index(row.model))
     print("\n".join(table(rows, peers)))

@@ -43,6 +43,8 @@ class Turn:
             return self.serving(next(e for e in order if e.name == "tern"))
         visit = {"speed": self.speed, "batched": self.batched, "start": self.start}[self.case.kind]
         for engine in order:
+            if self.case.kind == "start" and not engine.starts:
+                continue
             try:
                 self.result["figures"][engine.name] = {str(metric): value for metric, value in visit(engine).items()}
             except Failed as error:

@@ -74,6 +74,11 @@ class Answers(unittest.TestCase):
                          {Metric("together", 16, 0, 2): 426.67, Metric("prompt", 4096, 0, 2): 409.6,
                           Metric("decode", 32, 4096, 2): 40})
 
+    def test_of_two_variants_the_better_median_counts(self):
+        values = {"tern": [9], "ik_llama.cpp": [10, 30, 11], "ik_llama.cpp -rtr": [12, 13, 1]}
+        self.assertEqual(engines.better_variants(values, False), {"tern": [9], "ik_llama.cpp": [12, 13, 1]})
+        self.assertEqual(engines.better_variants(values, True)["ik_llama.cpp"], [10, 30, 11])
+
     def test_metric_names_come_back(self):
         metric = Metric("decode", 32, 4096, 2)
         self.assertEqual(Metric.parse(str(metric)), metric)
