@@ -28,7 +28,7 @@ class Ran:
     errors: str  # stderr
     seconds: float
     peak_bytes: int
-    others: float  # cores that other processes used meanwhile, stolen time included
+    others: float  # CPU seconds that other processes used meanwhile, stolen time included
 
 
 class Failed(Exception):
@@ -47,7 +47,7 @@ def run(command, environment=None, timeout=1800):
             raise Failed(f"{Path(command[0]).name}: {error.strerror}") from None
         code, usage = wait(process, timeout)
         seconds = time.monotonic() - start
-        others = (compare.cpu_seconds() - compare.own_seconds() - busy) / max(seconds, 0.05)
+        others = compare.cpu_seconds() - compare.own_seconds() - busy
         for stream in (out, err):
             stream.seek(0)
         output, errors = (stream.read().decode(errors="replace") for stream in (out, err))
@@ -70,6 +70,15 @@ def wait(process, timeout):
             process.kill()
         time.sleep(pause)
         pause = min(pause * 1.1, 0.01)
+
+
+def cores_of_others(runs):
+    """The most cores that others used in one run. Runs too short for the clock's ticks of 10 ms count together."""
+    short = [run for run in runs if run.seconds < 1]
+    shares = [run.others / run.seconds for run in runs if run.seconds >= 1]
+    if short:
+        shares.append(sum(run.others for run in short) / max(1, sum(run.seconds for run in short)))
+    return max(shares, default=0.0)
 
 
 def cached_share(path):

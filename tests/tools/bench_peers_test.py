@@ -131,6 +131,14 @@ class Shares(unittest.TestCase):
         self.assertEqual(measure.limit_complaint("X 1 1", before, [now]), "")
         self.assertTrue(measure.limit_complaint("AuthenticAMD 25 17", {"2": {"read_4k_gbps": 20}}, []))
 
+    def test_what_others_used(self):
+        def run(seconds, others):
+            return measure.Ran("", "", seconds, 0, others)
+        self.assertEqual(measure.cores_of_others([]), 0)
+        self.assertAlmostEqual(measure.cores_of_others([run(10, 0.5), run(2, 0.4)]), 0.2)
+        self.assertAlmostEqual(measure.cores_of_others([run(0.1, 0.02), run(0.1, 0.0)]), 0.02)
+        self.assertAlmostEqual(measure.cores_of_others([run(0.5, 0.5)] * 4 + [run(9, 0)]), 1.0)
+
     def test_kind_of_cpu(self):
         text = "vendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\n"
         self.assertEqual(measure.cpu_kind(text), "AuthenticAMD 25 17")
