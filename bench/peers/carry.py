@@ -32,6 +32,7 @@ RUN = """#!/bin/bash
 # Synthetic models of two sizes, tern beside the peers, at one thread and all: about four minutes on 16 cores.
 cd "$(dirname "$0")" || exit 1
 out=$(realpath -m "${OUT:-results}")
+mkdir -p "$out"
 export LD_LIBRARY_PATH=$PWD/tern-libraries TERN_CACHE=$PWD/cache
 cores=$(nproc)
 grep -m1 'model name' /proc/cpuinfo
@@ -39,7 +40,7 @@ grep -owE 'amx_[a-z0-9]+|avx512_(vnni|bf16|fp16)' /proc/cpuinfo | sort -u | tr '
 echo
 table() {
   python3 peers/table.py --tern "$PWD/tern" --llama-cpp "$PWD/llama.cpp" --ik "$PWD/ik_llama.cpp" --models "$PWD/models" \\
-    --dir "$out/cases" --threads "1,$cores" --busy 0.5 "$@"
+    --dir "$out/cases" --threads "1,$cores" --busy 1 "$@"
 }
 table --cases 'speed-synth135m-*' --all-threads --turns 3 --minutes "${SMALL:-1.6}" > "$out/small.md"
 table --cases 'speed-synth1b-*,together-synth135m-*' --turns 2 --minutes "${LARGE:-2.4}" > "$out/large.md"

@@ -130,6 +130,8 @@ class Bench:
         path = self.args.dir / f"{case.name}.json"
         kept = json.loads(path.read_text()) if path.exists() else {}
         turns = self.args.turns or cases.turns_of(case, self.args.full)
+        if self.left() <= 0:
+            return
         try:
             model = self.file_of(case.model)
             mark = self.fingerprint(case, model)
