@@ -125,6 +125,12 @@ def read_limit(limits):
     return max(limits.get("read_4k_gbps") or 0, limits.get("read_huge_gbps") or 0)
 
 
+def better_limits(one, other):
+    """{threads: limits}: of two measurements the better of each, since nothing makes a loop too fast."""
+    return {threads: {name: max(value, other.get(threads, {}).get(name, value)) for name, value in limits.items()}
+            for threads, limits in (one or other).items()}
+
+
 def limit_complaint(kind, now, earlier):
     """Why a run with these limits is void, or nothing. `now` and `earlier`: {threads: limits}."""
     for threads, limits in now.items():

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 import statistics
 from collections import Counter
 from dataclasses import dataclass
@@ -134,12 +135,16 @@ def missing(results, todo):
         if not result or (not result["turns"] and "error" not in result):
             yield f"{case.name}: not measured yet"
         elif not result["turns"]:
-            yield f"{case.name}: {result['error']}"
+            yield f"{case.name}: {without_folders(result['error'])}"
         else:
             if len(result["turns"]) < result["asked"]:
                 yield f"{case.name}: {len(result['turns'])} of {result['asked']} turns"
             for engine, error in Counter((e, t) for turn in result["turns"] for e, t in turn["errors"].items()):
-                yield f"{case.name}, {engine}: {error}"
+                yield f"{case.name}, {engine}: {without_folders(error)}"
+
+
+def without_folders(text):
+    return re.sub(r"/\S*/", "", text)
 
 
 def limits_lines(results):
@@ -148,7 +153,7 @@ def limits_lines(results):
         if result.get("limits") and result["limits"] not in seen:
             seen.append(result["limits"])
     for limits in seen:
-        yield "; ".join(f"{threads} threads: " + ", ".join(f"{k} {of[k]:,.1f}" for k in LIMITS if of.get(k))
+        yield "; ".join(f"-t {threads}: " + ", ".join(f"{k} {of[k]:,.1f}" for k in LIMITS if of.get(k))
                         for threads, of in limits.items())
 
 
