@@ -55,7 +55,7 @@ bench: bootstrap-run build ## prompt and decode speed of MODEL, as llama-bench p
 	$(TERN) bench "$$MODEL" -p 512 -n 128
 
 .PHONY: bench-peers
-bench-peers: bootstrap-run build ## tern beside llama.cpp and ik_llama.cpp, built here from Python packages' source: a table in 20 minutes (FULL=1: hours); goes on where it was
+bench-peers: bootstrap-run build ## tern beside llama.cpp and ik_llama.cpp, both built here: a table in 20 minutes (FULL=1: hours); goes on where it was
 	python3 bench/peers/builds.py
 	python3 bench/peers/table.py $(if $(FULL),--full,--minutes 20)
 
