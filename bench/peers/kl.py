@@ -15,7 +15,7 @@ from pathlib import Path
 import compare
 import measure
 
-CHUNKS = 1
+CHUNKS = 2
 
 
 def divergence(exact, fast):

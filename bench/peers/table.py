@@ -11,7 +11,8 @@ machine are measured before and after; where they are 10 % under what they were,
 
 Each case's result is kept in --dir, turn by turn, and is not made again while programs and file are the same: what was
 interrupted, or had no time left within --minutes, goes on with the next call. The core table fits into 20 minutes on two
-cores; --full adds contexts of 16k, more files, 1 thread for prompts, five turns, and the serving load.
+cores: three turns of each case, two more while there is time. --full adds contexts of 16k, more files, 1 thread for
+prompts, five turns of each, and the serving load.
 
 Programs made elsewhere, for a machine without compiler and network (each folder holds programs and libraries):
     python3 bench/peers/table.py --tern PATH --llama-cpp DIR --ik DIR --models DIR --threads 1,16 --minutes 4
@@ -49,7 +50,10 @@ class Bench:
         args.models.mkdir(parents=True, exist_ok=True)
 
     def left(self):
-        return 60 * self.args.minutes - (time.monotonic() - self.began) if self.args.minutes else float("inf")
+        """Seconds until the time is up, but for what it takes to end."""
+        if not self.args.minutes:
+            return float("inf")
+        return 60 * self.args.minutes - 10 - (time.monotonic() - self.began)
 
     # Files.
 
@@ -129,27 +133,29 @@ class Bench:
         words = [marks, [e.version for e in self.engines[1:]], repr(case), self.args.threads, self.args.all_threads]
         return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
-    def one(self, case):
-        """Makes the turns of a case that are missing."""
+    def one(self, case, spare=False):
+        """Makes the turns of a case that are missing. `spare`: those of the full table, of a case that is complete."""
         path = self.args.dir / f"{case.name}.json"
         kept = json.loads(path.read_text()) if path.exists() else {}
-        turns = self.args.turns or cases.turns_of(case, self.args.full)
-        if self.left() <= 0:
+        asked = self.args.turns or cases.turns_of(case, self.args.full)
+        turns = max(asked, case.full) if spare else asked
+        if self.left() < case.seconds or spare and len(kept.get("turns", [])) < asked:
             return
         try:
             model = self.file_of(case.model)
             mark = self.fingerprint(case, model)
-            if kept.get("fingerprint") != mark or self.args.again:
+            if kept.get("fingerprint") != mark or self.args.again and not spare:
                 kept = {"fingerprint": mark, "case": case.name, "model": case.model, "kind": case.kind,
                         "turns": [], "facts": self.facts(model)}
         except Failed as error:
             write(path, {"case": case.name, "model": case.model, "kind": case.kind, "turns": [], "error": str(error)})
             print(f"{case.name}: {error}", file=sys.stderr)
             return
-        kept.update(date=datetime.date.today().isoformat(), asked=turns, threads=self.args.threads,
+        kept.update(date=datetime.date.today().isoformat(), asked=asked, threads=self.args.threads,
                     limits=self.limits or kept.get("limits", {}), versions=[e.version for e in self.engines])
-        while len(kept["turns"]) < turns and self.left() > 0:
-            number = len(kept["turns"])
+        while (number := len(kept["turns"])) < turns:
+            if self.left() < (kept["turns"][-1]["seconds"] if number else case.seconds):
+                break
             turn = visits.make_turn(self.args, self.engines, case, model, number, self.left)
             kept["turns"].append(turn)
             write(path, kept)
@@ -188,7 +194,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="every case, five turns, prompts at each thread count")
     parser.add_argument("--cases", default="", help="only these, such as 'speed-*,kl-*'")
-    parser.add_argument("--minutes", type=float, default=0, help="stop to begin turns after this time (default: never)")
+    parser.add_argument("--minutes", type=float, default=0, help="end within this time (default: when all is measured)")
     parser.add_argument("--turns", type=int, default=0, help="of every case (default: the case's own)")
     parser.add_argument("-t", "--threads", default="", help="default: 1 and all cores")
     parser.add_argument("--all-threads", action="store_true", help="prompts at each thread count too")
@@ -226,6 +232,9 @@ def main():
     complaints = [bench.check_limits("begin")]
     for case in todo:
         bench.one(case)
+    if args.minutes and not args.turns:
+        for case in todo:
+            bench.one(case, spare=True)
     complaints.append(bench.check_limits("end"))
     return table_report.print_report(args, todo, [text for text in complaints if text])
 

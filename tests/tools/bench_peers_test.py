@@ -243,6 +243,14 @@ class Kept(unittest.TestCase):
         os.utime(self.root / "tern", ns=(1, 1))
         self.assertEqual(self.made()["turns"][0]["figures"]["tern"]["decode/64/0/1"], 3000)
 
+    def test_spare_time_makes_more_turns(self):
+        self.made()
+        self.args.minutes = 5
+        with contextlib.redirect_stderr(io.StringIO()):
+            self.bench().one(self.case, spare=True)
+        result = json.loads((self.args.dir / f"{self.case.name}.json").read_text())
+        self.assertEqual((len(result["turns"]), result["asked"]), (5, 3))
+
     def test_no_time_left_makes_nothing(self):
         self.args.minutes = 1e-9
         self.assertIsNone(self.made())
