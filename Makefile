@@ -55,14 +55,14 @@ bench: bootstrap-run build ## prompt and decode speed of MODEL, as llama-bench p
 	$(TERN) bench "$$MODEL" -p 512 -n 128
 
 .PHONY: bench-peers
-bench-peers: bootstrap-run build ## the same beside llama.cpp, built here from its Python package's source, run in turns
-	python3 bench/peers/llama_cpp.py build
-	python3 bench/peers/compare.py "$$($(TERN) pull "$$MODEL")"
+bench-peers: bootstrap-run build ## tern beside llama.cpp and ik_llama.cpp, both built here: a table in 20 minutes (FULL=1: hours); goes on where it was
+	python3 bench/peers/builds.py
+	python3 bench/peers/table.py $(if $(FULL),--full,--minutes 20)
 
 .PHONY: bench-serve
 bench-serve: bootstrap-run build ## tern serve beside llama-server under the same load, about 20 minutes (QUICK=1: 5); goes on where it was
 	$(TERN) pull "$$MODEL"
-	python3 bench/peers/llama_cpp.py build
+	python3 bench/peers/builds.py llama.cpp
 	python3 bench/peers/serving.py "$$($(TERN) pull "$$MODEL")" $(if $(QUICK),--quick)
 
 .PHONY: dist

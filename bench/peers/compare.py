@@ -34,7 +34,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import llama_cpp
+import builds
 
 ROOT = Path(__file__).resolve().parents[2]
 BUSY = 0.1  # cores used by others, above which a comparison is not valid
@@ -134,27 +134,34 @@ def mean_kl(perplexity, model, base, options):
     return f"{found[1]} ± {found[2]}", f"{same[1]} %" if same else ""
 
 
+def peer_kl(programs, model, text, chunks, threads, folder):
+    """{"the file", "f32 (floor)": (KL, same top token)} of llama.cpp, and the options used; base.kld stays in folder."""
+    f32, base = str(folder / "f32.gguf"), str(folder / "base.kld")
+    common = ["-c", "512", "-b", "512", "--chunks", str(chunks), "-t", str(threads)]
+    exact = [*common, "-ctk", "f32", "-ctv", "f32", "-fa", "off"]
+    for command in (
+        [programs["llama-quantize"], "--allow-requantize", model, f32, "F32"],
+        [programs["llama-perplexity"], "-m", f32, "-f", str(text), "--kl-divergence-base", base, *exact],
+    ):
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            raise SystemExit(f"error: {shlex.join(command)}\n{done.stdout[-2000:]}")
+    return {
+        "the file": mean_kl(programs["llama-perplexity"], model, base, common),
+        "f32 (floor)": mean_kl(programs["llama-perplexity"], f32, base, exact),
+    }, common
+
+
+def kl_text(peer_dir):
+    return builds.LLAMA_CPP.source(peer_dir) / "tools/completion/README.md"
+
+
 def kl(args, peer):
-    programs = peer["binaries"]
-    text = args.text or llama_cpp.source_dir(args.peer_dir) / "tools/completion/README.md"
+    text = args.text or kl_text(args.peer_dir)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(args.keep or scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        f32, base = str(folder / "f32.gguf"), str(folder / "base.kld")
-        common = ["-c", "512", "-b", "512", "--chunks", str(args.chunks), "-t", args.threads.split(",")[-1]]
-        exact = [*common, "-ctk", "f32", "-ctv", "f32", "-fa", "off"]
-        for command in (
-            [programs["llama-quantize"], "--allow-requantize", args.model, f32, "F32"],
-            [programs["llama-perplexity"], "-m", f32, "-f", str(text),
-             "--kl-divergence-base", base, *exact],
-        ):
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            if done.returncode:
-                raise SystemExit(f"error: {shlex.join(command)}\n{done.stdout[-2000:]}")
-        rows = {
-            "the file": mean_kl(programs["llama-perplexity"], args.model, base, common),
-            "f32 (floor)": mean_kl(programs["llama-perplexity"], f32, base, exact),
-        }
+        rows, common = peer_kl(peer["binaries"], args.model, text, args.chunks, args.threads.split(",")[-1], folder)
     print("| llama.cpp | mean KL from its f32 (nats) | same top token |")
     print("|---|--:|--:|")
     for name, (value, same) in rows.items():
@@ -175,20 +182,20 @@ def main():
     parser.add_argument("-N", "--repeats", type=int, default=5, help="default: %(default)s")
     parser.add_argument("--tern", type=Path, default=ROOT / "build/release/tern",
                         help="default: build/release/tern")
-    parser.add_argument("--peer-dir", type=Path, default=llama_cpp.default_dir(),
-                        help="where llama_cpp.py built (default: %(default)s)")
+    parser.add_argument("--peer-dir", type=Path, default=builds.default_dir(),
+                        help="where builds.py built (default: %(default)s)")
     parser.add_argument("--kl", action="store_true", help="measure the KL divergence instead")
     parser.add_argument("--text", type=Path, help="for --kl (default: a text of llama.cpp's own)")
     parser.add_argument("--chunks", type=int, default=8, help="for --kl (default: %(default)s)")
     parser.add_argument("--keep", type=Path, help="for --kl: keep the f32 model and reference here")
     args = parser.parse_args()
 
-    peer = llama_cpp.finished(args.peer_dir)
+    peer = builds.finished(args.peer_dir)
     if not peer:
-        raise SystemExit(f"error: no build in {args.peer_dir}; run bench/peers/llama_cpp.py build")
+        raise SystemExit(f"error: no build in {args.peer_dir}; run bench/peers/builds.py llama.cpp")
     busy, commands = (kl if args.kl else speed)(args, peer)
     print(f"Machine: {machine()}. Date: {datetime.date.today()}. "
-          f"Peer: llama.cpp {peer['commit']} ({llama_cpp.PACKAGE} {peer['version']}).")
+          f"Peer: llama.cpp {peer['commit']} ({builds.LLAMA_CPP.package} {peer['version']}).")
     print("Commands: " + "; ".join(f"`{c}`" for c in commands))
     return 2 if busy else 0
 

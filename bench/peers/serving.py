@@ -34,7 +34,7 @@ import urllib.request
 from pathlib import Path
 
 import compare
-import llama_cpp
+import builds
 import serving_report
 
 USERS = 16
@@ -206,7 +206,7 @@ def parse_arguments():
     parser.add_argument("-t", "--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: %(default)s")
     parser.add_argument("--rate", type=float, help="requests a second of `poisson`, where the peer is not measured")
     parser.add_argument("--tern", type=Path, default=compare.ROOT / "build/release/tern")
-    parser.add_argument("--peer-dir", type=Path, default=llama_cpp.default_dir())
+    parser.add_argument("--peer-dir", type=Path, default=builds.default_dir())
     parser.add_argument("--peer-flags", default="", help="more flags for llama-server, such as -kvu")
     parser.add_argument("--dir", type=Path, help="for the results (default: build/bench-serve[-quick])")
     parser.add_argument("--under", default="", metavar="COMMAND",
@@ -221,9 +221,9 @@ def parse_arguments():
 
 def main():
     args = parse_arguments()
-    peer = llama_cpp.finished(args.peer_dir)
+    peer = builds.finished(args.peer_dir)
     if not peer:
-        raise SystemExit(f"error: no build in {args.peer_dir}; run bench/peers/llama_cpp.py build")
+        raise SystemExit(f"error: no build in {args.peer_dir}; run bench/peers/builds.py llama.cpp")
     runs, results = Runs(args, peer), {}
     if args.loads != ["prefix"]:  # the others build upon it
         results["closed"] = runs.all_of("closed", closed_loads)

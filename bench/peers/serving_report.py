@@ -6,7 +6,7 @@ import statistics
 from pathlib import Path
 
 import compare
-import llama_cpp
+import builds
 
 CLIENT_SHARE = 0.05  # of one core that the load generator may use
 
@@ -127,7 +127,7 @@ def print_report(args, results, commands, peer):
     for line in wrong:
         print(f"\n**Do not use these figures: {line}.**")
     print(f"\nMachine: {compare.machine()}, {args.threads} threads. Date: {datetime.date.today()}. "
-          f"File: {Path(args.model).name}. Peer: llama.cpp {peer['commit']} ({llama_cpp.PACKAGE} {peer['version']}), "
+          f"File: {Path(args.model).name}. Peer: llama.cpp {peer['commit']} ({builds.LLAMA_CPP.package} {peer['version']}), "
           f"{peer['system_info'].strip(' |')}.")
     print("Commands: " + "; ".join(f"`{shlex.join([Path(commands[s][0]).name, *commands[s][1:]])}`"
                                    for s in args.servers))
