@@ -41,6 +41,10 @@ uint64_t Checkpoint::tensor_bytes() const {
   return total;
 }
 
+bool Checkpoint::in_memory() const {
+  return std::any_of(files.begin(), files.end(), [](const auto& file) { return file->in_memory(); });
+}
+
 void Checkpoint::release_pages(const TensorInfo& tensor) const {
   const std::less_equal<const std::byte*> before;  // a total order also between unrelated objects
   for (const auto& file : files) {

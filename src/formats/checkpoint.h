@@ -45,6 +45,8 @@ class Checkpoint {
   const TensorInfo& tensor(std::string_view tensor_name) const;
   void index_tensors();  // called once by readers after `tensors` is complete; refuses duplicate names
   uint64_t tensor_bytes() const;
+  // Whether the tensors' bytes are in memory of our own and nowhere else: what is released of them is gone.
+  bool in_memory() const;
   // Tells the system that the file pages behind `tensor` are not needed again (after packing).
   void release_pages(const TensorInfo& tensor) const;
 

@@ -222,7 +222,7 @@ TEST_F(Pull, ResolvesPathsAliasesAndRefusesTheRest) {
   EXPECT_EQ(content(path), "hello");
   EXPECT_EQ(resolve_model("tiny", manifest, PullMode::kNever), path);
   EXPECT_EQ(message_of([&] { resolve_model("tinny", manifest, PullMode::kFetch); }),
-            "[model] 'tinny' is no file, no folder and no alias; aliases: tiny");
+            "[model] 'tinny' is no file, no folder, no alias and no synth:CONFIG; aliases: tiny");
   EXPECT_NE(message_of([&] { resolve_model(std::string(100'000, '/') + "x\n", manifest, PullMode::kFetch); }),
             "no error");
 }

@@ -100,10 +100,7 @@ PackedCache::PackedCache(const PackCacheOptions& options, const Checkpoint& chec
                          uint64_t data_bytes)
     : options_(options) {
   if (options.folder.empty() || checkpoint.files.empty() || data_bytes < options.min_bytes || data_bytes == 0) return;
-  // Weights that were made up are made up again as fast.
-  if (std::any_of(checkpoint.files.begin(), checkpoint.files.end(), [](const auto& file) { return file->in_memory(); })) {
-    return;
-  }
+  if (checkpoint.in_memory()) return;  // weights that were made up are made up again as fast
   path_ = fs::path(options.folder) / name_of(checkpoint, layout);
   contents_ = {version_of(checkpoint) + std::move(layout), data_bytes};
 }

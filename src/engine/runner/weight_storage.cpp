@@ -16,7 +16,10 @@ void WeightStorage::add(Linear& linear, std::vector<const TensorInfo*> tensors) 
 }
 
 void WeightStorage::fill(const Checkpoint& checkpoint, const PackCacheOptions& options, ThreadPool& pool) {
-  for (const Matrix& matrix : matrices_) release(matrix, checkpoint);
+  // What reading the file's header and vectors brought in with them; of made-up weights there is only this one copy.
+  if (!checkpoint.in_memory()) {
+    for (const Matrix& matrix : matrices_) release(matrix, checkpoint);
+  }
   const uint64_t bytes = matrices_.empty() ? 0 : matrices_.back().begin + matrices_.back().bytes;
   arena_ = Buffer(bytes, "packed weights", PageHint::kHuge);
   cache_ = std::make_unique<PackedCache>(options, checkpoint, layout(), bytes);
