@@ -81,6 +81,12 @@ struct Avx2 {
     const __m256i high = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
     store_halves(p, _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1)), count);
   }
+  // To the nearest integers, ties to even; lanes are within a byte.
+  static void store(int8_t* p, Reg a) {
+    const __m256i wide = _mm256_cvtps_epi32(a);
+    const __m128i halves = _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(halves, halves));
+  }
   // Lanes [begin, end) of a, -infinity elsewhere. begin and end may lie outside the register.
   static Reg keep_range(Reg a, int64_t begin, int64_t end) {
     const __m256i kept = _mm256_andnot_si256(lanes(begin), lanes(end));

@@ -75,6 +75,10 @@ struct Avx512 {
     rounded = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
     _mm256_mask_storeu_epi16(p, lanes(count), _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
   }
+  // To the nearest integers, ties to even; lanes are within a byte.
+  static void store(int8_t* p, Reg a) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a)));
+  }
   // Lanes [begin, end) of a, -infinity elsewhere. begin and end may lie outside the register.
   static Reg keep_range(Reg a, int64_t begin, int64_t end) {
     const __mmask16 before = end <= 0 ? 0 : lanes(end);

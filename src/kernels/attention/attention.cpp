@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "quant/format.h"
+#include "quant/kv_format.h"
 
 namespace tern {
 namespace {
@@ -145,7 +145,7 @@ Attention::Attention(const AttentionDesc& desc, Format kv_format, const KernelSe
   if (impl_ == nullptr && kAttentionRef.rows->supports(desc, kv_format)) impl_ = kAttentionRef.rows;
   if (impl_ == nullptr) {
     fail(ErrorCode::kBadInput, "[attention] no kernel for head dimension " + std::to_string(desc.head_dim) + " and a " +
-                                   std::string(name_of(kv_format)) + " cache");
+                                   std::string(kv_name_of(kv_format)) + " cache");
   }
 }
 
@@ -220,8 +220,8 @@ Cost Attention::cost(const BatchShape& batch) const {
     }
   }
   const double rows = static_cast<double>(batch.tokens) * desc_.heads * desc_.head_dim;
-  const double element = format_info(kv_format_).block_bytes;
-  return {.bytes = 8 * rows + keys_read * 2 * desc_.kv_heads * desc_.head_dim * element,
+  const auto head_bytes = static_cast<double>(kv_head_bytes(kv_format_, desc_.head_dim));
+  return {.bytes = 8 * rows + keys_read * 2 * desc_.kv_heads * head_bytes,
           .ops = 4 * pairs * desc_.heads * desc_.head_dim};
 }
 

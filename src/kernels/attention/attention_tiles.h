@@ -368,39 +368,55 @@ void tile_rows(const AttentionBlock& block, const Tile<E>& tile, const Scratch& 
 // ---- one chunk
 // -------------------------------------------------------------------------------------------------------
 
+// An empty share for every row; `lanes` collects the sums of weights until sum_lanes().
+template <class V>
+void clear_partial(const AttentionBlock& block, const AttentionPartial& partial, float* lanes) {
+  const int64_t rows = block.row_end - block.row_begin;
+  for (int64_t r = 0; r < rows; ++r) {
+    partial.max[r] = -__builtin_inff();
+    partial.sum[r] = 0;
+    V::store(lanes + r * 16, V::zero());
+  }
+  for (int64_t i = 0; i < rows * block.desc.head_dim; i += V::kWidth) V::store(partial.out + i, V::zero());
+}
+
+template <class V>
+void sum_lanes(const AttentionBlock& block, const AttentionPartial& partial, const float* lanes) {
+  const int64_t rows = block.row_end - block.row_begin;
+  for (int64_t r = 0; r < rows; ++r) partial.sum[r] = V::reduce_add(V::load(lanes + r * 16));
+}
+
+// The block's rows that see some of the tile at `first`: those at positions [first, first + 63 + window - 1].
+Seen rows_that_see(const AttentionBlock& block, int64_t first) {
+  const int64_t group = block.desc.heads / block.desc.kv_heads, window = block.desc.window;
+  const int64_t begin = greater((first - block.history) * group, block.row_begin);
+  const int64_t beyond = first + kAttentionTile - 1 + window;
+  const int64_t end = window > 0 ? lesser((beyond - block.history) * group, block.row_end) : block.row_end;
+  return {begin - block.row_begin, end - block.row_begin};
+}
+
 template <class V, class E>
 void chunk_of(const AttentionBlock& block, int64_t chunk, const AttentionPartial& partial) {
   const AttentionDesc& desc = block.desc;
   const int64_t dim = desc.head_dim, group = desc.heads / desc.kv_heads;
-  const int64_t rows = block.row_end - block.row_begin;
   const Scratch scratch = scratch_of(block);
-  for (int64_t r = 0; r < rows; ++r) {
-    partial.max[r] = -__builtin_inff();
-    partial.sum[r] = 0;
-    V::store(scratch.lanes + r * 16, V::zero());
-  }
-  for (int64_t i = 0; i < rows * dim; i += V::kWidth) V::store(partial.out + i, V::zero());
-
+  clear_partial<V>(block, partial, scratch.lanes);
   const int64_t first_position = block.history + block.row_begin / group;
   const int64_t last_position = block.history + (block.row_end - 1) / group;
   const int64_t all_begin = first_visible_key(desc, first_position);
   const int64_t key_begin = greater(all_begin, chunk * kAttentionChunk);
   const int64_t key_end = lesser(last_position + 1, (chunk + 1) * kAttentionChunk);
   for (int64_t first = key_begin / kAttentionTile * kAttentionTile; first < key_end; first += kAttentionTile) {
-    // Rows at positions [first, first + 63 + window - 1] see some of the tile.
-    const int64_t begin = greater((first - block.history) * group, block.row_begin) - block.row_begin;
-    const int64_t beyond = first + kAttentionTile - 1 + desc.window;
-    const int64_t end =
-        (desc.window > 0 ? lesser((beyond - block.history) * group, block.row_end) : block.row_end) - block.row_begin;
-    if (begin >= end) continue;
+    const Seen rows = rows_that_see(block, first);
+    if (rows.begin >= rows.end) continue;
     const Tile<E> tile = tile_at<E>(block, first, key_begin, key_end, all_begin, last_position + 1);
-    if (sizeof(E) == sizeof(float) || end - begin <= V::kTileRows) {
-      tile_rows<V>(block, tile, scratch, partial, begin, end);
+    if (sizeof(E) == sizeof(float) || rows.end - rows.begin <= V::kTileRows) {
+      tile_rows<V>(block, tile, scratch, partial, rows.begin, rows.end);
     } else {
-      tile_rows<V>(block, widen<V>(tile, dim, scratch), scratch, partial, begin, end);
+      tile_rows<V>(block, widen<V>(tile, dim, scratch), scratch, partial, rows.begin, rows.end);
     }
   }
-  for (int64_t r = 0; r < rows; ++r) partial.sum[r] = V::reduce_add(V::load(scratch.lanes + r * 16));
+  sum_lanes<V>(block, partial, scratch.lanes);
 }
 
 template <class V>
