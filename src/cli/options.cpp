@@ -69,7 +69,8 @@ void ModelOptions::add_load(CLI::App& app) {
   app.add_option("-c,--max-model-len,--ctx-size", max_model_len,
                  "Longest prompt and answer together, e.g. 4096 or 32k; 0: the model's own; default: at most 8192");
   app.add_option("--kv-cache-memory-bytes", kv_cache_bytes, "Size of the KV pool, e.g. 512m");
-  app.add_option("--kv-cache-dtype,--cache-type-k,--cache-type-v", kv_cache_dtype, "auto, f32, f16, bf16 or int8 (q8_0)")
+  app.add_option("--kv-cache-dtype,--cache-type-k,--cache-type-v", kv_cache_dtype,
+                 "auto, f32, f16, bf16 or int8 (q8_0)")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("-b,--max-num-batched-tokens", max_batched_tokens, "Tokens a step at most")
       ->check(CLI::Range(1, 1 << 20))

@@ -32,8 +32,9 @@ struct KvLayerView {
 };
 
 // Layer `layer` of a group inside its blocks: keys, values, then the scales of both. Static: ISA files include this.
-static inline KvLayerView kv_layer_view(std::byte* pool, int64_t layers, int64_t layer, Format format, int64_t element_bytes,
-                                 int64_t scale_bytes, int64_t kv_heads, int64_t head_dim, int64_t block_tokens) {
+static inline KvLayerView kv_layer_view(std::byte* pool, int64_t layers, int64_t layer, Format format,
+                                        int64_t element_bytes, int64_t scale_bytes, int64_t kv_heads, int64_t head_dim,
+                                        int64_t block_tokens) {
   const int64_t codes = kv_heads * head_dim * block_tokens * element_bytes;  // of k or v
   const int64_t scales = kv_heads * block_tokens * scale_bytes;
   KvLayerView view{};

@@ -1,5 +1,5 @@
-// The formats that a KV cache can be stored in: what one head's key, or value, of one token takes. One row each; options,
-// runners, cost and tests learn a format from its row. How elements lie inside a block is the runner's own
+// The formats that a KV cache can be stored in: what one head's key, or value, of one token takes. One row each;
+// options, runners, cost and tests learn a format from its row. How elements lie inside a block is the runner's own
 // (kernels/kv_view.h on the CPU).
 #pragma once
 

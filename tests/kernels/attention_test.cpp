@@ -173,14 +173,15 @@ TEST(Attention, BlockLengthDoesNotChangeBits) {
   }
 }
 
+// Scores of about +-1e4: one key takes all. Operands of 8 bits may take another one where two nearly tie.
 TEST(Attention, ExtremeScores) {
-  for (const Format format : {Format::kF32, Format::kF16}) {
+  for (const Format format : {Format::kF32, Format::kF16, kKvInt8}) {
     const Shape shape{3, 1, 64, 16, format};
-    World world(shape, kLengths, 1e4f);  // scores of about +-1e4
+    World world(shape, kLengths, 1e4f);
     const std::vector<float> want = world.run(make(shape, "ref"), kRagged, 1);
     for (const std::string& name : vector_names(shape)) {
       const std::vector<float> got = world.run(make(shape, name), kRagged, 3);
-      EXPECT_LT(squared_error(got, want), 1e-6) << name;
+      EXPECT_LT(squared_error(got, want), most_error(name) > 1e-6 ? 5e-2 : 1e-6) << name;
     }
   }
 }

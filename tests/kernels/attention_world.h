@@ -39,8 +39,8 @@ inline std::vector<std::string> vector_names(const Shape& shape) {
   return names;
 }
 
-// Normalized squared error against ref over the same cache: what a kernel rounds besides the cache. Over codes these are
-// queries and weights; with bf16 products all operands; else nothing but sums.
+// Normalized squared error against ref over the same cache: what a kernel rounds besides the cache. Over codes these
+// are queries and weights; with bf16 products all operands; else nothing but sums.
 inline double most_error(const std::string& kernel) {
   if (kernel.ends_with("_int8")) return 2e-4;
   return kernel.ends_with("_bf16") ? 3e-5 : 1e-11;

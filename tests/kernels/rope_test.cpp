@@ -25,7 +25,7 @@ const Shape kShapes[] = {
     {2, 1, 128, 128, 16, RopeStyle::kHalves, Format::kF32},     {3, 3, 80, 32, 16, RopeStyle::kHalves, Format::kF16},
     {4, 1, 24, 20, 32, RopeStyle::kInterleaved, Format::kF32},  {4, 1, 24, 20, 16, RopeStyle::kHalves, Format::kBF16},
     {2, 2, 16, 16, 16, RopeStyle::kInterleaved, Format::kBF16}, {1, 1, 256, 256, 16, RopeStyle::kHalves, Format::kF16},
-    {9, 3, 64, 64, 16, RopeStyle::kInterleaved, kKvInt8}, {4, 1, 24, 20, 64, RopeStyle::kHalves, kKvInt8},
+    {9, 3, 64, 64, 16, RopeStyle::kInterleaved, kKvInt8},       {4, 1, 24, 20, 64, RopeStyle::kHalves, kKvInt8},
 };
 
 constexpr int64_t kPositions = 200;

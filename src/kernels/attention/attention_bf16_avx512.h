@@ -1,15 +1,17 @@
 // The body of attention over f16 and bf16 caches on processors with bf16 dot products, which do twice the multiply-adds
 // of f32. Included by attention_avx512.cpp only.
 //
-// As attention_tiles.h, with operands rounded to bf16 and sums in f32: queries once a block, keys and values while their
-// tile is copied once for all rows of the block, weights as they are made. In the copy two dimensions of a key, and two
-// keys' values of a dimension, lie side by side, because an instruction sums such pairs. Every row, of one token or of a
-// long prompt, goes through the same operations: each sum runs over pairs in ascending order in one register lane. Keys
-// that no row of the block sees are copied as zeros; those that a row does not see have weight 0 there.
+// As attention_tiles.h, with operands rounded to bf16 and sums in f32: queries once a block, keys and values while
+// their tile is copied once for all rows of the block, weights as they are made. In the copy two dimensions of a key,
+// and two keys' values of a dimension, lie side by side, because an instruction sums such pairs. Every row, of one
+// token or of a long prompt, goes through the same operations: each sum runs over pairs in ascending order in one
+// register lane. Keys that no row of the block sees are copied as zeros; those that a row does not see have weight 0
+// there.
 #pragma once
 
 #include <immintrin.h>
 
+#include "kernels/attention/attention_pairs_avx512.h"
 #include "kernels/attention/attention_tiles.h"
 #include "kernels/vector_avx512.h"
 
@@ -38,7 +40,7 @@ PairScratch pair_scratch_of(const AttentionBlock& block) {
   s.scores = reinterpret_cast<float*>(s.values + dim / 2 * kAttentionTile);
   s.lanes = s.scores + kAttentionRows * kAttentionTile;
   s.weights = reinterpret_cast<uint32_t*>(s.lanes + kAttentionRows * 16);
-  s.q = s.weights + kAttentionRows * kAttentionTile / 2;
+  s.q = s.weights + kAttentionRows * kAttentionTile / 2 + block.scratch_row * dim / 2;
   return s;
 }
 
@@ -57,144 +59,127 @@ void pair_begin(const AttentionBlock& block) {
   }
 }
 
-// 16 elements of each of two rows, side by side: a0 b0 a1 b1 ...
-__m512i side_by_side(__m512i halves) {
-  const __m512i order =
-      _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3,
-                       18, 2, 17, 1, 16, 0);
-  return _mm512_permutexvar_epi16(order, halves);
-}
-__m512i pairs_of(const ElementF16* a, const ElementF16* b) {
-  return side_by_side(reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(Avx512::load(b), Avx512::load(a))));
-}
-__m512i pairs_of(const ElementBF16* a, const ElementBF16* b) {
-  const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a));
-  const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b));
-  return side_by_side(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
+// Copies the parts of a tile that are seen.
+template <class E>
+__attribute__((noinline)) void copy_pairs(const Tile<E>& tile, Seen keys, int64_t dim, const PairScratch& scratch) {
+  const KeyPairs<E> key_pairs(tile);
+  for (int64_t i = tile.sub_begin; i < tile.sub_end; ++i) {
+    uint32_t* to = scratch.keys + i * kSub;
+    for (int64_t k = 0; k < dim / 2; ++k, to += kAttentionTile) _mm512_storeu_si512(to, key_pairs(k, i));
+    const ValuePairs<E> value_pairs(tile, keys, dim, i, 0);
+    to = scratch.values + i * (kSub / 2) * dim;
+    for (int64_t k = 0; k < kSub / 2; ++k) {
+      for (int64_t c = 0; c < dim / 16; ++c, to += 16) _mm512_storeu_si512(to, value_pairs(k, c));
+    }
+  }
 }
 
-// Copies the parts of a tile that are seen; keys outside [key_begin, key_end) as values of zero.
-template <class E>
-__attribute__((noinline)) void copy_pairs(const Tile<E>& tile, int64_t key_begin, int64_t key_end, int64_t dim,
-                                          const PairScratch& scratch) {
-  for (int64_t i = tile.sub_begin; i < tile.sub_end; ++i) {
-    const E* keys = tile.keys[i];
-    uint32_t* out = scratch.keys + i * kSub;
-    for (int64_t d = 0; d < dim; d += 2, keys += 2 * tile.key_stride, out += kAttentionTile) {
-      Avx512::prefetch(tile.next_keys[i] + d * tile.key_stride);
-      Avx512::prefetch(tile.next_keys[i] + (d + 1) * tile.key_stride);
-      _mm512_storeu_si512(out, pairs_of(keys, keys + tile.key_stride));
+// Scores become weights, 0 where a row does not see.
+void make_pairs(const SoftmaxRows<Avx512>& rows, uint32_t* weights) {
+  for (int64_t r = 0; r < rows.count; ++r, weights += kAttentionTile / 2) {
+    const float* scores = rows.scores + r * kAttentionTile;
+    const __m512 top = _mm512_set1_ps(rows.max[r]);
+    const Seen seen = rows.seen[r];
+    __m512 x[kSubs];
+#pragma GCC unroll 4
+    for (int i = 0; i < kSubs; ++i) {
+      const auto kept = static_cast<__mmask16>(Avx512::lanes(greater(seen.end - i * kSub, 0)) &
+                                               ~Avx512::lanes(greater(seen.begin - i * kSub, 0)));
+      x[i] = Avx512::exp2_of_negative(_mm512_sub_ps(_mm512_loadu_ps(scores + i * kSub), top));
+      store_bf16(weights + i * kSub / 2, _mm512_maskz_mov_ps(kept, x[i]));
     }
-    for (int64_t k = 0; k < kSub; k += 2) {
-      const E* values = tile.values[i] + k * dim;
-      const int64_t position = tile.first + i * kSub + k;
-      const __mmask32 seen = (position >= key_begin && position < key_end ? 0x55555555u : 0u) |
-                             (position + 1 >= key_begin && position + 1 < key_end ? 0xaaaaaaaau : 0u);
-      uint32_t* to = scratch.values + (i * kSub + k) / 2 * dim;
-      for (int64_t d = 0; d < dim; d += 16) {
-        if (d % 32 == 0) {
-          Avx512::prefetch(tile.next_values[i] + k * dim + d);
-          Avx512::prefetch(tile.next_values[i] + (k + 1) * dim + d);
-        }
-        _mm512_storeu_si512(to + d, _mm512_maskz_mov_epi16(seen, pairs_of(values + d, values + dim + d)));
+    add_lanes<Avx512>(x, rows.lanes + r * 16);
+  }
+}
+
+// Scores of rows [begin, end) with a tile's copy.
+void copied_scores(int64_t dim, Seen parts, const PairScratch& scratch, int64_t begin, int64_t end) {
+  for (int64_t r = begin, rows; r < end; r += rows) {
+    rows = next_rows<Avx512>(end - r);
+    pair_product(rows, parts.end - parts.begin,
+                 PairProduct<CopiedPairs>{.a = scratch.q + r * dim / 2,
+                                          .a_stride = dim / 2,
+                                          .b = {scratch.keys + parts.begin * kSub, kAttentionTile},
+                                          .depth = dim / 2,
+                                          .c = scratch.scores + r * kAttentionTile + parts.begin * kSub,
+                                          .c_stride = kAttentionTile,
+                                          .resume = false});
+  }
+}
+
+void copied_values(int64_t dim, Seen parts, const PairScratch& scratch, float* out, int64_t begin, int64_t end) {
+  for (int64_t r = begin, rows; r < end; r += rows) {
+    rows = next_rows<Avx512>(end - r);
+    for (int64_t d = 0; d < dim; d += 64) {
+      pair_product(rows, lesser(4, (dim - d) / 16),
+                   PairProduct<CopiedPairs>{.a = scratch.weights + (r * kAttentionTile + parts.begin * kSub) / 2,
+                                            .a_stride = kAttentionTile / 2,
+                                            .b = {scratch.values + parts.begin * (kSub / 2) * dim + d, dim},
+                                            .depth = (parts.end - parts.begin) * (kSub / 2),
+                                            .c = out + r * dim + d,
+                                            .c_stride = dim,
+                                            .resume = true});
+    }
+  }
+}
+
+// Few rows take keys and values as they come, without a copy.
+template <class E>
+void direct_scores(const Tile<E>& tile, int64_t dim, const PairScratch& scratch, int64_t begin, int64_t end) {
+  pair_rows<kSubs>(end - begin, PairProduct<KeyPairs<E>>{.a = scratch.q + begin * dim / 2,
+                                                         .a_stride = dim / 2,
+                                                         .b = KeyPairs<E>(tile),
+                                                         .depth = dim / 2,
+                                                         .c = scratch.scores + begin * kAttentionTile,
+                                                         .c_stride = kAttentionTile,
+                                                         .resume = false});
+}
+
+template <class E>
+void direct_values(const Tile<E>& tile, Seen keys, int64_t dim, const PairScratch& scratch, float* out, int64_t begin,
+                   int64_t end) {
+  for (int64_t sub = tile.sub_begin; sub < tile.sub_end; ++sub) {
+    for (int64_t d = 0; d < dim;) {
+      const PairProduct<ValuePairs<E>> p{.a = scratch.weights + (begin * kAttentionTile + sub * kSub) / 2,
+                                         .a_stride = kAttentionTile / 2,
+                                         .b = ValuePairs<E>(tile, keys, dim, sub, d),
+                                         .depth = kSub / 2,
+                                         .c = out + begin * dim + d,
+                                         .c_stride = dim,
+                                         .resume = true};
+      if (d + 64 <= dim) {
+        pair_rows<4>(end - begin, p);
+        d += 64;
+      } else {
+        pair_rows<1>(end - begin, p);
+        d += 16;
       }
     }
   }
 }
 
-// c[r, :] (+)= sum over pairs k in [0, depth) of a[r, k] . b[k, :].
-struct PairProduct {
-  const uint32_t* a;
-  int64_t a_stride;
-  const uint32_t* b;
-  int64_t b_stride;
-  int64_t depth;
-  float* c;
-  int64_t c_stride;
-  bool resume;  // false: c is taken as zero
-};
-
-template <int R, int C>
-__attribute__((noinline)) void pair_tile(const PairProduct& p) {
-  __m512 sum[R][C];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int c = 0; c < C; ++c) sum[r][c] = p.resume ? _mm512_loadu_ps(p.c + r * p.c_stride + c * 16) : _mm512_setzero_ps();
+// All three phases for rows [begin, end) of the block. keys: what rows of the block see of the chunk.
+template <class E>
+void pair_phases(const AttentionBlock& block, const Tile<E>& tile, Seen keys, const PairScratch& scratch,
+                 const AttentionPartial& partial, int64_t begin, int64_t end) {
+  const int64_t dim = block.desc.head_dim;
+  const Seen parts{tile.sub_begin, tile.sub_end};
+  const bool copy = end - begin > Avx512::kTileRows;
+  if (copy) {
+    copy_pairs(tile, keys, dim, scratch);
+    copied_scores(dim, parts, scratch, begin, end);
+  } else {
+    direct_scores(tile, dim, scratch, begin, end);
   }
-  const uint32_t* a[R];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) a[r] = p.a + r * p.a_stride;
-  const uint32_t* b = p.b;
-  for (int64_t k = 0; k < p.depth; ++k, b += p.b_stride) {
-    __m512bh factor[R];
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) factor[r] = reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(a[r][k])));
-#pragma GCC unroll 8
-    for (int c = 0; c < C; ++c) {
-      const __m512bh column = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + c * 16));
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) sum[r][c] = _mm512_dpbf16_ps(sum[r][c], column, factor[r]);
-    }
+  for (int64_t r = begin; r < end; r += Avx512::kWidth) {
+    const auto rows = softmax_rows<Avx512>(block, tile.first, partial, scratch.scores, scratch.lanes, r, end);
+    raise_maxima<Avx512>(block.desc, rows);
+    make_pairs(rows, scratch.weights + r * kAttentionTile / 2);
   }
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int c = 0; c < C; ++c) _mm512_storeu_ps(p.c + r * p.c_stride + c * 16, sum[r][c]);
-  }
-}
-
-template <int R = Avx512::kTileRows, int C = Avx512::kTileCols>
-void pair_product(int64_t rows, int64_t cols, const PairProduct& p) {
-  if constexpr (R > 1) {
-    if (rows < R) return pair_product<R - 1, C>(rows, cols, p);
-  }
-  if constexpr (C > 1) {
-    if (cols < C) return pair_product<R, C - 1>(rows, cols, p);
-  }
-  pair_tile<R, C>(p);
-}
-
-// All three phases for rows [begin, end) of the block.
-void pair_rows(const AttentionBlock& block, int64_t first, Seen parts, const PairScratch& scratch,
-               const AttentionPartial& partial, int64_t begin, int64_t end) {
-  const AttentionDesc& desc = block.desc;
-  const int64_t dim = desc.head_dim, group = desc.heads / desc.kv_heads;
-  for (int64_t r = begin, rows; r < end; r += rows) {
-    rows = next_rows<Avx512>(end - r);
-    pair_product(rows, parts.end - parts.begin,
-                 {.a = scratch.q + r * dim / 2,
-                  .a_stride = dim / 2,
-                  .b = scratch.keys + parts.begin * kSub,
-                  .b_stride = kAttentionTile,
-                  .depth = dim / 2,
-                  .c = scratch.scores + r * kAttentionTile + parts.begin * kSub,
-                  .c_stride = kAttentionTile,
-                  .resume = false});
-  }
-  for (int64_t r = begin; r < end; ++r) {
-    const Seen seen = seen_of(desc, block.history + (block.row_begin + r) / group, first);
-    float* weights = scratch.scores + r * kAttentionTile;
-    row_weights<Avx512>(desc, seen, weights, partial.max + r, scratch.lanes + r * 16, partial.out + r * dim);
-    for (int64_t i = 0; i < kSubs; ++i) {
-      const __mmask16 kept = static_cast<__mmask16>(
-          Avx512::lanes(greater(seen.end - i * kSub, 0)) & ~Avx512::lanes(greater(seen.begin - i * kSub, 0)));
-      store_bf16(scratch.weights + (r * kAttentionTile + i * kSub) / 2, _mm512_maskz_loadu_ps(kept, weights + i * kSub));
-    }
-  }
-  for (int64_t r = begin, rows; r < end; r += rows) {
-    rows = next_rows<Avx512>(end - r);
-    for (int64_t d = 0; d < dim; d += 64) {
-      pair_product(rows, lesser(4, (dim - d) / 16),
-                   {.a = scratch.weights + (r * kAttentionTile + parts.begin * kSub) / 2,
-                    .a_stride = kAttentionTile / 2,
-                    .b = scratch.values + parts.begin * (kSub / 2) * dim + d,
-                    .b_stride = dim,
-                    .depth = (parts.end - parts.begin) * (kSub / 2),
-                    .c = partial.out + r * dim + d,
-                    .c_stride = dim,
-                    .resume = true});
-    }
+  if (copy) {
+    copied_values(dim, parts, scratch, partial.out, begin, end);
+  } else {
+    direct_values(tile, keys, dim, scratch, partial.out, begin, end);
   }
 }
 
@@ -206,15 +191,13 @@ void pair_chunk_of(const AttentionBlock& block, int64_t chunk, const AttentionPa
   clear_partial<Avx512>(block, partial, scratch.lanes);
   const int64_t first_position = block.history + block.row_begin / group;
   const int64_t last_position = block.history + (block.row_end - 1) / group;
-  const int64_t all_begin = first_visible_key(desc, first_position);
-  const int64_t key_begin = greater(all_begin, chunk * kAttentionChunk);
-  const int64_t key_end = lesser(last_position + 1, (chunk + 1) * kAttentionChunk);
-  for (int64_t first = key_begin / kAttentionTile * kAttentionTile; first < key_end; first += kAttentionTile) {
+  const Seen keys{greater(first_visible_key(desc, first_position), chunk * kAttentionChunk),
+                  lesser(last_position + 1, (chunk + 1) * kAttentionChunk)};
+  for (int64_t first = keys.begin / kAttentionTile * kAttentionTile; first < keys.end; first += kAttentionTile) {
     const Seen rows = rows_that_see(block, first);
     if (rows.begin >= rows.end) continue;
-    const Tile<E> tile = tile_at<E>(block, first, key_begin, key_end, all_begin, last_position + 1);
-    copy_pairs(tile, key_begin, key_end, desc.head_dim, scratch);
-    pair_rows(block, first, {tile.sub_begin, tile.sub_end}, scratch, partial, rows.begin, rows.end);
+    const Tile<E> tile = tile_at<E>(block, first, keys.begin, keys.end, last_position + 1);
+    pair_phases(block, tile, keys, scratch, partial, rows.begin, rows.end);
   }
   sum_lanes<Avx512>(block, partial, scratch.lanes);
 }

@@ -46,7 +46,8 @@ struct Avx2Codes {
         for (int h = 0; h < 2; ++h) {
           const __m256i keys = _mm256_add_epi32(joined(sum[r][2 * h], sum[r][2 * h + 1]), _mm256_set1_epi32(start[r]));
           const __m256 both = _mm256_mul_ps(scale[h], _mm256_set1_ps(q_scale[r]));
-          _mm256_storeu_ps(out + r * kAttentionTile + sub * kSub + h * 8, _mm256_mul_ps(_mm256_cvtepi32_ps(keys), both));
+          _mm256_storeu_ps(out + r * kAttentionTile + sub * kSub + h * 8,
+                           _mm256_mul_ps(_mm256_cvtepi32_ps(keys), both));
         }
       }
     }
@@ -103,9 +104,7 @@ struct Avx2Codes {
     }
   }
   // The eight lanes whose halves lie side by side in a (lanes 0 to 3) and b (4 to 7).
-  static __m256i joined(__m256i a, __m256i b) {
-    return _mm256_permute4x64_epi64(_mm256_hadd_epi32(a, b), 0xd8);
-  }
+  static __m256i joined(__m256i a, __m256i b) { return _mm256_permute4x64_epi64(_mm256_hadd_epi32(a, b), 0xd8); }
 };
 
 }  // namespace

@@ -11,8 +11,8 @@ namespace tern {
 namespace {
 
 struct Avx512Codes {
-  using Code = int8_t;    // of a query: signed; of a weight: the bits of an unsigned byte
-  using Word = int32_t;   // four codes: what an instruction broadcasts
+  using Code = int8_t;   // of a query: signed; of a weight: the bits of an unsigned byte
+  using Word = int32_t;  // four codes: what an instruction broadcasts
   static constexpr float kQueryTop = 127.0f;
   static constexpr float kWeightTop = 255.0f;
 

@@ -20,9 +20,9 @@ namespace {
 
 // One tile of an int8 cache: 16 keys a part.
 struct CodeTile {
-  int64_t first;               // absolute position
-  int64_t sub_begin, sub_end;  // parts that any row sees; only these are read
-  const uint8_t* keys[kSubs];  // [head_dim / 4, key_stride bytes]: 16 keys x 4 dimensions
+  int64_t first;                // absolute position
+  int64_t sub_begin, sub_end;   // parts that any row sees; only these are read
+  const uint8_t* keys[kSubs];   // [head_dim / 4, key_stride bytes]: 16 keys x 4 dimensions
   const int8_t* values[kSubs];  // [4, head_dim, 4 keys]
   const float* key_scales[kSubs];
   const float* value_scales[kSubs];
@@ -51,13 +51,14 @@ uint64_t code_scratch_bytes(const AttentionDesc& desc) {
 template <class D>
 CodeScratch<D> code_scratch_of(const AttentionBlock& block) {
   CodeScratch<D> s;
-  s.q = reinterpret_cast<typename D::Word*>(block.scratch);
-  s.weights = s.q + kAttentionRows * block.desc.head_dim / 4;
+  auto* q = reinterpret_cast<typename D::Word*>(block.scratch);
+  s.q = q + block.scratch_row * block.desc.head_dim / 4;
+  s.weights = q + kAttentionRows * block.desc.head_dim / 4;
   s.scores = reinterpret_cast<float*>(s.weights + kAttentionRows * kAttentionTile / 4);
   s.lanes = s.scores + kAttentionRows * kAttentionTile;
-  s.q_scale = s.lanes + kAttentionRows * 16;
-  s.weight_scale = s.q_scale + kAttentionRows;
-  s.q_start = reinterpret_cast<int32_t*>(s.weight_scale + kAttentionRows);
+  s.weight_scale = s.lanes + kAttentionRows * 16;
+  s.q_scale = s.weight_scale + kAttentionRows + block.scratch_row;
+  s.q_start = reinterpret_cast<int32_t*>(s.weight_scale + 2 * kAttentionRows) + block.scratch_row;
   return s;
 }
 
@@ -87,10 +88,10 @@ void int8_begin(const AttentionBlock& block) {
   }
 }
 
-inline void locate_codes(const AttentionBlock& block, int64_t position, const uint8_t** keys, const int8_t** values,
-                         const float** key_scales, const float** value_scales) {
+void locate_codes(const AttentionBlock& block, int64_t head, int64_t position, const uint8_t** keys,
+                  const int8_t** values, const float** key_scales, const float** value_scales) {
   const KvLayerView& kv = block.kv;
-  const int64_t dim = kv.head_dim, tokens = kv.block_tokens, slot = position % tokens, head = block.kv_head;
+  const int64_t dim = kv.head_dim, tokens = kv.block_tokens, slot = position % tokens;
   const std::byte* base = kv.pool + block.block_table[position / tokens] * kv.block_bytes;
   *keys = reinterpret_cast<const uint8_t*>(base + kv.k_offset) + head * dim * tokens + slot * 4;
   *values = reinterpret_cast<const int8_t*>(base + kv.v_offset) + (head * tokens + slot) * dim;
@@ -100,8 +101,7 @@ inline void locate_codes(const AttentionBlock& block, int64_t position, const ui
 
 // As tile_at() of attention_tiles.h.
 template <class V>
-CodeTile code_tile_at(const AttentionBlock& block, int64_t first, int64_t key_begin, int64_t key_end, int64_t all_begin,
-                      int64_t all_end) {
+CodeTile code_tile_at(const AttentionBlock& block, int64_t first, int64_t key_begin, int64_t key_end, int64_t all_end) {
   CodeTile tile;
   tile.first = first;
   tile.key_stride = static_cast<int64_t>(block.kv.block_tokens) * 4;
@@ -109,74 +109,71 @@ CodeTile code_tile_at(const AttentionBlock& block, int64_t first, int64_t key_be
   tile.sub_end = (lesser(key_end, first + kAttentionTile) - first + kSub - 1) / kSub;
   for (int64_t i = 0; i < kSubs; ++i) {
     const int64_t sub = i < tile.sub_begin || i >= tile.sub_end ? tile.sub_begin : i;
-    locate_codes(block, first + sub * kSub, &tile.keys[i], &tile.values[i], &tile.key_scales[i], &tile.value_scales[i]);
+    locate_codes(block, block.kv_head, first + sub * kSub, &tile.keys[i], &tile.values[i], &tile.key_scales[i],
+                 &tile.value_scales[i]);
   }
-  const bool more = first + kAttentionTile < all_end;
-  const int64_t next = more ? first + kAttentionTile : all_begin / kSub * kSub;
-  AttentionBlock ahead = block;
-  if (!more && block.kv_head + 1 < block.kv.kv_heads) ++ahead.kv_head;
+  const bool more = first + kAttentionTile < key_end;
+  const int64_t head = more ? block.kv_head : block.next_kv_head;
+  const int64_t next = more ? first + kAttentionTile : block.next_key;
   for (int64_t i = 0; i < kSubs; ++i) {
     const int64_t position = next + i * kSub;
     const float *key_scales, *value_scales;
-    locate_codes(ahead, position < all_end ? position : next, &tile.next_keys[i], &tile.next_values[i], &key_scales,
-                 &value_scales);
+    locate_codes(block, head, position < all_end ? position : next, &tile.next_keys[i], &tile.next_values[i],
+                 &key_scales, &value_scales);
     V::prefetch(key_scales);
     V::prefetch(value_scales);
   }
   return tile;
 }
 
-// Scores of one row into weight codes; rescales what the row has summed when its maximum grows.
+// Scores become weights, then, with the values' scales, codes.
 template <class V, class D>
-float row_codes(const AttentionDesc& desc, const CodeTile& tile, Seen seen, float* scores, float* max, float* lanes,
-                float* out, typename D::Word* codes) {
+void make_codes(const SoftmaxRows<V>& rows, const CodeTile& tile, typename D::Word* codes, float* weight_scale) {
   constexpr int kRegs = kAttentionTile / V::kWidth, kPerSub = kSub / V::kWidth;
-  const bool whole = seen.begin <= 0 && seen.end >= kAttentionTile;
-  typename V::Reg x[kRegs], t[kRegs];
+  typename V::Reg scale[kRegs], most[V::kWidth];
 #pragma GCC unroll 8
-  for (int i = 0; i < kRegs; ++i) x[i] = V::load(scores + i * V::kWidth);
-  if (desc.soft_cap > 0) {
-    for (int i = 0; i < kRegs; ++i) x[i] = soft_capped<V>(x[i], desc.soft_cap * kLog2E);
-  }
-  if (!whole) {
+  for (int i = 0; i < kRegs; ++i) scale[i] = V::load(tile.value_scales[i / kPerSub] + i % kPerSub * V::kWidth);
+  for (int64_t r = 0; r < rows.count; ++r) {
+    float* scores = rows.scores + r * kAttentionTile;
+    const typename V::Reg top = V::set1(rows.max[r]);
+    typename V::Reg x[kRegs], t[kRegs];
 #pragma GCC unroll 8
-    for (int i = 0; i < kRegs; ++i) x[i] = V::keep_range(x[i], seen.begin - i * V::kWidth, seen.end - i * V::kWidth);
-  }
-  typename V::Reg largest = x[0];
-#pragma GCC unroll 8
-  for (int i = 1; i < kRegs; ++i) largest = V::max(largest, x[i]);
-  const float tile_max = V::reduce_max(largest);
-  if (tile_max > *max) {
-    const typename V::Reg shrink = V::exp2_of_negative(V::set1(*max - tile_max));
-    *max = tile_max;
-    V::store(lanes, V::mul(V::load(lanes), shrink));
-    for (int64_t d = 0; d < desc.head_dim; d += V::kWidth) V::store(out + d, V::mul(V::load(out + d), shrink));
-  }
-  const typename V::Reg top = V::set1(*max);
-  typename V::Reg most = V::zero();
-#pragma GCC unroll 8
-  for (int i = 0; i < kRegs; ++i) {
-    x[i] = V::exp2_of_negative(V::sub(x[i], top));
-    t[i] = V::mul(x[i], V::load(tile.value_scales[i / kPerSub] + i % kPerSub * V::kWidth));
-    if (!whole) {
-      t[i] = V::max(V::keep_range(t[i], seen.begin - i * V::kWidth, seen.end - i * V::kWidth), V::zero());
+    for (int i = 0; i < kRegs; ++i) {
+      x[i] = V::exp2_of_negative(V::sub(V::load(scores + i * V::kWidth), top));
+      t[i] = V::mul(x[i], scale[i]);
     }
-    most = V::max(t[i], most);
-    x[i] = V::fma(t[i], V::zero(), x[i]);  // a scale that is not finite makes the sum NaN
-  }
-  const float heaviest = V::reduce_max(most);
-  const typename V::Reg inverse = V::set1(heaviest >= kKvInt8Tiny ? D::kWeightTop / heaviest : 0.0f);
+    if (!rows.whole(r)) {
+      const Seen seen = rows.seen[r];
 #pragma GCC unroll 8
-  for (int i = 0; i < kRegs; ++i) {
-    D::store_weights(reinterpret_cast<typename D::Code*>(codes) + i * V::kWidth, V::mul(t[i], inverse));
-  }
+      for (int i = 0; i < kRegs; ++i) {
+        t[i] = V::max(V::keep_range(t[i], seen.begin - i * V::kWidth, seen.end - i * V::kWidth), V::zero());
+      }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kRegs; ++i) {
+      V::store(scores + i * V::kWidth, t[i]);
+      x[i] = V::fma(t[i], V::zero(), x[i]);  // a scale that is not finite makes the sum NaN
+    }
+    add_lanes<V>(x, rows.lanes + r * 16);
 #pragma GCC unroll 4
-  for (int step = 1; step < kRegs; step *= 2) {
+    for (int step = 1; step < kRegs; step *= 2) {
 #pragma GCC unroll 8
-    for (int i = 0; i + step < kRegs; i += 2 * step) x[i] = V::add(x[i], x[i + step]);
+      for (int i = 0; i + step < kRegs; i += 2 * step) t[i] = V::max(t[i], t[i + step]);
+    }
+    most[r] = t[0];
   }
-  V::store(lanes, V::add(V::load(lanes), x[0]));
-  return heaviest / D::kWeightTop;
+  float heaviest[V::kWidth];
+  greatest_lanes<V>(most, rows.count, heaviest);
+  for (int64_t r = 0; r < rows.count; ++r) {
+    const float* weights = rows.scores + r * kAttentionTile;
+    auto* to = reinterpret_cast<typename D::Code*>(codes + r * (kAttentionTile / 4));
+    const typename V::Reg inverse = V::set1(heaviest[r] >= kKvInt8Tiny ? D::kWeightTop / heaviest[r] : 0.0f);
+#pragma GCC unroll 8
+    for (int i = 0; i < kRegs; ++i) {
+      D::store_weights(to + i * V::kWidth, V::mul(V::load(weights + i * V::kWidth), inverse));
+    }
+    weight_scale[r] = heaviest[r] / D::kWeightTop;
+  }
 }
 
 template <class V, class D, int R = V::kTileRows>
@@ -202,16 +199,15 @@ template <class V, class D>
 void code_rows(const AttentionBlock& block, const CodeTile& tile, const CodeScratch<D>& s,
                const AttentionPartial& partial, int64_t begin, int64_t end) {
   const AttentionDesc& desc = block.desc;
-  const int64_t dim = desc.head_dim, group = desc.heads / desc.kv_heads;
+  const int64_t dim = desc.head_dim;
   for (int64_t r = begin, rows; r < end; r += rows) {
     rows = next_rows<V>(end - r);
     code_scores<V, D>(rows, tile, s, r, dim, r == begin);
   }
-  for (int64_t r = begin; r < end; ++r) {
-    const Seen seen = seen_of(desc, block.history + (block.row_begin + r) / group, tile.first);
-    s.weight_scale[r] =
-        row_codes<V, D>(desc, tile, seen, s.scores + r * kAttentionTile, partial.max + r, s.lanes + r * 16,
-                        partial.out + r * dim, s.weights + r * (kAttentionTile / 4));
+  for (int64_t r = begin; r < end; r += V::kWidth) {
+    const SoftmaxRows<V> rows = softmax_rows<V>(block, tile.first, partial, s.scores, s.lanes, r, end);
+    raise_maxima<V>(desc, rows);
+    make_codes<V, D>(rows, tile, s.weights + r * (kAttentionTile / 4), s.weight_scale + r);
   }
   for (int64_t r = begin, rows; r < end; r += rows) {
     rows = next_rows<V>(end - r);
@@ -227,13 +223,12 @@ void int8_chunk(const AttentionBlock& block, int64_t chunk, const AttentionParti
   clear_partial<V>(block, partial, scratch.lanes);
   const int64_t first_position = block.history + block.row_begin / group;
   const int64_t last_position = block.history + (block.row_end - 1) / group;
-  const int64_t all_begin = first_visible_key(desc, first_position);
-  const int64_t key_begin = greater(all_begin, chunk * kAttentionChunk);
+  const int64_t key_begin = greater(first_visible_key(desc, first_position), chunk * kAttentionChunk);
   const int64_t key_end = lesser(last_position + 1, (chunk + 1) * kAttentionChunk);
   for (int64_t first = key_begin / kAttentionTile * kAttentionTile; first < key_end; first += kAttentionTile) {
     const Seen rows = rows_that_see(block, first);
     if (rows.begin >= rows.end) continue;
-    const CodeTile tile = code_tile_at<V>(block, first, key_begin, key_end, all_begin, last_position + 1);
+    const CodeTile tile = code_tile_at<V>(block, first, key_begin, key_end, last_position + 1);
     code_rows<V, D>(block, tile, scratch, partial, rows.begin, rows.end);
   }
   sum_lanes<V>(block, partial, scratch.lanes);
