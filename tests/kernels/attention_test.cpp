@@ -199,6 +199,7 @@ TEST(Attention, BlocksBehindTheWindowAreNotRead) {
   }
 }
 
+// Few workers walk all KV heads of a chunk together, many take a head each.
 TEST(Attention, ThreadsGiveTheSameBits) {
   ThreadPool pool(2);
   for (const Format format : {Format::kF16, kKvInt8}) {
@@ -208,6 +209,7 @@ TEST(Attention, ThreadsGiveTheSameBits) {
       World world(shape, {5000});
       const std::vector<Step> step = {{0, 4999, 1}};
       const std::vector<float> want = world.run(attention, step, 1);
+      EXPECT_EQ(world.run(attention, step, 16), want) << name;
       for (int i = 0; i < 20; ++i) ASSERT_EQ(world.run(attention, step, pool.size(), &pool), want) << name;
     }
   }
