@@ -148,6 +148,7 @@ bool Attention::compute(const AttentionArgs& args, int worker, int workers) cons
     if (division.first_cut(item) > item.chunk_begin) ++cut_items;
     const int64_t begin = division.cut(item, worker), end = division.cut(item, worker + 1);
     if (begin >= end) return;
+    for (int32_t head = 0; args.ready && head < item.kv_heads; ++head) args.ready(item.kv_head + head);
     const ItemRun run(desc_, *impl_, args, item, space.scratch_of(worker), begin, end);
     if (begin > item.chunk_begin) {
       for (int64_t c = begin; c < end; ++c) run.chunk(c, space.shared(workers, index, c - item.chunk_begin));
