@@ -7,10 +7,10 @@
 #include <array>
 #include <fstream>
 
+#include "quant/kv_format.h"
 #include "server/log.h"
 #include "server/request_record.h"
 #include "server/server_options.h"
-#include "quant/kv_format.h"
 
 namespace tern {
 namespace {
