@@ -147,8 +147,7 @@ void direct_values(const Tile<E>& tile, Seen keys, int64_t dim, const PairScratc
                                          .c = out + begin * dim + d,
                                          .c_stride = dim,
                                          .resume = true};
-      // One line of each key a pass, as attention_tiles.h: read whole, a head's values make the processor fetch beyond
-      // them what is not wanted (12 instead of 27 GB/s).
+      // One line of each key a pass, as in attention_tiles.h.
       if (d + 32 <= dim) {
         pair_rows<2>(end - begin, p);
         d += 32;
