@@ -2,7 +2,7 @@
 // same run.
 //
 //   attention_bench [--threads N] [--kernels TERN_KERNELS-list] [--heads 9] [--kv-heads 3] [--head-dim 64]
-//                   [--block 16] [--format f16] [--layers 30]
+//                   [--block 16] [--format f16] [--layers 30] [--pages huge|small]
 //
 // Decode walks through the layers of one cache, whose blocks lie in random order, so that keys come from memory as they
 // do in a step. Bytes and operations are what cost() counts; times are the best of several rounds.
@@ -19,12 +19,13 @@
 #include <vector>
 
 #include "core/thread_pool.h"
+#include "device/buffer.h"
 #include "kernels/activation/glu.h"
 #include "kernels/attention/attention.h"
 #include "kernels/norm/norm.h"
 #include "kernels/rope/rope.h"
 #include "limits.h"
-#include "quant/format.h"
+#include "quant/kv_format.h"
 
 namespace tern::bench {
 namespace {
@@ -34,6 +35,7 @@ struct Options {
   std::string kernels;
   int32_t heads = 9, kv_heads = 3, head_dim = 64, block = 16, layers = 30;
   Format format = Format::kF16;
+  PageHint pages = PageHint::kHuge;
 };
 
 Options parse(int argc, char** argv) {
@@ -47,7 +49,8 @@ Options parse(int argc, char** argv) {
     if (flag == "--head-dim") o.head_dim = std::stoi(value);
     if (flag == "--block") o.block = std::stoi(value);
     if (flag == "--layers") o.layers = std::stoi(value);
-    if (flag == "--format") o.format = find_format(value)->format;
+    if (flag == "--pages") o.pages = value == "small" ? PageHint::kSmall : PageHint::kHuge;
+    if (flag == "--format") o.format = find_kv_format(value)->format;
   }
   return o;
 }
@@ -82,25 +85,29 @@ std::vector<float> floats(int64_t count) {
 
 // A cache for one sequence of `context` tokens, all layers in each block.
 struct Cache {
-  std::vector<std::byte> pool;
+  Buffer pool;
   std::vector<int32_t> table;
   KvLayerView view;
   int64_t layer_bytes;
 
   Cache(const Options& o, int64_t context) {
-    const int32_t element = o.format == Format::kF32 ? 4 : 2;
-    const int64_t part = static_cast<int64_t>(o.kv_heads) * o.head_dim * o.block * element;
-    layer_bytes = 2 * part;
+    const KvFormatInfo& format = *find_kv_format(o.format);
+    view = kv_layer_view(nullptr, o.layers, 0, o.format, format.element_bytes, format.scale_bytes, o.kv_heads,
+                         o.head_dim, o.block);
+    layer_bytes = view.block_bytes / o.layers;
     table.resize(static_cast<size_t>((context + o.block - 1) / o.block));
     std::iota(table.begin(), table.end(), 0);
     std::shuffle(table.begin(), table.end(), std::mt19937(1));
-    pool.resize(table.size() * static_cast<size_t>(layer_bytes * o.layers), std::byte{0x11});
-    view = {pool.data(), layer_bytes * o.layers, 0, part, o.block, o.kv_heads, o.head_dim, element, o.format};
+    pool = Buffer(table.size() * static_cast<size_t>(view.block_bytes), "the cache", o.pages);
+    std::memset(pool.data(), 0x11, pool.bytes());
+    view.pool = pool.data();
   }
   KvLayerView layer(int64_t i) const {
     KvLayerView v = view;
     v.k_offset += i * layer_bytes;
     v.v_offset += i * layer_bytes;
+    v.k_scale_offset += i * layer_bytes;
+    v.v_scale_offset += i * layer_bytes;
     return v;
   }
 };

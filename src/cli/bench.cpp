@@ -14,6 +14,7 @@
 #include "cli/subcommands.h"
 #include "cli/token_feeder.h"
 #include "core/error.h"
+#include "quant/kv_format.h"
 
 namespace tern {
 namespace {
@@ -97,7 +98,7 @@ void run_bench(const BenchOptions& options) {
     report.model_type = model->facts().type_name();
     report.model_size = model->facts().checkpoint->tensor_bytes();
     report.model_n_params = model->facts().parameters();
-    report.type_kv = std::string(name_of(*model->options().kv_format));
+    report.type_kv = std::string(kv_name_of(*model->options().kv_format));
     for (BenchResult test : plan.tests) {
       test.threads = model->options().threads;
       report.results.push_back(measure(*model, test, options.repetitions));
@@ -135,7 +136,7 @@ void Subcommands::add_bench(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 20));
   command
       ->add_option("--kv-cache-dtype,--cache-type-k,--cache-type-v", options->model.kv_cache_dtype,
-                   "auto, f32, f16 or bf16")
+                   "auto, f32, f16, bf16 or int8 (q8_0)")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   command->callback([command, options] {
     if (!command->get_subcommands().empty()) return;  // it has run

@@ -10,6 +10,7 @@
 #include "cli/options.h"
 #include "cli/subcommands.h"
 #include "model/weights.h"
+#include "quant/kv_int8.h"
 
 namespace tern {
 namespace {
@@ -48,7 +49,8 @@ nlohmann::ordered_json facts_json(const ModelFacts& facts) {
   out["rope_theta"] = c.rope.theta;
   out["tied_embeddings"] = c.tied_embeddings;
   out["kv_bytes_per_token"] = {{"f32", kv_bytes_per_token(facts.lowered, Format::kF32)},
-                               {"f16", kv_bytes_per_token(facts.lowered, Format::kF16)}};
+                               {"f16", kv_bytes_per_token(facts.lowered, Format::kF16)},
+                               {"int8", kv_bytes_per_token(facts.lowered, kKvInt8)}};
   return out;
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/limits.h"
+#include "quant/kv_format.h"
 
 namespace tern {
 namespace {
@@ -24,9 +25,9 @@ uint64_t random_seed() {
 
 std::optional<Format> kv_format_of(const std::string& name) {
   if (name == "auto") return std::nullopt;
-  const FormatInfo* info = find_format(name);
+  const KvFormatInfo* info = find_kv_format(name);
   if (info == nullptr)
-    bad_input("[options] --kv-cache-dtype \"" + printable(name) + "\" is unknown; known: auto, f32, f16, bf16");
+    bad_input("[options] --kv-cache-dtype \"" + printable(name) + "\" is unknown; known: auto, " + kv_format_names());
   return info->format;
 }
 
@@ -79,7 +80,8 @@ void ModelOptions::add_load(CLI::App& app) {
   app.add_option("-c,--max-model-len,--ctx-size", max_model_len,
                  "Longest prompt and answer together, e.g. 4096 or 32k; 0: the model's own; default: at most 8192");
   app.add_option("--kv-cache-memory-bytes", kv_cache_bytes, "Size of the KV pool, e.g. 512m");
-  app.add_option("--kv-cache-dtype,--cache-type-k,--cache-type-v", kv_cache_dtype, "auto, f32, f16 or bf16")
+  app.add_option("--kv-cache-dtype,--cache-type-k,--cache-type-v", kv_cache_dtype,
+                 "auto, f32, f16, bf16 or int8 (q8_0)")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("-b,--max-num-batched-tokens", max_batched_tokens, "Tokens a step at most")
       ->check(CLI::Range(1, 1 << 20))

@@ -22,7 +22,10 @@ struct Avx2 {
   static Reg zero() { return _mm256_setzero_ps(); }
   static Reg set1(float x) { return _mm256_set1_ps(x); }
   // Into the second level: at most 24 lines can be on their way to the first, fewer than memory has to have in flight.
-  static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
+  // Not the intrinsic: g++ 12 takes a function that does nothing else for one without effect, and drops calls of it.
+  static inline __attribute__((always_inline)) void prefetch(const void* p) {
+    asm volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(p)));
+  }
   static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
   static Reg sub(Reg a, Reg b) { return _mm256_sub_ps(a, b); }
   static Reg mul(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
@@ -80,6 +83,12 @@ struct Avx2 {
     const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
     const __m256i high = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
     store_halves(p, _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1)), count);
+  }
+  // To the nearest integers, ties to even; lanes are within a byte.
+  static void store(int8_t* p, Reg a) {
+    const __m256i wide = _mm256_cvtps_epi32(a);
+    const __m128i halves = _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(halves, halves));
   }
   // Lanes [begin, end) of a, -infinity elsewhere. begin and end may lie outside the register.
   static Reg keep_range(Reg a, int64_t begin, int64_t end) {

@@ -22,7 +22,10 @@ struct Avx512 {
   static Reg zero() { return _mm512_setzero_ps(); }
   static Reg set1(float x) { return _mm512_set1_ps(x); }
   // Into the second level: at most 24 lines can be on their way to the first, fewer than memory has to have in flight.
-  static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
+  // Not the intrinsic: g++ 12 takes a function that does nothing else for one without effect, and drops calls of it.
+  static inline __attribute__((always_inline)) void prefetch(const void* p) {
+    asm volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(p)));
+  }
   static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
   static Reg sub(Reg a, Reg b) { return _mm512_sub_ps(a, b); }
   static Reg mul(Reg a, Reg b) { return _mm512_mul_ps(a, b); }
@@ -74,6 +77,10 @@ struct Avx512 {
     const __mmask16 nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
     rounded = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
     _mm256_mask_storeu_epi16(p, lanes(count), _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+  }
+  // To the nearest integers, ties to even; lanes are within a byte.
+  static void store(int8_t* p, Reg a) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a)));
   }
   // Lanes [begin, end) of a, -infinity elsewhere. begin and end may lie outside the register.
   static Reg keep_range(Reg a, int64_t begin, int64_t end) {

@@ -84,8 +84,8 @@ struct CacheGroup {
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
   int64_t window = 0;
-  // Elements (k and v together) of one token in all layers.
-  int64_t elements_per_token() const { return static_cast<int64_t>(layers.size()) * kv_heads * head_dim * 2; }
+  // Heads of keys and of values that one token has in all layers.
+  int64_t heads_per_token() const { return static_cast<int64_t>(layers.size()) * kv_heads * 2; }
 };
 
 struct Entry {

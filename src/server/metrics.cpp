@@ -7,6 +7,7 @@
 #include <array>
 #include <fstream>
 
+#include "quant/kv_format.h"
 #include "server/log.h"
 #include "server/request_record.h"
 #include "server/server_options.h"
@@ -153,7 +154,7 @@ MetricFacts facts_of(const Backend& backend) {
                     .max_model_len = backend.service.context_tokens(),
                     .max_sequences = model.options().max_sequences,
                     .max_batched_tokens = model.options().max_batched_tokens,
-                    .kv_dtype = std::string(tern::name_of(*model.options().kv_format)),
+                    .kv_dtype = std::string(tern::kv_name_of(*model.options().kv_format)),
                     .weights_bytes = memory.packed_weights + memory.mapped_weights,
                     .kv_bytes = memory.kv_pool,
                     .open_files = entries("/proc/self/fd"),

@@ -4,18 +4,22 @@
 #include "engine/engine.h"
 #include "model/archs/arch.h"
 #include "model/passes/passes.h"
+#include "quant/kv_int8.h"
 #include "support/allocation_watch.h"
 
 namespace tern {
 namespace {
 
-TEST(Engine, SteadyStateDecodingAllocatesNothing) {
+class Allocation : public testing::TestWithParam<Format> {};
+
+TEST_P(Allocation, SteadyStateDecodingAllocatesNothing) {
   const auto checkpoint = open_checkpoint(std::string(TERN_GOLDEN_DIR) + "/models/llama-tiny/model.gguf");
   const ModelConfig config = model_config(*checkpoint);
   RunnerOptions options;
   options.threads = 2;
   options.max_model_len = 512;
   options.kv_tokens = 512 * 4;
+  options.kv_format = GetParam();
   auto runner = make_cpu_runner(checkpoint, config, lower(arch_of(*checkpoint).program(config)), options);
   Engine engine(std::move(runner), {.max_model_len = 512, .vocabulary = config.vocabulary},
                 std::make_shared<SteadyClock>());
@@ -41,6 +45,8 @@ TEST(Engine, SteadyStateDecodingAllocatesNothing) {
   }
   EXPECT_EQ(watch.total(), 0u);
 }
+
+INSTANTIATE_TEST_SUITE_P(Caches, Allocation, testing::Values(Format::kF16, kKvInt8));
 
 }  // namespace
 }  // namespace tern

@@ -4,31 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <string>
 
+#include "attention_world.h"
 #include "core/error.h"
-#include "paged_cache.h"
 
 namespace tern {
 namespace {
 
-using test::PagedCache;
-using test::random_floats;
-
-struct Shape {
-  int32_t group, kv_heads, head_dim, block_tokens;
-  Format format;
-  int64_t window = 0;
-  float soft_cap = 0;
-};
-
-std::string describe(const Shape& s) {
-  return "group " + std::to_string(s.group) + ", " + std::to_string(s.kv_heads) + " kv heads, head_dim " +
-         std::to_string(s.head_dim) + ", blocks of " + std::to_string(s.block_tokens) + ", format " +
-         std::to_string(static_cast<int>(s.format)) + ", window " + std::to_string(s.window) + ", cap " +
-         std::to_string(s.soft_cap);
-}
+using namespace test;  // NOLINT: the world of these tests
 
 const Shape kShapes[] = {
     {1, 2, 16, 16, Format::kF32},
@@ -43,130 +27,12 @@ const Shape kShapes[] = {
     {3, 1, 64, 16, Format::kF32, 0, 30.0f},
     {4, 1, 16, 16, Format::kBF16, 64, 5.0f},
     {64, 1, 16, 16, Format::kF16},
+    {3, 3, 64, 16, kKvInt8},
+    {7, 1, 128, 64, kKvInt8},
+    {4, 2, 80, 16, kKvInt8, 100},
+    {1, 2, 16, 32, kKvInt8, 17, 30.0f},
+    {64, 1, 16, 16, kKvInt8, 0, 5.0f},
 };
-
-// The vector implementations that this processor can run.
-std::vector<std::string> vector_names() {
-  std::vector<std::string> names;
-  for (const KernelListing& kernel : attention_listing()) {
-    if (kernel.available && kernel.name != "ref") names.emplace_back(kernel.name);
-  }
-  return names;
-}
-
-AttentionDesc desc_of(const Shape& shape) {
-  return {.heads = shape.group * shape.kv_heads,
-          .kv_heads = shape.kv_heads,
-          .head_dim = shape.head_dim,
-          .scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim)),
-          .window = shape.window,
-          .soft_cap = shape.soft_cap};
-}
-
-Attention make(const Shape& shape, const std::string& name) {
-  return Attention(desc_of(shape), shape.format, KernelSelection::parse("attention:" + name));
-}
-
-// A sequence with all its queries, keys and values, and how much of it is in the cache.
-struct Sequence {
-  int64_t length;
-  std::vector<float> q, k, v;  // [length, heads, head_dim], [length, kv_heads, head_dim]
-  std::vector<int32_t> table;
-  int64_t written = 0;
-};
-
-struct Step {
-  int sequence;
-  int64_t history, query;
-};
-
-class World {
- public:
-  World(const Shape& shape, const std::vector<int64_t>& lengths, float q_scale = 1, uint64_t seed = 1)
-      : shape_(shape),
-        cache_(shape.format, shape.kv_heads, shape.head_dim, shape.block_tokens, blocks_for(shape, lengths), seed) {
-    for (const int64_t length : lengths) {
-      Sequence s{.length = length};
-      s.q = random_floats(static_cast<size_t>(length * q_cols()), q_scale, ++seed);
-      s.k = random_floats(static_cast<size_t>(length * kv_cols()), 1, ++seed);
-      s.v = random_floats(static_cast<size_t>(length * kv_cols()), 1, ++seed);
-      s.table = cache_.take_blocks(length);
-      sequences_.push_back(std::move(s));
-    }
-  }
-  int64_t q_cols() const { return static_cast<int64_t>(shape_.group) * shape_.kv_heads * shape_.head_dim; }
-  int64_t kv_cols() const { return static_cast<int64_t>(shape_.kv_heads) * shape_.head_dim; }
-  const PagedCache& cache() const { return cache_; }
-  Sequence& sequence(int i) { return sequences_[static_cast<size_t>(i)]; }
-
-  // Writes the keys that the batch needs and no more, then runs it: [tokens, heads * head_dim]. `pool` null: the
-  // workers one after the other, last first.
-  std::vector<float> run(const Attention& attention, const std::vector<Step>& steps, int workers,
-                         ThreadPool* pool = nullptr) {
-    std::vector<SequenceSlice> slices;
-    std::vector<float> q;
-    const int64_t stride = q_cols() + 24;
-    int64_t tokens = 0, context = 0;
-    for (const Step& step : steps) {
-      Sequence& s = sequence(step.sequence);
-      for (; s.written < step.history + step.query; ++s.written) {
-        cache_.write(s.table, s.written, &s.k[static_cast<size_t>(s.written * kv_cols())],
-                     &s.v[static_cast<size_t>(s.written * kv_cols())]);
-      }
-      slices.push_back({static_cast<int32_t>(tokens), static_cast<int32_t>(step.query),
-                        static_cast<int32_t>(step.history), s.table.data()});
-      q.resize(static_cast<size_t>((tokens + step.query) * stride), NAN);
-      for (int64_t t = 0; t < step.query; ++t) {
-        std::copy_n(&s.q[static_cast<size_t>((step.history + t) * q_cols())], q_cols(),
-                    &q[static_cast<size_t>((tokens + t) * stride)]);
-      }
-      tokens += step.query;
-      context = std::max(context, step.history + step.query);
-    }
-    const uint64_t bytes = attention.workspace_bytes(tokens, context, workers);
-    const std::unique_ptr<std::byte[]> memory(new std::byte[bytes + 128]);
-    std::memset(memory.get(), 0xff, bytes + 128);
-    std::byte* workspace = memory.get() + (64 - reinterpret_cast<uintptr_t>(memory.get()) % 64);
-    std::vector<float> out(static_cast<size_t>(tokens * q_cols()), NAN);
-    const AttentionArgs args{.q = q.data(),
-                             .q_stride = stride,
-                             .out = out.data(),
-                             .kv = cache_.view(),
-                             .batch = {slices.data(), static_cast<int32_t>(slices.size()), static_cast<int32_t>(tokens),
-                                       static_cast<int32_t>(slices.size())},
-                             .workspace = workspace};
-    if (pool != nullptr) {
-      pool->run([&](const Team& team) { attention.run(args, team); });
-    } else {
-      bool cut = false;
-      for (int w = workers; w-- > 0;) cut = attention.compute(args, w, workers);
-      if (cut) {
-        for (int w = workers; w-- > 0;) attention.merge(args, w, workers);
-      }
-    }
-    for (uint64_t i = 0; i < 32; ++i) EXPECT_EQ(workspace[bytes + i], std::byte{0xff}) << "workspace overrun";
-    return out;
-  }
-
- private:
-  static int32_t blocks_for(const Shape& shape, const std::vector<int64_t>& lengths) {
-    int64_t blocks = 3;
-    for (const int64_t length : lengths) blocks += (length + shape.block_tokens - 1) / shape.block_tokens;
-    return static_cast<int32_t>(blocks);
-  }
-  Shape shape_;
-  PagedCache cache_;
-  std::vector<Sequence> sequences_;
-};
-
-double squared_error(const std::vector<float>& got, const std::vector<float>& want) {
-  double error = 0, norm = 0;
-  for (size_t i = 0; i < got.size(); ++i) {
-    error += (double(got[i]) - want[i]) * (double(got[i]) - want[i]);
-    norm += double(want[i]) * want[i];
-  }
-  return error / norm;
-}
 
 const std::vector<int64_t> kLengths = {1, 350, 17, 600, 1501, 100, 64};
 const std::vector<Step> kRagged = {{0, 0, 1},    {1, 333, 17}, {2, 0, 17}, {3, 500, 100},
@@ -228,38 +94,32 @@ TEST(Attention, VectorKernelsFollowRefAndNothingLeaks) {
     SCOPED_TRACE(describe(shape));
     World world(shape, kLengths);
     const std::vector<float> want = world.run(make(shape, "ref"), kRagged, 1);
-    for (const std::string& name : vector_names()) {
+    for (const std::string& name : vector_names(shape)) {
       const Attention attention = make(shape, name);
       ASSERT_EQ(attention.kernel_name(), name);
-      EXPECT_LT(squared_error(world.run(attention, kRagged, 1), want), 1e-11) << name;  // NaN fails as well
+      EXPECT_LT(squared_error(world.run(attention, kRagged, 1), want), most_error(name)) << name;  // NaN fails as well
     }
   }
 }
 
-TEST(Attention, HalfPrecisionCachesAreClose) {
+TEST(Attention, NarrowCachesAreClose) {
   Shape shape{3, 2, 64, 16, Format::kF32};
   World exact(shape, kLengths);
   const std::vector<float> want = exact.run(make(shape, "ref"), kRagged, 1);
-  for (const Format format : {Format::kF16, Format::kBF16}) {
+  for (const Format format : {Format::kF16, Format::kBF16, kKvInt8}) {
     shape.format = format;
     World world(shape, kLengths);
-    for (const std::string& name : vector_names()) {
+    for (const std::string& name : vector_names(shape)) {
       EXPECT_LT(squared_error(world.run(make(shape, name), kRagged, 1), want), 5e-4) << name;
     }
   }
-}
-
-std::vector<std::string> all_names() {
-  std::vector<std::string> names = vector_names();
-  names.emplace_back("ref");
-  return names;
 }
 
 TEST(Attention, SameBitsForAnyWorkersAndCompany) {
   for (const Shape& shape : kShapes) {
     SCOPED_TRACE(describe(shape));
     World world(shape, kLengths);
-    for (const std::string& name : all_names()) {
+    for (const std::string& name : all_names(shape)) {
       const Attention attention = make(shape, name);
       const std::vector<float> together = world.run(attention, kRagged, 1);
       for (const int workers : {2, 3, 16}) {
@@ -280,7 +140,7 @@ TEST(Attention, SameBitsHoweverThePromptIsCut) {
   for (Shape shape : kShapes) {
     SCOPED_TRACE(describe(shape));
     const int64_t length = 600;
-    for (const std::string& name : all_names()) {
+    for (const std::string& name : all_names(shape)) {
       if (name == "ref" && shape.group >= 7) continue;  // slow
       const Attention attention = make(shape, name);
       World whole_world(shape, {length});
@@ -299,26 +159,29 @@ TEST(Attention, SameBitsHoweverThePromptIsCut) {
 }
 
 TEST(Attention, BlockLengthDoesNotChangeBits) {
-  for (const std::string& name : all_names()) {
-    std::vector<float> first;
-    for (const int32_t block_tokens : {16, 32, 64, 128}) {
-      const Shape shape{3, 3, 64, block_tokens, Format::kF16};
-      World world(shape, kLengths);
-      const std::vector<float> out = world.run(make(shape, name), kRagged, 2);
-      if (first.empty()) first = out;
-      EXPECT_EQ(out, first) << name << ", blocks of " << block_tokens;
+  for (const Format format : {Format::kF16, kKvInt8}) {
+    for (const std::string& name : all_names({3, 3, 64, 16, format})) {
+      std::vector<float> first;
+      for (const int32_t block_tokens : {16, 32, 64, 128}) {
+        const Shape shape{3, 3, 64, block_tokens, format};
+        World world(shape, kLengths);
+        const std::vector<float> out = world.run(make(shape, name), kRagged, 2);
+        if (first.empty()) first = out;
+        EXPECT_EQ(out, first) << name << ", blocks of " << block_tokens;
+      }
     }
   }
 }
 
+// Scores of about +-1e4: one key takes all. Operands of 8 bits may take another one where two nearly tie.
 TEST(Attention, ExtremeScores) {
-  for (const Format format : {Format::kF32, Format::kF16}) {
+  for (const Format format : {Format::kF32, Format::kF16, kKvInt8}) {
     const Shape shape{3, 1, 64, 16, format};
-    World world(shape, kLengths, 1e4f);  // scores of about +-1e4
+    World world(shape, kLengths, 1e4f);
     const std::vector<float> want = world.run(make(shape, "ref"), kRagged, 1);
-    for (const std::string& name : vector_names()) {
+    for (const std::string& name : vector_names(shape)) {
       const std::vector<float> got = world.run(make(shape, name), kRagged, 3);
-      EXPECT_LT(squared_error(got, want), 1e-6) << name;
+      EXPECT_LT(squared_error(got, want), most_error(name) > 1e-6 ? 5e-2 : 1e-6) << name;
     }
   }
 }
@@ -326,7 +189,7 @@ TEST(Attention, ExtremeScores) {
 // Blocks that slid out of every row's window may belong to somebody else: their table entries are not looked at.
 TEST(Attention, BlocksBehindTheWindowAreNotRead) {
   const Shape shape{4, 1, 64, 16, Format::kF16, 100};
-  for (const std::string& name : all_names()) {
+  for (const std::string& name : all_names(shape)) {
     const Attention attention = make(shape, name);
     World world(shape, {1000});
     const std::vector<Step> step = {{0, 900, 20}};
@@ -336,15 +199,19 @@ TEST(Attention, BlocksBehindTheWindowAreNotRead) {
   }
 }
 
+// Few workers walk all KV heads of a chunk together, many take a head each.
 TEST(Attention, ThreadsGiveTheSameBits) {
   ThreadPool pool(2);
-  for (const std::string& name : all_names()) {
-    const Shape shape{3, 3, 64, 16, Format::kF16};
-    const Attention attention = make(shape, name);
-    World world(shape, {5000});
-    const std::vector<Step> step = {{0, 4999, 1}};
-    const std::vector<float> want = world.run(attention, step, 1);
-    for (int i = 0; i < 20; ++i) ASSERT_EQ(world.run(attention, step, pool.size(), &pool), want) << name;
+  for (const Format format : {Format::kF16, kKvInt8}) {
+    const Shape shape{3, 3, 64, 16, format};
+    for (const std::string& name : all_names(shape)) {
+      const Attention attention = make(shape, name);
+      World world(shape, {5000});
+      const std::vector<Step> step = {{0, 4999, 1}};
+      const std::vector<float> want = world.run(attention, step, 1);
+      EXPECT_EQ(world.run(attention, step, 16), want) << name;
+      for (int i = 0; i < 20; ++i) ASSERT_EQ(world.run(attention, step, pool.size(), &pool), want) << name;
+    }
   }
 }
 
@@ -363,6 +230,8 @@ TEST(Attention, CostCountsVisibleKeys) {
   const Cost cost = attention.cost({&decode, 1, 1, 1});
   EXPECT_EQ(cost.bytes, 1024.0 * 2 * 3 * 64 * 2 + 8 * 9 * 64);
   EXPECT_EQ(cost.ops, 4.0 * 1024 * 9 * 64);
+  const Cost coded = make({3, 3, 64, 16, kKvInt8}, "ref").cost({&decode, 1, 1, 1});
+  EXPECT_EQ(coded.bytes, 1024.0 * 2 * 3 * (64 + 4) + 8 * 9 * 64);  // codes and a scale
 }
 
 TEST(Attention, RefusesAnUnknownCache) {

@@ -9,20 +9,13 @@
 #include "engine/runner/cpu_steps.h"
 #include "engine/runner/runner.h"
 #include "engine/runner/weight_storage.h"
+#include "quant/kv_format.h"
 
 namespace tern {
 namespace {
 
-int32_t element_bytes(Format kv_format) {
-  switch (kv_format) {
-    case Format::kF32:
-      return 4;
-    case Format::kF16:
-    case Format::kBF16:
-      return 2;
-    default:
-      bad_input("[kv] cache format " + std::string(name_of(kv_format)) + " is not supported; known: f32, f16, bf16");
-  }
+int64_t kv_bytes_per_token(const CacheGroup& group, Format kv_format) {
+  return group.heads_per_token() * kv_head_bytes(kv_format, group.head_dim);
 }
 
 AttentionDesc attention_desc(const AttentionFacts& facts) {
@@ -184,7 +177,7 @@ void CpuRunner::reserve_kv() {
   kv_blocks_ = static_cast<int32_t>(blocks);
   for (const CacheGroup& group : program_.caches) {
     const Checked bytes = Checked(static_cast<uint64_t>(blocks)) * Checked(static_cast<uint64_t>(block_bytes(group)));
-    kv_.emplace_back(bytes.value_or(UINT64_MAX), "the KV pool");
+    kv_.emplace_back(bytes.value_or(UINT64_MAX), "the KV pool", PageHint::kHuge);
   }
 }
 
@@ -195,26 +188,16 @@ std::vector<KvGroup> CpuRunner::kv_groups() const {
 }
 
 int64_t CpuRunner::block_bytes(const CacheGroup& group) const {
-  return group.elements_per_token() * options_.block_tokens * element_bytes(options_.kv_format);
+  return kv_bytes_per_token(group, options_.kv_format) * options_.block_tokens;
 }
 
 KvLayerView CpuRunner::kv_view(const Op& op) const {
   const auto index = static_cast<size_t>(op.cache_group);
   const CacheGroup& group = program_.caches[index];
   const auto at = std::find(group.layers.begin(), group.layers.end(), op.layer) - group.layers.begin();
-  const int32_t bytes = element_bytes(options_.kv_format);
-  const int64_t half = group.kv_heads * group.head_dim * options_.block_tokens * bytes;  // k or v of one layer
-  KvLayerView view{};
-  view.pool = kv_[index].data();
-  view.block_bytes = block_bytes(group);
-  view.k_offset = 2 * half * at;
-  view.v_offset = view.k_offset + half;
-  view.block_tokens = static_cast<int32_t>(options_.block_tokens);
-  view.kv_heads = static_cast<int32_t>(group.kv_heads);
-  view.head_dim = static_cast<int32_t>(group.head_dim);
-  view.element_bytes = bytes;
-  view.format = options_.kv_format;
-  return view;
+  const KvFormatInfo& format = *find_kv_format(options_.kv_format);
+  return kv_layer_view(kv_[index].data(), static_cast<int64_t>(group.layers.size()), at, format.format,
+                       format.element_bytes, format.scale_bytes, group.kv_heads, group.head_dim, options_.block_tokens);
 }
 
 // In order, each by all workers: a block may be the source of one copy and the target of a later one.
@@ -359,9 +342,9 @@ std::vector<OpReport> Runner::report() const {
 }
 
 uint64_t kv_bytes_per_token(const Program& program, Format kv_format) {
-  uint64_t elements = 0;
-  for (const CacheGroup& group : program.caches) elements += static_cast<uint64_t>(group.elements_per_token());
-  return elements * static_cast<uint64_t>(element_bytes(kv_format));
+  int64_t bytes = 0;
+  for (const CacheGroup& group : program.caches) bytes += kv_bytes_per_token(group, kv_format);
+  return static_cast<uint64_t>(bytes);
 }
 
 std::unique_ptr<Runner> make_cpu_runner(std::shared_ptr<const Checkpoint> checkpoint, const ModelConfig& config,

@@ -3,81 +3,13 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "quant/format.h"
+#include "kernels/attention/attention_division.h"
+#include "quant/kv_format.h"
 
 namespace tern {
 namespace {
 
 constexpr const AttentionImplSpan* kSpans[] = {&kAttentionAvx512, &kAttentionAvx2, &kAttentionRef};
-
-// Loading and widening a key and its value costs about as much as 4 rows' arithmetic on it.
-constexpr int64_t kLoadRows = 4;
-
-// The unit that is begun and finished as one: some rows of one KV head of one sequence, over all the keys they see.
-struct Item {
-  const SequenceSlice* sequence;
-  int32_t kv_head;
-  int64_t row_begin, row_end;
-  int64_t key_begin, key_end;
-  int64_t chunk_begin, chunk_end;
-  int64_t start;       // cost of all items before this one
-  int64_t key_weight;  // cost of a key
-  int64_t cost() const { return (key_end - key_begin) * key_weight; }
-};
-
-// Calls visit(item) for all items of the batch in order; returns their cost.
-template <typename Visit>
-int64_t for_each_item(const AttentionDesc& desc, const BatchShape& batch, const Visit& visit) {
-  const int64_t group = desc.heads / desc.kv_heads;
-  const int64_t block_rows = group <= kAttentionRows ? kAttentionRows / group * group : kAttentionRows;
-  int64_t start = 0;
-  for (int32_t s = 0; s < batch.sequence_count; ++s) {
-    const SequenceSlice& sequence = batch.sequences[s];
-    const int64_t rows = sequence.query_len * group;
-    for (int32_t head = 0; head < desc.kv_heads; ++head) {
-      for (int64_t row = 0; row < rows; row += block_rows) {
-        Item item{.sequence = &sequence, .kv_head = head, .row_begin = row, .start = start};
-        item.row_end = std::min(row + block_rows, rows);
-        item.key_begin = first_visible_key(desc, sequence.history_len + row / group);
-        item.key_end = sequence.history_len + (item.row_end - 1) / group + 1;
-        item.chunk_begin = item.key_begin / kAttentionChunk;
-        item.chunk_end = (item.key_end + kAttentionChunk - 1) / kAttentionChunk;
-        item.key_weight = item.row_end - row + kLoadRows;
-        visit(item);
-        start += item.cost();
-      }
-    }
-  }
-  return start;
-}
-
-// Equal shares of the cost, cut between chunks: a chunk belongs to the worker in whose share its middle lies.
-struct Division {
-  int64_t total;
-  int64_t workers;
-
-  // The first chunk of the item that lies at or after the beginning of `worker`'s share.
-  int64_t cut(const Item& item, int64_t worker) const {
-    const int64_t target = total * worker;  // in units of cost / workers
-    if (target <= item.start * workers) return item.chunk_begin;
-    if (target >= (item.start + item.cost()) * workers) return item.chunk_end;
-    for (int64_t chunk = item.chunk_begin; chunk < item.chunk_end; ++chunk) {
-      const int64_t begin = std::max(item.key_begin, chunk * kAttentionChunk) - item.key_begin;
-      const int64_t end = std::min(item.key_end, (chunk + 1) * kAttentionChunk) - item.key_begin;
-      if ((2 * item.start + (begin + end) * item.key_weight) * workers >= 2 * target) return chunk;
-    }
-    return item.chunk_end;
-  }
-  // Where the item is first cut among workers; chunk_begin when one worker has all of it.
-  int64_t first_cut(const Item& item) const {
-    for (int64_t worker = item.start * workers / total + 1; worker < workers; ++worker) {
-      if (total * worker >= (item.start + item.cost()) * workers) break;
-      const int64_t chunk = cut(item, worker);
-      if (chunk > item.chunk_begin && chunk < item.chunk_end) return chunk;
-    }
-    return item.chunk_begin;
-  }
-};
 
 uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -120,7 +52,9 @@ Workspace workspace_for(const AttentionDesc& desc, const AttentionImpl& impl, st
   return {base, desc.head_dim, impl.scratch_bytes(desc), (context + kAttentionChunk - 1) / kAttentionChunk};
 }
 
-AttentionBlock block_of(const AttentionDesc& desc, const AttentionArgs& args, const Item& item, std::byte* scratch) {
+// KV head `head` of the item, counted from its first.
+AttentionBlock block_of(const AttentionDesc& desc, const AttentionArgs& args, const Item& item, int32_t head,
+                        std::byte* scratch) {
   const SequenceSlice& sequence = *item.sequence;
   return {.desc = desc,
           .kv = args.kv,
@@ -131,9 +65,53 @@ AttentionBlock block_of(const AttentionDesc& desc, const AttentionArgs& args, co
           .history = sequence.history_len,
           .row_begin = item.row_begin,
           .row_end = item.row_end,
-          .kv_head = item.kv_head,
-          .scratch = scratch};
+          .kv_head = item.kv_head + head,
+          .scratch = scratch,
+          .scratch_row = head * item.rows(),
+          .next_kv_head = 0,
+          .next_key = 0};
 }
+
+// One worker's chunks [begin, end) of an item, all heads of a chunk before the next chunk.
+class ItemRun {
+ public:
+  ItemRun(const AttentionDesc& desc, const AttentionImpl& impl, const AttentionArgs& args, const Item& item,
+          std::byte* scratch, int64_t begin, int64_t end)
+      : desc_(desc), impl_(impl), args_(args), item_(item), scratch_(scratch), begin_(begin), end_(end) {
+    for (int32_t head = 0; head < item.kv_heads; ++head) impl.begin(block_of(desc, args, item, head, scratch));
+  }
+  void chunk(int64_t chunk, const AttentionPartial& partial) const {
+    for (int32_t head = 0; head < item_.kv_heads; ++head) {
+      AttentionBlock block = block_of(desc_, args_, item_, head, scratch_);
+      const bool last_head = head + 1 == item_.kv_heads;
+      const int64_t next = !last_head ? chunk : chunk + 1 < end_ ? chunk + 1 : begin_;
+      block.next_key = item_.first_key(next);
+      block.next_kv_head = !last_head ? block.kv_head + 1 : item_.kv_head;
+      if (last_head && next == begin_) block.next_kv_head = std::min(block.kv_head + 1, desc_.kv_heads - 1);
+      impl_.chunk(block, chunk, rows_of(partial, head));
+    }
+  }
+  void merge(const AttentionPartial& into, const AttentionPartial& from) const {
+    impl_.merge(into, from, 0, item_.kv_heads * item_.rows(), desc_.head_dim);
+  }
+  void finish(const AttentionPartial& partial) const {
+    for (int32_t head = 0; head < item_.kv_heads; ++head) {
+      impl_.finish(block_of(desc_, args_, item_, head, scratch_), rows_of(partial, head), 0, item_.rows());
+    }
+  }
+
+ private:
+  AttentionPartial rows_of(const AttentionPartial& partial, int32_t head) const {
+    const int64_t row = head * item_.rows();
+    return {partial.max + row, partial.sum + row, partial.out + row * desc_.head_dim};
+  }
+  const AttentionDesc& desc_;
+  const AttentionImpl& impl_;
+  const AttentionArgs& args_;
+  const Item& item_;
+  std::byte* scratch_;
+  int64_t begin_, end_;
+};
 
 }  // namespace
 
@@ -145,7 +123,7 @@ Attention::Attention(const AttentionDesc& desc, Format kv_format, const KernelSe
   if (impl_ == nullptr && kAttentionRef.rows->supports(desc, kv_format)) impl_ = kAttentionRef.rows;
   if (impl_ == nullptr) {
     fail(ErrorCode::kBadInput, "[attention] no kernel for head dimension " + std::to_string(desc.head_dim) + " and a " +
-                                   std::string(name_of(kv_format)) + " cache");
+                                   std::string(kv_name_of(kv_format)) + " cache");
   }
 }
 
@@ -162,48 +140,51 @@ void Attention::run(const AttentionArgs& args, const Team& team) const {
 bool Attention::compute(const AttentionArgs& args, int worker, int workers) const {
   TERN_CHECK(args.kv.block_tokens % 16 == 0 && args.kv.format == kv_format_);
   const Workspace space = workspace_for(desc_, *impl_, args.workspace, longest_context(args.batch));
-  const Division division{for_each_item(desc_, args.batch, [](const Item&) {}), workers};
+  const Division division{for_each_item(desc_, args.batch, workers, [](const Item&) {}), workers};
   const AttentionPartial running = space.running(worker), next = space.next(worker);
   int64_t cut_items = 0;
-  for_each_item(desc_, args.batch, [&](const Item& item) {
+  for_each_item(desc_, args.batch, workers, [&](const Item& item) {
     const int64_t index = cut_items;
     if (division.first_cut(item) > item.chunk_begin) ++cut_items;
     const int64_t begin = division.cut(item, worker), end = division.cut(item, worker + 1);
     if (begin >= end) return;
-    const AttentionBlock block = block_of(desc_, args, item, space.scratch_of(worker));
-    if (args.ready) args.ready(item.kv_head);
-    impl_->begin(block);
+    for (int32_t head = 0; args.ready && head < item.kv_heads; ++head) args.ready(item.kv_head + head);
+    const ItemRun run(desc_, *impl_, args, item, space.scratch_of(worker), begin, end);
     if (begin > item.chunk_begin) {
-      for (int64_t c = begin; c < end; ++c) impl_->chunk(block, c, space.shared(workers, index, c - item.chunk_begin));
+      for (int64_t c = begin; c < end; ++c) run.chunk(c, space.shared(workers, index, c - item.chunk_begin));
       return;
     }
-    const int64_t rows = item.row_end - item.row_begin;
     const bool whole = end == item.chunk_end;
     const AttentionPartial into = whole ? running : space.shared(workers, index, 0);
-    impl_->chunk(block, begin, into);
+    run.chunk(begin, into);
     for (int64_t c = begin + 1; c < end; ++c) {
-      impl_->chunk(block, c, next);
-      impl_->merge(into, next, 0, rows, desc_.head_dim);
+      run.chunk(c, next);
+      run.merge(into, next);
     }
-    if (whole) impl_->finish(block, into, 0, rows);
+    if (whole) run.finish(into);
   });
   return cut_items > 0;
 }
 
 void Attention::merge(const AttentionArgs& args, int worker, int workers) const {
   const Workspace space = workspace_for(desc_, *impl_, args.workspace, longest_context(args.batch));
-  const Division division{for_each_item(desc_, args.batch, [](const Item&) {}), workers};
+  const Division division{for_each_item(desc_, args.batch, workers, [](const Item&) {}), workers};
   int64_t index = 0;
-  for_each_item(desc_, args.batch, [&](const Item& item) {
+  for_each_item(desc_, args.batch, workers, [&](const Item& item) {
     const int64_t cut = division.first_cut(item);
     if (cut == item.chunk_begin) return;
-    const int64_t rows = item.row_end - item.row_begin;
-    const int64_t begin = rows * worker / workers, end = rows * (worker + 1) / workers;
+    // Rows of all heads, one behind the other.
+    const int64_t rows = item.rows(), all = item.kv_heads * rows;
+    const int64_t begin = all * worker / workers, end = all * (worker + 1) / workers;
     const AttentionPartial into = space.shared(workers, index, 0);
     for (int64_t c = cut; c < item.chunk_end; ++c) {
       impl_->merge(into, space.shared(workers, index, c - item.chunk_begin), begin, end, desc_.head_dim);
     }
-    impl_->finish(block_of(desc_, args, item, nullptr), into, begin, end);
+    for (int32_t head = 0; head < item.kv_heads; ++head) {
+      const int64_t row = head * rows, from = std::max(begin, row), to = std::min(end, row + rows);
+      const AttentionPartial own{into.max + row, into.sum + row, into.out + row * desc_.head_dim};
+      if (from < to) impl_->finish(block_of(desc_, args, item, head, nullptr), own, from - row, to - row);
+    }
     ++index;
   });
 }
@@ -221,8 +202,8 @@ Cost Attention::cost(const BatchShape& batch) const {
     }
   }
   const double rows = static_cast<double>(batch.tokens) * desc_.heads * desc_.head_dim;
-  const double element = format_info(kv_format_).block_bytes;
-  return {.bytes = 8 * rows + keys_read * 2 * desc_.kv_heads * desc_.head_dim * element,
+  const auto head_bytes = static_cast<double>(kv_head_bytes(kv_format_, desc_.head_dim));
+  return {.bytes = 8 * rows + keys_read * 2 * desc_.kv_heads * head_bytes,
           .ops = 4 * pairs * desc_.heads * desc_.head_dim,
           .activations = 8 * rows};
 }

@@ -1,4 +1,7 @@
-// The attention family on AVX-512, 16 floats a register; the body is attention_tiles.h.
+// The attention family on AVX-512, 16 floats a register; the bodies are attention_tiles.h, attention_bf16_avx512.h and
+// attention_int8.h.
+#include "kernels/attention/attention_bf16_avx512.h"
+#include "kernels/attention/attention_codes_avx512.h"
 #include "kernels/attention/attention_tiles.h"
 #include "kernels/isa.h"
 #include "kernels/vector_avx512.h"
@@ -6,12 +9,17 @@
 namespace tern {
 namespace {
 
-const AttentionImpl kRows[] = {{"avx512", kIsaAvx512, attention_supports<Avx512>, attention_scratch_bytes,
-                                attention_begin<Avx512>, attention_chunk<Avx512>, attention_merge<Avx512>,
-                                attention_finish<Avx512>}};
+const AttentionImpl kRows[] = {
+    {"avx512_bf16", kIsaAvx512 | kIsaAvx512Bf16, pair_supports, pair_scratch_bytes, pair_begin, pair_chunk,
+     attention_merge<Avx512>, attention_finish<Avx512>},
+    {"avx512_f32", kIsaAvx512, attention_supports<Avx512>, attention_scratch_bytes, attention_begin<Avx512>,
+     attention_chunk<Avx512>, attention_merge<Avx512>, attention_finish<Avx512>},
+    {"avx512_int8", kIsaAvx512 | kIsaAvx512Vnni, int8_supports<Avx512>, code_scratch_bytes<Avx512Codes>,
+     int8_begin<Avx512, Avx512Codes>, int8_chunk<Avx512, Avx512Codes>, attention_merge<Avx512>,
+     attention_finish<Avx512>}};
 
 }  // namespace
 
-const AttentionImplSpan kAttentionAvx512 = {kRows, 1};
+const AttentionImplSpan kAttentionAvx512 = {kRows, 3};
 
 }  // namespace tern

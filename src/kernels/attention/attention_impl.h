@@ -51,6 +51,12 @@ struct AttentionBlock {
   int64_t row_begin, row_end;  // at most kAttentionRows
   int32_t kv_head;
   std::byte* scratch;  // scratch_bytes(desc), 64-byte aligned; lives from begin() to the last chunk()
+  // Blocks of several KV heads may live in one scratch: rows before this one's. At most kAttentionRows in all.
+  int64_t scratch_row;
+  // What the worker reads after the chunk, so that it can be asked for in time. The key is one that the block's rows
+  // see, or lies in one 16-key part with it.
+  int32_t next_kv_head;
+  int64_t next_key;
 };
 
 struct AttentionImpl {

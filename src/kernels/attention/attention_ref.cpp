@@ -8,6 +8,7 @@
 #include "core/half.h"
 #include "kernels/attention/attention_impl.h"
 #include "kernels/isa.h"
+#include "quant/kv_int8.h"
 
 namespace tern {
 namespace {
@@ -25,18 +26,35 @@ float load_element(Format format, const std::byte* at, int64_t index) {
   return format == Format::kF16 ? f32_from_f16(bits) : f32_from_bf16(bits);
 }
 
+// Element d of a key, or value, of one token and head, wherever its format puts it (kernels/kv_view.h).
+float key_at(const KvLayerView& kv, const std::byte* block, int64_t head, int64_t slot, int64_t d) {
+  if (kv.format != kKvInt8) {
+    return load_element(kv.format, block + kv.k_offset, (head * kv.head_dim + d) * kv.block_tokens + slot);
+  }
+  const int64_t at = ((head * kv.head_dim / 4 + d / 4) * kv.block_tokens + slot) * 4 + d % 4;
+  const float scale = load_element(Format::kF32, block + kv.k_scale_offset, head * kv.block_tokens + slot);
+  return scale * static_cast<float>(std::to_integer<int>(block[kv.k_offset + at]) - 128);
+}
+float value_at(const KvLayerView& kv, const std::byte* block, int64_t head, int64_t slot, int64_t d) {
+  if (kv.format != kKvInt8) {
+    return load_element(kv.format, block + kv.v_offset, (head * kv.block_tokens + slot) * kv.head_dim + d);
+  }
+  const int64_t at = ((head * kv.block_tokens / 4 + slot / 4) * kv.head_dim + d) * 4 + slot % 4;
+  const float scale = load_element(Format::kF32, block + kv.v_scale_offset, head * kv.block_tokens + slot);
+  return scale * static_cast<float>(static_cast<int8_t>(block[kv.v_offset + at]));
+}
+
 const std::byte* block_of(const AttentionBlock& block, int64_t position) {
   return block.kv.pool + block.block_table[position / block.kv.block_tokens] * block.kv.block_bytes;
 }
 
 float score(const AttentionBlock& block, const float* q, int64_t position) {
   const KvLayerView& kv = block.kv;
-  const std::byte* keys = block_of(block, position) + kv.k_offset;
+  const std::byte* at = block_of(block, position);
   const int64_t slot = position % kv.block_tokens;
   double sum = 0;
   for (int64_t d = 0; d < kv.head_dim; ++d) {
-    const int64_t index = (static_cast<int64_t>(block.kv_head) * kv.head_dim + d) * kv.block_tokens + slot;
-    sum += static_cast<double>(q[d]) * static_cast<double>(load_element(kv.format, keys, index));
+    sum += static_cast<double>(q[d]) * static_cast<double>(key_at(kv, at, block.kv_head, slot, d));
   }
   const auto scaled = static_cast<float>(sum * static_cast<double>(block.desc.scale));
   const float cap = block.desc.soft_cap;
@@ -45,15 +63,15 @@ float score(const AttentionBlock& block, const float* q, int64_t position) {
 
 void add_value(const AttentionBlock& block, int64_t position, double weight, double* out) {
   const KvLayerView& kv = block.kv;
-  const std::byte* values = block_of(block, position) + kv.v_offset;
+  const std::byte* at = block_of(block, position);
   const int64_t slot = position % kv.block_tokens;
-  const int64_t first = (static_cast<int64_t>(block.kv_head) * kv.block_tokens + slot) * kv.head_dim;
   for (int64_t d = 0; d < kv.head_dim; ++d) {
-    out[d] += weight * static_cast<double>(load_element(kv.format, values, first + d));
+    out[d] += weight * static_cast<double>(value_at(kv, at, block.kv_head, slot, d));
   }
 }
 
 bool supports(const AttentionDesc& desc, Format format) {
+  if (format == kKvInt8) return desc.head_dim <= kMaxHeadDim && desc.head_dim % 4 == 0;
   return desc.head_dim <= kMaxHeadDim && (format == Format::kF32 || format == Format::kF16 || format == Format::kBF16);
 }
 

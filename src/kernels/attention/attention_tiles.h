@@ -14,18 +14,10 @@
 // where it goes on.
 #pragma once
 
-#include "kernels/attention/attention_impl.h"
-#include "kernels/vector_element.h"
+#include "kernels/attention/attention_softmax.h"
 
 namespace tern {
 namespace {
-
-constexpr int64_t kSub = 16;  // keys that lie together in every cache: block_tokens is a multiple of it
-constexpr int64_t kSubs = kAttentionTile / kSub;
-constexpr int64_t kLine = 64;  // bytes of a cache line
-
-inline __attribute__((always_inline)) int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
-inline __attribute__((always_inline)) int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // ---- the small product -------------------------------------------------------------------------------------------
 
@@ -121,8 +113,9 @@ uint64_t attention_scratch_bytes(const AttentionDesc& desc) {
 Scratch scratch_of(const AttentionBlock& block) {
   const int64_t dim = block.desc.head_dim;
   Scratch s;
-  s.q = reinterpret_cast<float*>(block.scratch);
-  s.scores = s.q + kAttentionRows * dim;
+  float* q = reinterpret_cast<float*>(block.scratch);
+  s.q = q + block.scratch_row * dim;
+  s.scores = q + kAttentionRows * dim;
   s.lanes = s.scores + kAttentionRows * kAttentionTile;
   s.keys = s.lanes + kAttentionRows * 16;
   s.values = s.keys + kAttentionTile * dim;
@@ -163,11 +156,10 @@ void locate(const AttentionBlock& block, int64_t kv_head, int64_t position, cons
   *values = reinterpret_cast<const E*>(base + kv.v_offset) + (kv_head * tokens + slot) * dim;
 }
 
-// [key_begin, key_end): what rows of the block see of the chunk. [all_begin, all_end): what they see at all.
+// [key_begin, key_end): what rows of the block see of the chunk; they see nothing from all_end on.
 // Parts that nobody sees point at one that somebody does: computed with, then masked.
 template <class E>
-Tile<E> tile_at(const AttentionBlock& block, int64_t first, int64_t key_begin, int64_t key_end, int64_t all_begin,
-                int64_t all_end) {
+Tile<E> tile_at(const AttentionBlock& block, int64_t first, int64_t key_begin, int64_t key_end, int64_t all_end) {
   Tile<E> tile;
   tile.first = first;
   tile.key_stride = block.kv.block_tokens;
@@ -177,10 +169,9 @@ Tile<E> tile_at(const AttentionBlock& block, int64_t first, int64_t key_begin, i
     const int64_t sub = i < tile.sub_begin || i >= tile.sub_end ? tile.sub_begin : i;
     locate(block, block.kv_head, first + sub * kSub, &tile.keys[i], &tile.values[i]);
   }
-  // After the last tile of this head the next head's first one, which this worker or its neighbour will want.
-  const bool more = first + kAttentionTile < all_end;
-  const int64_t head = more || block.kv_head + 1 == block.kv.kv_heads ? block.kv_head : block.kv_head + 1;
-  const int64_t next = more ? first + kAttentionTile : all_begin / kSub * kSub;
+  const bool more = first + kAttentionTile < key_end;
+  const int64_t head = more ? block.kv_head : block.next_kv_head;
+  const int64_t next = more ? first + kAttentionTile : block.next_key;
   for (int64_t i = 0; i < kSubs; ++i) {
     const int64_t position = next + i * kSub;
     locate(block, head, position < all_end ? position : next, &tile.next_keys[i], &tile.next_values[i]);
@@ -218,14 +209,6 @@ Tile<float> widen(const Tile<E>& tile, int64_t dim, const Scratch& scratch) {
   return wide;
 }
 
-// What the row of the token at `position` sees of a tile, counted from the tile's first key.
-struct Seen {
-  int64_t begin, end;
-};
-inline __attribute__((always_inline)) Seen seen_of(const AttentionDesc& desc, int64_t position, int64_t first) {
-  return {greater(first_visible_key(desc, position) - first, 0), lesser(position + 1 - first, kAttentionTile)};
-}
-
 // scores[r, key] for rows [begin, end), up to the last key that any of them sees.
 template <class V, class E>
 void tile_scores(const AttentionBlock& block, const Tile<E>& tile, const Scratch& scratch, int64_t begin, int64_t end) {
@@ -257,52 +240,6 @@ void tile_scores(const AttentionBlock& block, const Tile<E>& tile, const Scratch
     }
     r += rows;
   }
-}
-
-// cap * tanh(x / cap), with tanh(y) = (1 - e^(-2|y|)) / (1 + e^(-2|y|)) and y's sign.
-template <class V>
-typename V::Reg soft_capped(typename V::Reg x, float cap) {
-  const typename V::Reg one = V::set1(1.0f);
-  const typename V::Reg e = V::exp(V::mul(V::abs(x), V::set1(-2.0f / cap)));
-  return V::mul(V::set1(cap), V::copy_sign(V::div(V::sub(one, e), V::add(one, e)), x));
-}
-
-// Scores of one row into weights; rescales what the row has summed when its maximum grows.
-template <class V>
-void row_weights(const AttentionDesc& desc, Seen seen, float* scores, float* max, float* lanes, float* out) {
-  constexpr int kRegs = kAttentionTile / V::kWidth;
-  typename V::Reg x[kRegs];
-#pragma GCC unroll 8
-  for (int i = 0; i < kRegs; ++i) x[i] = V::load(scores + i * V::kWidth);
-  if (desc.soft_cap > 0) {
-    for (int i = 0; i < kRegs; ++i) x[i] = soft_capped<V>(x[i], desc.soft_cap * kLog2E);
-  }
-  if (seen.begin > 0 || seen.end < kAttentionTile) {
-#pragma GCC unroll 8
-    for (int i = 0; i < kRegs; ++i) x[i] = V::keep_range(x[i], seen.begin - i * V::kWidth, seen.end - i * V::kWidth);
-  }
-  typename V::Reg largest = x[0];
-#pragma GCC unroll 8
-  for (int i = 1; i < kRegs; ++i) largest = V::max(largest, x[i]);
-  const float tile_max = V::reduce_max(largest);
-  if (tile_max > *max) {
-    const typename V::Reg shrink = V::exp2_of_negative(V::set1(*max - tile_max));
-    *max = tile_max;
-    V::store(lanes, V::mul(V::load(lanes), shrink));
-    for (int64_t d = 0; d < desc.head_dim; d += V::kWidth) V::store(out + d, V::mul(V::load(out + d), shrink));
-  }
-  const typename V::Reg top = V::set1(*max);
-#pragma GCC unroll 8
-  for (int i = 0; i < kRegs; ++i) {
-    x[i] = V::exp2_of_negative(V::sub(x[i], top));
-    V::store(scores + i * V::kWidth, x[i]);
-  }
-#pragma GCC unroll 4
-  for (int step = 1; step < kRegs; step *= 2) {
-#pragma GCC unroll 8
-    for (int i = 0; i + step < kRegs; i += 2 * step) x[i] = V::add(x[i], x[i + step]);
-  }
-  V::store(lanes, V::add(V::load(lanes), x[0]));
 }
 
 // out[r, :] += weights[r, seen] V for rows that see the same keys.
@@ -349,9 +286,10 @@ void tile_rows(const AttentionBlock& block, const Tile<E>& tile, const Scratch& 
     return seen_of(desc, block.history + (block.row_begin + r) / group, tile.first);
   };
   tile_scores<V>(block, tile, scratch, begin, end);
-  for (int64_t r = begin; r < end; ++r) {
-    row_weights<V>(desc, seen_by(r), scratch.scores + r * kAttentionTile, partial.max + r, scratch.lanes + r * 16,
-                   partial.out + r * dim);
+  for (int64_t r = begin; r < end; r += V::kWidth) {
+    const SoftmaxRows<V> rows = softmax_rows<V>(block, tile.first, partial, scratch.scores, scratch.lanes, r, end);
+    raise_maxima<V>(desc, rows);
+    make_weights<V>(rows);
   }
   for (int64_t r = begin; r < end;) {
     const Seen seen = seen_by(r);
@@ -372,35 +310,23 @@ template <class V, class E>
 void chunk_of(const AttentionBlock& block, int64_t chunk, const AttentionPartial& partial) {
   const AttentionDesc& desc = block.desc;
   const int64_t dim = desc.head_dim, group = desc.heads / desc.kv_heads;
-  const int64_t rows = block.row_end - block.row_begin;
   const Scratch scratch = scratch_of(block);
-  for (int64_t r = 0; r < rows; ++r) {
-    partial.max[r] = -__builtin_inff();
-    partial.sum[r] = 0;
-    V::store(scratch.lanes + r * 16, V::zero());
-  }
-  for (int64_t i = 0; i < rows * dim; i += V::kWidth) V::store(partial.out + i, V::zero());
-
+  clear_partial<V>(block, partial, scratch.lanes);
   const int64_t first_position = block.history + block.row_begin / group;
   const int64_t last_position = block.history + (block.row_end - 1) / group;
-  const int64_t all_begin = first_visible_key(desc, first_position);
-  const int64_t key_begin = greater(all_begin, chunk * kAttentionChunk);
+  const int64_t key_begin = greater(first_visible_key(desc, first_position), chunk * kAttentionChunk);
   const int64_t key_end = lesser(last_position + 1, (chunk + 1) * kAttentionChunk);
   for (int64_t first = key_begin / kAttentionTile * kAttentionTile; first < key_end; first += kAttentionTile) {
-    // Rows at positions [first, first + 63 + window - 1] see some of the tile.
-    const int64_t begin = greater((first - block.history) * group, block.row_begin) - block.row_begin;
-    const int64_t beyond = first + kAttentionTile - 1 + desc.window;
-    const int64_t end =
-        (desc.window > 0 ? lesser((beyond - block.history) * group, block.row_end) : block.row_end) - block.row_begin;
-    if (begin >= end) continue;
-    const Tile<E> tile = tile_at<E>(block, first, key_begin, key_end, all_begin, last_position + 1);
-    if (sizeof(E) == sizeof(float) || end - begin <= V::kTileRows) {
-      tile_rows<V>(block, tile, scratch, partial, begin, end);
+    const Seen rows = rows_that_see(block, first);
+    if (rows.begin >= rows.end) continue;
+    const Tile<E> tile = tile_at<E>(block, first, key_begin, key_end, last_position + 1);
+    if (sizeof(E) == sizeof(float) || rows.end - rows.begin <= V::kTileRows) {
+      tile_rows<V>(block, tile, scratch, partial, rows.begin, rows.end);
     } else {
-      tile_rows<V>(block, widen<V>(tile, dim, scratch), scratch, partial, begin, end);
+      tile_rows<V>(block, widen<V>(tile, dim, scratch), scratch, partial, rows.begin, rows.end);
     }
   }
-  for (int64_t r = 0; r < rows; ++r) partial.sum[r] = V::reduce_add(V::load(scratch.lanes + r * 16));
+  sum_lanes<V>(block, partial, scratch.lanes);
 }
 
 template <class V>
@@ -411,36 +337,6 @@ void attention_chunk(const AttentionBlock& block, int64_t chunk, const Attention
     chunk_of<V, ElementBF16>(block, chunk, partial);
   } else {
     chunk_of<V, float>(block, chunk, partial);
-  }
-}
-
-// ---- partials
-// --------------------------------------------------------------------------------------------------------
-
-template <class V>
-void attention_merge(const AttentionPartial& into, const AttentionPartial& from, int64_t begin, int64_t end,
-                     int64_t dim) {
-  for (int64_t r = begin; r < end; ++r) {
-    if (from.sum[r] == 0) continue;
-    const float max = into.sum[r] == 0 || from.max[r] > into.max[r] ? from.max[r] : into.max[r];
-    const typename V::Reg a = V::exp2_of_negative(V::set1(into.max[r] - max));
-    const typename V::Reg b = V::exp2_of_negative(V::set1(from.max[r] - max));
-    into.sum[r] = V::first(V::fma(V::set1(from.sum[r]), b, V::mul(V::set1(into.sum[r]), a)));
-    into.max[r] = max;
-    for (int64_t d = r * dim; d < (r + 1) * dim; d += V::kWidth) {
-      V::store(into.out + d, V::fma(V::load(from.out + d), b, V::mul(V::load(into.out + d), a)));
-    }
-  }
-}
-
-template <class V>
-void attention_finish(const AttentionBlock& block, const AttentionPartial& partial, int64_t begin, int64_t end) {
-  const int64_t dim = block.desc.head_dim, group = block.desc.heads / block.desc.kv_heads;
-  for (int64_t r = begin; r < end; ++r) {
-    const int64_t row = block.row_begin + r;
-    float* out = block.out + ((row / group) * block.desc.heads + block.kv_head * group + row % group) * dim;
-    const typename V::Reg share = V::set1(1.0f / partial.sum[r]);
-    for (int64_t d = 0; d < dim; d += V::kWidth) V::store(out + d, V::mul(V::load(partial.out + r * dim + d), share));
   }
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "quant/format.h"
+#include "quant/kv_format.h"
 
 namespace tern {
 namespace {
@@ -33,7 +33,7 @@ RopeRun run_of(const RopeKvArgs& args, const SequenceSlice& sequence, int64_t in
 
 void check(const RopeKvArgs& args) {
   TERN_CHECK(args.kv.block_tokens % kRopeRun == 0 && args.head_dim <= 256 && args.rope_dims <= args.head_dim &&
-             args.rope_dims % 2 == 0);
+             args.rope_dims % 2 == 0 && (args.kv.format != kKvInt8 || args.head_dim % 4 == 0));
 }
 
 }  // namespace
@@ -42,7 +42,7 @@ RopeKv::RopeKv(Format kv_format, const KernelSelection& selection) : impl_(nullp
   impl_ = first_allowed("rope", kSpans, selection, [&](const RopeKvImpl& row) { return row.supports(kv_format); });
   if (impl_ == nullptr && kRopeKvRef.rows->supports(kv_format)) impl_ = kRopeKvRef.rows;
   if (impl_ == nullptr) {
-    fail(ErrorCode::kBadInput, "[rope] no kernel writes a " + std::string(name_of(kv_format)) + " cache");
+    fail(ErrorCode::kBadInput, "[rope] no kernel writes a " + std::string(kv_name_of(kv_format)) + " cache");
   }
 }
 
@@ -86,8 +86,9 @@ Cost RopeKv::cost(const RopeKvArgs& args) const {
   const double tokens = args.batch.tokens;
   const double q = tokens * args.heads * args.head_dim;
   const double kv = tokens * 2 * args.kv_heads * args.head_dim;
+  const auto written = static_cast<double>(kv_head_bytes(args.kv.format, args.head_dim));
   const double table = tokens * args.rope_dims * 4;
-  return {.bytes = q * 8 + kv * (4 + args.kv.element_bytes) + table,
+  return {.bytes = q * 8 + kv * 4 + tokens * 2 * args.kv_heads * written + table,
           .ops = 3 * (q + kv / 2),
           .activations = q * 8 + kv * 4};
 }

@@ -6,6 +6,7 @@
 
 #include "kernels/rope/rope_impl.h"
 #include "kernels/vector_element.h"
+#include "quant/kv_int8.h"
 
 namespace tern {
 namespace {
@@ -105,8 +106,75 @@ void rope_columns(const RopeKvArgs& args, const RopeRun& run, int32_t begin, int
   }
 }
 
+// ---- the int8 cache (quant/kv_int8.h)
+// ------------------------------------------------------------------------------------------------
+
+// codes: [kMaxHeadDim], of which the first `dims` count. Returns the scale.
+template <class V>
+float encode_int8(const float* x, int64_t dims, int8_t* codes) {
+  constexpr int64_t kW = V::kWidth;
+  typename V::Reg most = V::zero(), poison = V::zero();
+  for (int64_t d = 0; d < dims; d += kW) {
+    const typename V::Reg part = V::load(x + d, lesser(kW, dims - d));
+    most = V::max(most, V::abs(part));
+    poison = V::fma(part, V::zero(), poison);  // 0, or NaN
+  }
+  const float largest = V::reduce_max(most), poisoned = V::reduce_add(poison);
+  const bool usable = largest >= kKvInt8Tiny && poisoned == 0;
+  const typename V::Reg inverse = V::set1(usable ? 127.0f / largest : 0.0f);
+  for (int64_t d = 0; d < dims; d += kW) {
+    const typename V::Reg part = usable ? V::load(x + d, lesser(kW, dims - d)) : V::zero();
+    V::store(codes + d, V::mul(part, inverse));
+  }
+  return (largest >= kKvInt8Tiny ? largest / 127.0f : 0.0f) + poisoned;
+}
+
+// One token of one head. A token's codes are bytes of its own: tokens of one group may be written by two workers.
+void store_int8_key(const KvLayerView& kv, const RopeRun& run, int64_t head, int64_t slot, const int8_t* codes,
+                    float scale) {
+  std::byte* out = run.block + kv.k_offset + head * kv.head_dim * kv.block_tokens + slot * 4;
+  for (int64_t d = 0; d < kv.head_dim; d += 4) {
+    uint32_t four;
+    __builtin_memcpy(&four, codes + d, 4);
+    four ^= 0x80808080u;
+    __builtin_memcpy(out + d * kv.block_tokens, &four, 4);
+  }
+  __builtin_memcpy(run.block + kv.k_scale_offset + (head * kv.block_tokens + slot) * 4, &scale, 4);
+}
+
+void store_int8_value(const KvLayerView& kv, const RopeRun& run, int64_t head, int64_t slot, const int8_t* codes,
+                      float scale) {
+  std::byte* out = run.block + kv.v_offset + (head * kv.block_tokens + slot / 4 * 4) * kv.head_dim + slot % 4;
+  for (int64_t d = 0; d < kv.head_dim; ++d) out[d * 4] = static_cast<std::byte>(codes[d]);
+  __builtin_memcpy(run.block + kv.v_scale_offset + (head * kv.block_tokens + slot) * 4, &scale, 4);
+}
+
+template <class V>
+void rope_int8(const RopeKvArgs& args, const RopeRun& run, int32_t begin, int32_t end) {
+  const int64_t dims = args.head_dim, half = args.rope_dims / 2;
+  alignas(64) float key[kMaxHeadDim];
+  alignas(64) int8_t codes[kMaxHeadDim];
+  for (int32_t column = begin; column < end; ++column) {
+    for (int64_t i = 0; i < run.count; ++i) {
+      const float* x = args.qkv + (run.token + i) * args.qkv_stride + column * dims;
+      const float* cos = args.cos + (run.position + i) * half;
+      const float* sin = args.sin + (run.position + i) * half;
+      if (column < args.heads) {
+        rotate<V>(args, x, cos, sin, args.q_out + ((run.token + i) * args.heads + column) * dims);
+      } else if (column < args.heads + args.kv_heads) {
+        rotate<V>(args, x, cos, sin, key);
+        const float scale = encode_int8<V>(key, dims, codes);
+        store_int8_key(args.kv, run, column - args.heads, run.slot + i, codes, scale);
+      } else {
+        const float scale = encode_int8<V>(x, dims, codes);
+        store_int8_value(args.kv, run, column - args.heads - args.kv_heads, run.slot + i, codes, scale);
+      }
+    }
+  }
+}
+
 bool rope_supports(Format format) {
-  return format == Format::kF32 || format == Format::kF16 || format == Format::kBF16;
+  return format == Format::kF32 || format == Format::kF16 || format == Format::kBF16 || format == kKvInt8;
 }
 
 template <class V>
@@ -115,6 +183,8 @@ void rope_run(const RopeKvArgs& args, const RopeRun& run, int32_t begin, int32_t
     rope_columns<V, ElementF16>(args, run, begin, end);
   } else if (args.kv.format == Format::kBF16) {
     rope_columns<V, ElementBF16>(args, run, begin, end);
+  } else if (args.kv.format == kKvInt8) {
+    rope_int8<V>(args, run, begin, end);
   } else {
     rope_columns<V, float>(args, run, begin, end);
   }

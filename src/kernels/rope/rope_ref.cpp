@@ -5,6 +5,7 @@
 #include "core/half.h"
 #include "kernels/isa.h"
 #include "kernels/rope/rope_impl.h"
+#include "quant/kv_int8.h"
 
 namespace tern {
 namespace {
@@ -31,21 +32,47 @@ void store_element(Format format, std::byte* at, int64_t index, float value) {
   std::memcpy(at + 2 * index, &bits, 2);
 }
 
+constexpr int32_t kMaxHeadDim = 256;
+
+// Where code d of a head's key, or value, of one token lies in an int8 cache, counted from the part's beginning.
+int64_t int8_key_at(const KvLayerView& kv, int64_t head, int64_t slot, int64_t d) {
+  return ((head * kv.head_dim / 4 + d / 4) * kv.block_tokens + slot) * 4 + d % 4;
+}
+int64_t int8_value_at(const KvLayerView& kv, int64_t head, int64_t slot, int64_t d) {
+  return ((head * kv.block_tokens / 4 + slot / 4) * kv.head_dim + d) * 4 + slot % 4;
+}
+
+void store_int8(const KvLayerView& kv, std::byte* block, int64_t head, int64_t slot, bool key, const float* x) {
+  int8_t codes[kMaxHeadDim];
+  const float scale = encode_kv_int8(x, kv.head_dim, codes);
+  for (int64_t d = 0; d < kv.head_dim; ++d) {
+    if (key) {
+      block[kv.k_offset + int8_key_at(kv, head, slot, d)] = static_cast<std::byte>(codes[d] + 128);
+    } else {
+      block[kv.v_offset + int8_value_at(kv, head, slot, d)] = static_cast<std::byte>(codes[d]);
+    }
+  }
+  const int64_t scales = key ? kv.k_scale_offset : kv.v_scale_offset;
+  std::memcpy(block + scales + (head * kv.block_tokens + slot) * 4, &scale, 4);
+}
+
 void store_key(const KvLayerView& kv, std::byte* block, int64_t head, int64_t slot, const float* key) {
+  if (kv.format == kKvInt8) return store_int8(kv, block, head, slot, true, key);
   for (int64_t d = 0; d < kv.head_dim; ++d) {
     store_element(kv.format, block + kv.k_offset, (head * kv.head_dim + d) * kv.block_tokens + slot, key[d]);
   }
 }
 
 void store_value(const KvLayerView& kv, std::byte* block, int64_t head, int64_t slot, const float* value) {
+  if (kv.format == kKvInt8) return store_int8(kv, block, head, slot, false, value);
   for (int64_t d = 0; d < kv.head_dim; ++d) {
     store_element(kv.format, block + kv.v_offset, (head * kv.block_tokens + slot) * kv.head_dim + d, value[d]);
   }
 }
 
-constexpr int32_t kMaxHeadDim = 256;
-
-bool supports(Format format) { return format == Format::kF32 || format == Format::kF16 || format == Format::kBF16; }
+bool supports(Format format) {
+  return format == Format::kF32 || format == Format::kF16 || format == Format::kBF16 || format == kKvInt8;
+}
 
 void run(const RopeKvArgs& args, const RopeRun& run, int32_t begin, int32_t end) {
   const int32_t half = args.rope_dims / 2;

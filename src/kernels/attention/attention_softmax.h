@@ -1,0 +1,205 @@
+// What the bodies of the attention family share, for a register type V (kernels/vector_*.h): which keys a row sees, the
+// online softmax between a tile's two products, and merging and finishing partials. Included by ISA files only.
+#pragma once
+
+#include "kernels/attention/attention_impl.h"
+#include "kernels/vector_element.h"
+
+namespace tern {
+namespace {
+
+constexpr int64_t kSub = 16;  // keys that lie together in every cache: block_tokens is a multiple of it
+constexpr int64_t kSubs = kAttentionTile / kSub;
+constexpr int64_t kLine = 64;  // bytes of a cache line
+
+inline __attribute__((always_inline)) int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
+inline __attribute__((always_inline)) int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// What the row of the token at `position` sees of a tile, counted from the tile's first key.
+struct Seen {
+  int64_t begin, end;
+};
+inline __attribute__((always_inline)) Seen seen_of(const AttentionDesc& desc, int64_t position, int64_t first) {
+  return {greater(first_visible_key(desc, position) - first, 0), lesser(position + 1 - first, kAttentionTile)};
+}
+
+// cap * tanh(x / cap), with tanh(y) = (1 - e^(-2|y|)) / (1 + e^(-2|y|)) and y's sign.
+template <class V>
+typename V::Reg soft_capped(typename V::Reg x, float cap) {
+  const typename V::Reg one = V::set1(1.0f);
+  const typename V::Reg e = V::exp(V::mul(V::abs(x), V::set1(-2.0f / cap)));
+  return V::mul(V::set1(cap), V::copy_sign(V::div(V::sub(one, e), V::add(one, e)), x));
+}
+
+// Some rows of a tile between its two products, at most one register's lanes of them: what concerns one number a row is
+// then done for all of them in one register, and no row waits for another's.
+template <class V>
+struct SoftmaxRows {
+  int64_t count;
+  Seen seen[V::kWidth];
+  float* scores;  // [count, kAttentionTile]
+  float* max;     // [count] running, in units of log2 e
+  float* lanes;   // [count, 16] running sums of weights, a lane each
+  float* out;     // [count, head_dim] running
+
+  bool whole(int64_t r) const { return seen[r].begin <= 0 && seen[r].end >= kAttentionTile; }
+};
+
+// Rows [r, end) of the block, or as many as one SoftmaxRows takes.
+template <class V>
+SoftmaxRows<V> softmax_rows(const AttentionBlock& block, int64_t first, const AttentionPartial& partial, float* scores,
+                            float* lanes, int64_t r, int64_t end) {
+  const int64_t dim = block.desc.head_dim, group = block.desc.heads / block.desc.kv_heads;
+  SoftmaxRows<V> rows{.count = lesser(V::kWidth, end - r),
+                      .scores = scores + r * kAttentionTile,
+                      .max = partial.max + r,
+                      .lanes = lanes + r * 16,
+                      .out = partial.out + r * dim};
+  for (int64_t i = 0; i < rows.count; ++i) {
+    rows.seen[i] = seen_of(block.desc, block.history + (block.row_begin + r + i) / group, first);
+  }
+  return rows;
+}
+
+// out[r] = the greatest lane of x[r], r < count. x: [kWidth].
+template <class V>
+void greatest_lanes(typename V::Reg* x, int64_t count, float* out) {
+  if (count <= V::kWidth / 2) {
+    for (int64_t r = 0; r < count; ++r) out[r] = V::reduce_max(x[r]);
+    return;
+  }
+  for (int64_t r = count; r < V::kWidth; ++r) x[r] = x[0];
+  V::transpose(x);
+#pragma GCC unroll 4
+  for (int step = 1; step < V::kWidth; step *= 2) {
+#pragma GCC unroll 8
+    for (int i = 0; i + step < V::kWidth; i += 2 * step) x[i] = V::max(x[i], x[i + step]);
+  }
+  V::store(out, x[0]);
+}
+
+// Caps and masks the scores and raises the rows' maxima to them; what a row has summed is rescaled when its maximum
+// grew.
+template <class V>
+void raise_maxima(const AttentionDesc& desc, const SoftmaxRows<V>& rows) {
+  constexpr int kRegs = kAttentionTile / V::kWidth;
+  typename V::Reg largest[V::kWidth];
+  for (int64_t r = 0; r < rows.count; ++r) {
+    float* scores = rows.scores + r * kAttentionTile;
+    const bool whole = rows.whole(r);
+    typename V::Reg x[kRegs];
+#pragma GCC unroll 8
+    for (int i = 0; i < kRegs; ++i) x[i] = V::load(scores + i * V::kWidth);
+    if (desc.soft_cap > 0 || !whole) {
+      for (int i = 0; i < kRegs; ++i) {
+        if (desc.soft_cap > 0) x[i] = soft_capped<V>(x[i], desc.soft_cap * kLog2E);
+        if (!whole) x[i] = V::keep_range(x[i], rows.seen[r].begin - i * V::kWidth, rows.seen[r].end - i * V::kWidth);
+        V::store(scores + i * V::kWidth, x[i]);
+      }
+    }
+#pragma GCC unroll 4
+    for (int step = 1; step < kRegs; step *= 2) {
+#pragma GCC unroll 8
+      for (int i = 0; i + step < kRegs; i += 2 * step) x[i] = V::max(x[i], x[i + step]);
+    }
+    largest[r] = x[0];
+  }
+  float tile_max[V::kWidth];
+  greatest_lanes<V>(largest, rows.count, tile_max);
+  for (int64_t r = 0; r < rows.count; ++r) {
+    if (!(tile_max[r] > rows.max[r])) continue;
+    const typename V::Reg shrink = V::exp2_of_negative(V::set1(rows.max[r] - tile_max[r]));
+    rows.max[r] = tile_max[r];
+    float *lanes = rows.lanes + r * 16, *out = rows.out + r * desc.head_dim;
+    V::store(lanes, V::mul(V::load(lanes), shrink));
+    for (int64_t d = 0; d < desc.head_dim; d += V::kWidth) V::store(out + d, V::mul(V::load(out + d), shrink));
+  }
+}
+
+// lanes += x[0] + ... + x[kAttentionTile / kWidth - 1], by halves.
+template <class V>
+inline __attribute__((always_inline)) void add_lanes(typename V::Reg* x, float* lanes) {
+  constexpr int kRegs = kAttentionTile / V::kWidth;
+#pragma GCC unroll 4
+  for (int step = 1; step < kRegs; step *= 2) {
+#pragma GCC unroll 8
+    for (int i = 0; i + step < kRegs; i += 2 * step) x[i] = V::add(x[i], x[i + step]);
+  }
+  V::store(lanes, V::add(V::load(lanes), x[0]));
+}
+
+// Scores become weights, in place.
+template <class V>
+void make_weights(const SoftmaxRows<V>& rows) {
+  constexpr int kRegs = kAttentionTile / V::kWidth;
+  for (int64_t r = 0; r < rows.count; ++r) {
+    float* scores = rows.scores + r * kAttentionTile;
+    const typename V::Reg top = V::set1(rows.max[r]);
+    typename V::Reg x[kRegs];
+#pragma GCC unroll 8
+    for (int i = 0; i < kRegs; ++i) {
+      x[i] = V::exp2_of_negative(V::sub(V::load(scores + i * V::kWidth), top));
+      V::store(scores + i * V::kWidth, x[i]);
+    }
+    add_lanes<V>(x, rows.lanes + r * 16);
+  }
+}
+
+// An empty share for every row; `lanes` collects the sums of weights until sum_lanes().
+template <class V>
+void clear_partial(const AttentionBlock& block, const AttentionPartial& partial, float* lanes) {
+  const int64_t rows = block.row_end - block.row_begin;
+  for (int64_t r = 0; r < rows; ++r) {
+    partial.max[r] = -__builtin_inff();
+    partial.sum[r] = 0;
+    V::store(lanes + r * 16, V::zero());
+  }
+  for (int64_t i = 0; i < rows * block.desc.head_dim; i += V::kWidth) V::store(partial.out + i, V::zero());
+}
+
+template <class V>
+void sum_lanes(const AttentionBlock& block, const AttentionPartial& partial, const float* lanes) {
+  const int64_t rows = block.row_end - block.row_begin;
+  for (int64_t r = 0; r < rows; ++r) partial.sum[r] = V::reduce_add(V::load(lanes + r * 16));
+}
+
+// The block's rows that see some of the tile at `first`: those at positions [first, first + 63 + window - 1].
+Seen rows_that_see(const AttentionBlock& block, int64_t first) {
+  const int64_t group = block.desc.heads / block.desc.kv_heads, window = block.desc.window;
+  const int64_t begin = greater((first - block.history) * group, block.row_begin);
+  const int64_t beyond = first + kAttentionTile - 1 + window;
+  const int64_t end = window > 0 ? lesser((beyond - block.history) * group, block.row_end) : block.row_end;
+  return {begin - block.row_begin, end - block.row_begin};
+}
+
+// ---- partials ------------------------------------------------------------------------------------------------------
+
+template <class V>
+void attention_merge(const AttentionPartial& into, const AttentionPartial& from, int64_t begin, int64_t end,
+                     int64_t dim) {
+  for (int64_t r = begin; r < end; ++r) {
+    if (from.sum[r] == 0) continue;
+    const float max = into.sum[r] == 0 || from.max[r] > into.max[r] ? from.max[r] : into.max[r];
+    const typename V::Reg a = V::exp2_of_negative(V::set1(into.max[r] - max));
+    const typename V::Reg b = V::exp2_of_negative(V::set1(from.max[r] - max));
+    into.sum[r] = V::first(V::fma(V::set1(from.sum[r]), b, V::mul(V::set1(into.sum[r]), a)));
+    into.max[r] = max;
+    for (int64_t d = r * dim; d < (r + 1) * dim; d += V::kWidth) {
+      V::store(into.out + d, V::fma(V::load(from.out + d), b, V::mul(V::load(into.out + d), a)));
+    }
+  }
+}
+
+template <class V>
+void attention_finish(const AttentionBlock& block, const AttentionPartial& partial, int64_t begin, int64_t end) {
+  const int64_t dim = block.desc.head_dim, group = block.desc.heads / block.desc.kv_heads;
+  for (int64_t r = begin; r < end; ++r) {
+    const int64_t row = block.row_begin + r;
+    float* out = block.out + ((row / group) * block.desc.heads + block.kv_head * group + row % group) * dim;
+    const typename V::Reg share = V::set1(1.0f / partial.sum[r]);
+    for (int64_t d = 0; d < dim; d += V::kWidth) V::store(out + d, V::mul(V::load(partial.out + r * dim + d), share));
+  }
+}
+
+}  // namespace
+}  // namespace tern
