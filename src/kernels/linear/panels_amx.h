@@ -1,0 +1,108 @@
+// What the AMX kernels share: the walk over a matrix in panels of 16 rows, and the rows of the table, which take from
+// the AVX-512 row of the same packed layout everything but `run`. Included by *_amx.cpp only; everything is local to
+// the including file. Pure; any thread, over its own panels.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/isa.h"
+#include "kernels/linear/linear_impl.h"
+
+namespace tern {
+namespace {
+
+constexpr int kTileTokens = 16;
+// Tokens and panels of a block of the walk. In the second-level cache (2 MiB where there is AMX) lie the activations of
+// a chunk of k, at most 1.2 KiB a token, and the sums of the block between chunks, 1 KiB a token.
+constexpr int64_t kBlockTokens = 512;
+constexpr int64_t kBlockPanels = 16;
+
+inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// A step of the walk: panels [panel, panel_end) and one chunk of k for the tokens [token, token_end).
+struct WalkStep {
+  int64_t panel, panel_end, chunk, token, token_end;
+};
+
+// Blocks of tokens and panels, in a block the chunks of k, in a chunk kStep panels at a time.
+template <int kStep, typename Visit>
+[[gnu::always_inline]] inline void walk_panels(int64_t tokens, int64_t begin, int64_t end, int64_t chunks,
+                                               Visit visit) {
+  for (int64_t token = 0; token < tokens; token += kBlockTokens) {
+    const int64_t token_end = smaller(token + kBlockTokens, tokens);
+    for (int64_t block = begin; block < end; block += kBlockPanels) {
+      const int64_t block_end = smaller(block + kBlockPanels, end);
+      for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+        for (int64_t panel = block; panel < block_end; panel += kStep) {
+          visit(WalkStep{panel, smaller(panel + kStep, block_end), chunk, token, token_end});
+        }
+      }
+    }
+  }
+}
+
+// A bit for each row of the panel that exists.
+inline __mmask16 rows_of(const LinearDesc& desc, int64_t panel) {
+  const int64_t left = desc.rows - panel * 16;
+  return static_cast<__mmask16>(left >= 16 ? 0xffff : (1 << left) - 1);
+}
+
+// The part of a job from `token` on.
+inline LinearJob from_token(LinearJob job, int64_t token) {
+  job.prepared += token * job.prepared_stride;
+  job.out += token * job.out_stride;
+  job.tokens -= token;
+  return job;
+}
+
+// Row kRow of an AVX-512 table. (Its functions are unknown while this file is compiled.)
+template <const LinearImplSpan& kSpan, int kRow>
+struct SharedRow {
+  static const LinearImpl& impl() { return kSpan.rows[kRow]; }
+  static uint64_t packed_bytes(const LinearDesc& desc) { return impl().packed_bytes(desc); }
+  static void pack(const LinearDesc& desc, const std::byte* source, std::byte* packed, int64_t begin, int64_t end) {
+    impl().pack(desc, source, packed, begin, end);
+  }
+  static void read_row(const LinearDesc& desc, const std::byte* weights, int64_t row, float* out) {
+    impl().read_row(desc, weights, row, out);
+  }
+  static Cost cost(const LinearDesc& desc, int64_t tokens) { return impl().cost(desc, tokens); }
+};
+
+// The preparation of activations that all rows of an AVX-512 table share: one function, so that parts share its result.
+template <const LinearImplSpan& kSpan>
+struct SharedPreparation {
+  static uint64_t prepared_bytes(int64_t cols) { return kSpan.rows[0].prepared_bytes(cols); }
+  static void prepare(const float* x, int64_t cols, std::byte* prepared) { kSpan.rows[0].prepare(x, cols, prepared); }
+};
+
+template <const LinearImplSpan& kSpan, int kRow>
+constexpr LinearImpl integer_row(const char* name, const char* layout, bool (*supports)(const LinearDesc&),
+                                 void (*run)(const LinearJob&, int64_t, int64_t)) {
+  using Row = SharedRow<kSpan, kRow>;
+  return {.name = name,
+          .layout = layout,
+          .needs = kIsaAvx2 | kIsaAvx512 | kIsaAvx512Vnni | kIsaAmxInt8,
+          .panel_rows = 16,
+          .supports = supports,
+          .packed_bytes = Row::packed_bytes,
+          .pack = Row::pack,
+          .prepared_bytes = SharedPreparation<kSpan>::prepared_bytes,
+          .prepare = SharedPreparation<kSpan>::prepare,
+          .run = run,
+          .read_row = Row::read_row,
+          .cost = Row::cost};
+}
+
+// The tokens that tiles take of a job: all, or all but a last few, or none, the AVX-512 kernel being faster for fewer
+// than `least`. Bits do not depend on it.
+inline int64_t tokens_for_tiles(int64_t tokens, int64_t least) {
+  const int64_t rest = tokens % kTileTokens;
+  return rest >= least ? tokens : tokens - rest;
+}
+
+}  // namespace
+}  // namespace tern
