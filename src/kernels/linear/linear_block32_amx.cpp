@@ -119,26 +119,33 @@ void expand(const std::byte* unit, int64_t units, Expanded& to) {
 
 // ---- products
 
-// Tile registers: two of each, so that neighbouring blocks do not wait for each other.
-constexpr int kC = 0, kA = 2, kB = 4;
+// Tile registers: for 16 tokens two of each, so that neighbouring blocks do not wait for each other; for the last few
+// tokens sums and activations of their own, since another configuration costs as much as ten products.
+constexpr int kC = 0, kA = 2, kB = 4, kLastC = 6, kLastA = 7;
 
 TileShapes shapes_for(int64_t tokens) {
   TileShapes shapes;
   for (int i = 0; i < 2; ++i) {
-    shapes.set(kC + i, tokens, 64);
-    shapes.set(kA + i, tokens, kBlock);
+    shapes.set(kC + i, kTileTokens, 64);
+    shapes.set(kA + i, kTileTokens, kBlock);
     shapes.set(kB + i, kBlock / 4, 64);
+  }
+  if (tokens % kTileTokens != 0) {
+    shapes.set(kLastC, tokens % kTileTokens, 64);
+    shapes.set(kLastA, tokens % kTileTokens, kBlock);
   }
   return shapes;
 }
 
-template <int kEither>
+template <int kEither, int T>
 TERN_INLINE void multiply(const int8_t* codes, const std::byte* prepared, int64_t stride, int32_t* dots) {
+  constexpr int kSums = T == kTileTokens ? kC + kEither : kLastC;
+  constexpr int kActivations = T == kTileTokens ? kA + kEither : kLastA;
   load_tile<kB + kEither>(codes, 64);
-  load_tile<kA + kEither>(prepared, stride);
-  zero_tile<kC + kEither>();
-  add_products_ss<kC + kEither, kA + kEither, kB + kEither>();
-  store_tile<kC + kEither>(dots, 64);
+  load_tile<kActivations>(prepared, stride);
+  zero_tile<kSums>();
+  add_products_ss<kSums, kActivations, kB + kEither>();
+  store_tile<kSums>(dots, 64);
 }
 
 TERN_INLINE const ActivationBlock& block_of(const std::byte* prepared, int64_t offset) {
@@ -171,11 +178,11 @@ void tile(const Expanded& w, const TileArgs& args) {
   for (int t = 0; t < T; ++t) {
     sums[t] = args.first ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(args.rows, args.out + t * args.out_stride);
   }
-  multiply<0>(w.codes[0], prepared, stride, dots[0]);
+  multiply<0, T>(w.codes[0], prepared, stride, dots[0]);
   for (int64_t b = 0; b < 2 * args.units; b += 2, prepared += 2 * kNext) {
-    multiply<1>(w.codes[b + 1], prepared + kNext, stride, dots[1]);
+    multiply<1, T>(w.codes[b + 1], prepared + kNext, stride, dots[1]);
     add_block<T, kMins>(w, b, dots[0], prepared, stride, sums);
-    if (b + 2 < 2 * args.units) multiply<0>(w.codes[b + 2], prepared + 2 * kNext, stride, dots[0]);
+    if (b + 2 < 2 * args.units) multiply<0, T>(w.codes[b + 2], prepared + 2 * kNext, stride, dots[0]);
     add_block<T, kMins>(w, b + 1, dots[1], prepared + kNext, stride, sums);
   }
   const __m512 bias = args.bias == nullptr ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(args.rows, args.bias);
@@ -198,7 +205,7 @@ template <typename L>
 void run_expanded(const LinearJob& job, int64_t begin, int64_t end) {
   Expanded expanded;
   const Chunks<L> chunks(job.desc);
-  int64_t configured = 0;
+  configure_tiles(shapes_for(job.tokens));
   walk_panels<1>(job.tokens, begin, end, chunks.count, [&](const WalkStep& step) {
     const int64_t unit = chunks.first_unit(step.chunk);
     TileArgs args{
@@ -214,7 +221,6 @@ void run_expanded(const LinearJob& job, int64_t begin, int64_t end) {
     expand<L>(args.weights, args.units, expanded);
     for (int64_t token = step.token; token < step.token_end; token += kTileTokens) {
       const int64_t tokens = smaller(kTileTokens, step.token_end - token);
-      if (tokens != configured) configure_tiles(shapes_for(configured = tokens));
       args.prepared = job.prepared + token * job.prepared_stride + unit * L::kPrepared;
       args.out = job.out + token * job.out_stride + step.panel * kPanelRows;
       kTiles<L::kMins>[tokens - 1](expanded, args);

@@ -150,9 +150,12 @@ void expand(const uint8_t* head, const uint8_t* codes, Expanded& to) {
 // Tile registers: sums low and high of two panels, two of activations, weights low and high.
 constexpr int kC = 0, kA = 4, kB = 6;
 
+// Rows of the tiles of a job: 16, or all its tokens.
+inline int64_t tile_rows(int64_t tokens) { return smaller(tokens, kTileTokens); }
+
 TileShapes shapes_for(int64_t tokens) {
   TileShapes shapes;
-  for (int tile = kC; tile < kB; ++tile) shapes.set(tile, tokens, 64);
+  for (int tile = kC; tile < kB; ++tile) shapes.set(tile, tile_rows(tokens), 64);
   shapes.set(kB, kStep / 4, 64);
   shapes.set(kB + 1, kStep / 4, 64);
   return shapes;
@@ -165,6 +168,19 @@ TERN_INLINE void multiply_step(const Expanded& w, int step) {
   load_tile<kB + 1>(w.high + step * kStep * kRows, 64);
   add_products_ss<kC + 2 * kPanel + 1, kA + kWhichA, kB + 1>();
 }
+
+// The last few tokens of a job of many, in a tile of 16 rows: another configuration would cost more than the copy.
+struct alignas(64) FilledUp {
+  FilledUp(const std::byte* prepared, int64_t stride, int64_t tokens) {
+    for (int64_t t = 0; t < kTileTokens; ++t) {
+      for (int k = 0; k < 256; k += 64) {
+        const __m512i present = t < tokens ? _mm512_loadu_si512(prepared + t * stride + k) : _mm512_setzero_si512();
+        _mm512_store_si512(codes[t] + k, present);
+      }
+    }
+  }
+  std::byte codes[kTileTokens][256];
+};
 
 struct alignas(64) Dots {
   int32_t low[kTileTokens * kRows];
@@ -271,13 +287,17 @@ void run_super_block(const LinearJob& job, const WalkStep& step) {
       add_super_block<F>(expanded[p], from[p], prepared_of(token), job.prepared_stride, tokens, to[p]);
     }
   };
-  // Full tiles first, then what is left with tiles of its own; the sums of a tile wait for the next one's products.
+  // The sums of a tile wait for the next one's products.
   int64_t token = step.token, waiting = 0;
   int which = 0;
   while (token < step.token_end) {
     const int64_t tokens = smaller(kTileTokens, step.token_end - token);
-    if (waiting != tokens) configure_tiles(shapes_for(tokens));
-    multiply<kPanels>(expanded, prepared_of(token), job.prepared_stride, dots[which]);
+    if (tokens == tile_rows(job.tokens)) {
+      multiply<kPanels>(expanded, prepared_of(token), job.prepared_stride, dots[which]);
+    } else {
+      const FilledUp last(prepared_of(token), job.prepared_stride, tokens);
+      multiply<kPanels>(expanded, last.codes[0], 256, dots[which]);
+    }
     if (waiting > 0) finish(token - waiting, waiting, dots[1 - which]);
     which = 1 - which;
     waiting = tokens;
@@ -288,6 +308,7 @@ void run_super_block(const LinearJob& job, const WalkStep& step) {
 
 template <class F>
 void run_expanded(const LinearJob& job, int64_t begin, int64_t end) {
+  configure_tiles(shapes_for(job.tokens));
   walk_panels<2>(job.tokens, begin, end, job.desc.cols / 256, [&](const WalkStep& step) {
     (step.panel_end - step.panel == 2 ? run_super_block<F, 2> : run_super_block<F, 1>)(job, step);
   });
