@@ -2,7 +2,6 @@
 // threads.
 #include <algorithm>
 #include <cstring>
-#include <map>
 
 #include "core/checked.h"
 #include "core/error.h"
@@ -40,6 +39,7 @@ class CpuRunner final : public Runner {
             const RunnerOptions& options);
 
   std::span<const float> execute(const Batch& batch) override;
+  std::span<const float> block_maxima() const override { return block_maxima_; }
   std::vector<KvGroup> kv_groups() const override;
   int threads() const override { return pool_.size(); }
   ThreadPool* pool() override { return &pool_; }
@@ -54,11 +54,17 @@ class CpuRunner final : public Runner {
   };
   void bind_rope(const ModelConfig& config);
   void bind_linears();
-  const Linear& bind_linear(const Op& op);
+  std::unique_ptr<CpuStep> bind_linear(const Op& op);
   void pack(PackedLinear& packed, const Op& op);
   void reserve_kv();
   void reserve_workspace(const Attention& attention);
   std::unique_ptr<CpuStep> bind_step(const Op& op);
+  std::unique_ptr<NormStep> bind_norm(const Op& op) const;
+  std::unique_ptr<RopeKvStep> bind_rope_kv(const Op& op) const;
+  std::unique_ptr<GluStep> bind_glu(const Op& op) const;
+  Place place_in(const Op& op, size_t i) const { return arena_.place(op.inputs[i]); }
+  Place place_out(const Op& op, size_t i) const { return arena_.place(op.outputs[i]); }
+  size_t vocabulary_blocks() const { return RowScan::blocks(static_cast<size_t>(program_.vocabulary)); }
   int64_t block_bytes(const CacheGroup& group) const;
   KvLayerView kv_view(const Op& op) const;
   void copy_blocks(const Batch& batch, const Team& team);
@@ -71,10 +77,11 @@ class CpuRunner final : public Runner {
   CpuArena arena_;
   RopeTable rope_;
   std::vector<PackedLinear> linears_;
-  std::map<size_t, const Linear*> linear_of_op_;
   const Linear* tied_head_ = nullptr;
   std::vector<Buffer> kv_;  // [cache groups]
   Buffer workspace_;
+  std::vector<float> maxima_;  // [max_rows, blocks of the vocabulary]
+  std::span<const float> block_maxima_;
   int32_t kv_blocks_ = 0;
   std::vector<std::unique_ptr<CpuStep>> steps_;
   MemoryReport memory_;
@@ -94,10 +101,14 @@ CpuRunner::CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelCo
   options_.max_model_len = std::min(options_.max_model_len, kv_blocks_ * options_.block_tokens);
   const Attention attention(attention_desc(program_.attention), options_.kv_format, options_.kernels);
   bind_rope(config);
+  maxima_.resize(static_cast<size_t>(options_.max_rows) * vocabulary_blocks());
+  steps_.resize(program_.ops.size());
   bind_linears();
   reserve_workspace(attention);
-  for (const Op& op : program_.ops) steps_.push_back(bind_step(op));
-  memory_.activations = arena_.bytes() + workspace_.bytes() + 2 * rope_.cos.size() * sizeof(float);
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (steps_[i] == nullptr) steps_[i] = bind_step(program_.ops[i]);
+  }
+  memory_.activations = arena_.bytes() + workspace_.bytes() + (2 * rope_.cos.size() + maxima_.size()) * sizeof(float);
   for (const Buffer& pool : kv_) memory_.kv_pool += pool.bytes();
 }
 
@@ -113,11 +124,11 @@ void CpuRunner::bind_rope(const ModelConfig& config) {
 // its copy are both resident, so it goes first, when nothing else is.
 void CpuRunner::bind_linears() {
   for (size_t i = program_.ops.size(); i-- > 0;) {
-    if (program_.ops[i].kind == OpKind::kLinear) linear_of_op_[i] = &bind_linear(program_.ops[i]);
+    if (program_.ops[i].kind == OpKind::kLinear) steps_[i] = bind_linear(program_.ops[i]);
   }
 }
 
-const Linear& CpuRunner::bind_linear(const Op& op) {
+std::unique_ptr<CpuStep> CpuRunner::bind_linear(const Op& op) {
   PackedLinear& packed = linears_.emplace_back();
   std::vector<LinearPart> parts;
   std::string name;
@@ -130,9 +141,19 @@ const Linear& CpuRunner::bind_linear(const Op& op) {
     name += (name.empty() ? "" : "+") + std::string(tensor.name);
   }
   packed.linear = std::make_unique<Linear>(std::move(name), op.weights[0].cols, std::move(parts), options_.kernels);
+  const Place out = place_out(op, 0);
+  auto step = std::make_unique<LinearStep>(*packed.linear, place_in(op, 0), out, pool_.size());
+  if (!op.prologue.empty()) step->set_prologue(bind_norm(op.prologue[0]));
+  for (const Op& part : op.epilogue) {
+    if (part.kind == OpKind::kRopeKv) step->set_epilogue(bind_rope_kv(part));
+    if (part.kind == OpKind::kGlu) step->set_epilogue(bind_glu(part));
+  }
+  if (op.outputs[0].buffer == program_.entries[0].result.buffer) {
+    step->set_epilogue(std::make_unique<BlockMaximaStep>(RowScan(options_.kernels), out, maxima_.data()));
+  }
   pack(packed, op);
   if (op.weights[0].role == Role::kTokenEmbedding) tied_head_ = packed.linear.get();
-  return *packed.linear;
+  return step;
 }
 
 // One matrix at a time, and the file's pages of what was copied are given back at once: the peak is one copy.
@@ -212,36 +233,44 @@ void CpuRunner::reserve_workspace(const Attention& attention) {
 }
 
 std::unique_ptr<CpuStep> CpuRunner::bind_step(const Op& op) {
-  const auto in = [&](size_t i) { return arena_.place(op.inputs[i]); };
-  const auto out = [&](size_t i) { return arena_.place(op.outputs[i]); };
-  const auto index = static_cast<size_t>(&op - program_.ops.data());
   switch (op.kind) {
     case OpKind::kEmbed:
-      return std::make_unique<EmbedStep>(weights_.tensor(op.weights[0]), tied_head_, out(0));
+      return std::make_unique<EmbedStep>(weights_.tensor(op.weights[0]), tied_head_, place_out(op, 0));
     case OpKind::kSelectRows:
-      return std::make_unique<SelectRowsStep>(in(0), out(0));
-    case OpKind::kLinear:
-      return std::make_unique<LinearStep>(*linear_of_op_.at(index), in(0), out(0));
+      return std::make_unique<SelectRowsStep>(place_in(op, 0), place_out(op, 0));
     case OpKind::kRmsNorm:
-      return std::make_unique<NormStep>(RmsNorm(options_.kernels), weights_.vector(op.weights[0]), op.eps, in(0),
-                                        Place{}, Place{}, out(0));
     case OpKind::kAddRmsNorm:
-      return std::make_unique<NormStep>(RmsNorm(options_.kernels), weights_.vector(op.weights[0]), op.eps, in(0), in(1),
-                                        out(0), out(1));
+      return bind_norm(op);
     case OpKind::kRopeKv:
-      return std::make_unique<RopeKvStep>(RopeKv(options_.kv_format, options_.kernels), program_.attention, rope_,
-                                          CachePlace{kv_view(op), static_cast<size_t>(op.cache_group)}, in(0), out(0));
+      return bind_rope_kv(op);
     case OpKind::kAttention:
       return std::make_unique<AttentionStep>(
           Attention(attention_desc(program_.attention), options_.kv_format, options_.kernels),
-          CachePlace{kv_view(op), static_cast<size_t>(op.cache_group)}, in(0), out(0));
+          CachePlace{kv_view(op), static_cast<size_t>(op.cache_group)}, place_in(op, 0), place_out(op, 0));
     case OpKind::kGlu:
-      return std::make_unique<GluStep>(Glu(op.activation, options_.kernels), in(0), out(0));
+      return bind_glu(op);
     default:
       break;
   }
   TERN_CHECK(false, std::string(name_of(op.kind)) + " is left unfused in the lowered program");
   return nullptr;
+}
+
+std::unique_ptr<NormStep> CpuRunner::bind_norm(const Op& op) const {
+  const bool alone = op.kind == OpKind::kRmsNorm;
+  return std::make_unique<NormStep>(RmsNorm(options_.kernels), weights_.vector(op.weights[0]), op.eps, place_in(op, 0),
+                                    alone ? Place{} : place_in(op, 1), alone ? Place{} : place_out(op, 0),
+                                    place_out(op, alone ? 0 : 1));
+}
+
+std::unique_ptr<RopeKvStep> CpuRunner::bind_rope_kv(const Op& op) const {
+  return std::make_unique<RopeKvStep>(RopeKv(options_.kv_format, options_.kernels), program_.attention, rope_,
+                                      CachePlace{kv_view(op), static_cast<size_t>(op.cache_group)}, place_in(op, 0),
+                                      place_out(op, 0));
+}
+
+std::unique_ptr<GluStep> CpuRunner::bind_glu(const Op& op) const {
+  return std::make_unique<GluStep>(Glu(op.activation, options_.kernels), place_in(op, 0), place_out(op, 0));
 }
 
 std::span<const float> CpuRunner::execute(const Batch& batch) {
@@ -258,6 +287,7 @@ std::span<const float> CpuRunner::execute(const Batch& batch) {
     }
   });
   const Place logits = arena_.place(program_.entries[0].result);
+  block_maxima_ = {maxima_.data(), static_cast<size_t>(context.shape.rows) * vocabulary_blocks()};
   return {logits.data, static_cast<size_t>(context.shape.rows * logits.cols)};
 }
 

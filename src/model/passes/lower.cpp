@@ -28,6 +28,7 @@ Program lower(const Program& source) {
   program = select_rows_early(program);
   program = fuse_add_norm(program);
   program = drop_unused_buffers(program);
+  program = fuse_into_linear(program);
   check_program(program);
   return program;
 }

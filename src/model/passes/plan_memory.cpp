@@ -21,8 +21,13 @@ std::vector<Lifetime> lifetimes(const Program& program) {
     life.last = std::max(life.last, at);
   };
   for (size_t i = 0; i < program.ops.size(); ++i) {
-    for (const Operand& input : program.ops[i].inputs) touch(input, static_cast<int64_t>(i));
-    for (const Operand& output : program.ops[i].outputs) touch(output, static_cast<int64_t>(i));
+    for_each_part(program.ops[i], [&](const Op& op) {
+      for (const Operand& input : op.inputs) touch(input, static_cast<int64_t>(i));
+      for (const Operand& output : op.outputs) touch(output, static_cast<int64_t>(i));
+    });
+  }
+  for (const Op& op : program.ops) {
+    for (const Op& part : op.prologue) lives[static_cast<size_t>(part.outputs.back().buffer)] = Lifetime{};
   }
   for (const Entry& entry : program.entries) touch(entry.result, static_cast<int64_t>(program.ops.size()));
   return lives;
