@@ -3,7 +3,7 @@
 // tile of one row.
 //
 // Sums: over a chunk of k, 32 columns a tile product; the last one of a chunk may be short and is filled up with zeros.
-// Between chunks they wait in `out`, from where they are loaded back into the tiles, so that what is added to what
+// Between chunks they wait in memory, from where they are loaded back into the tiles, so that what is added to what
 // depends on cols alone. Up to 2 panels x 32 tokens at a time: 4 products for 4 loads, which is what keeps the tiles
 // busy (16 cycles a product, 8 a load of 16 lines).
 #include <immintrin.h>
@@ -85,12 +85,14 @@ struct Group {
   int64_t prepared_stride;
   int64_t tokens;
   int64_t units;
-  float* out;  // [tokens, out_stride], 16 columns a panel
+  bool first, last;  // chunk: sums begin at zero; they go to `out`, with the bias
+  float* sums[2];    // [tokens, 16]
+  float* out;        // [tokens, out_stride], 16 columns a panel
   int64_t out_stride;
   __mmask16 rows[2];
-  bool first, last;      // chunk: sums begin at zero; the bias is added
   const float* bias[2];  // [rows] or null
   int64_t ahead;         // bytes from a panel's chunk to the one that is asked of memory meanwhile; 0: none is
+  int64_t tokens_ahead;  // the next tokens whose activations are
 };
 
 template <int kPanels, int kTiles>
@@ -105,22 +107,22 @@ TERN_INLINE void step(const std::byte* w0, const std::byte* w1, const std::byte*
   if constexpr (kPanels == 2 && kTiles == 2) add_products_bf16<kC + 3, kA + 1, kB + 1>();
 }
 
+constexpr int kSecondTile = kTileTokens * kPanelRows;  // its sums, after the first tile's
+
 template <int kPanels, int kTiles>
-TERN_INLINE void load_sums(const float (&from)[2][kGroupTokens * kPanelRows]) {
-  constexpr int kSecond = kTileTokens * kPanelRows;
-  load_tile<kC>(from[0], 64);
-  if constexpr (kTiles == 2) load_tile<kC + 1>(from[0] + kSecond, 64);
-  if constexpr (kPanels == 2) load_tile<kC + 2>(from[1], 64);
-  if constexpr (kPanels == 2 && kTiles == 2) load_tile<kC + 3>(from[1] + kSecond, 64);
+TERN_INLINE void load_sums(const Group& g) {
+  load_tile<kC>(g.sums[0], 64);
+  if constexpr (kTiles == 2) load_tile<kC + 1>(g.sums[0] + kSecondTile, 64);
+  if constexpr (kPanels == 2) load_tile<kC + 2>(g.sums[1], 64);
+  if constexpr (kPanels == 2 && kTiles == 2) load_tile<kC + 3>(g.sums[1] + kSecondTile, 64);
 }
 
 template <int kPanels, int kTiles>
-TERN_INLINE void store_sums(float (&to)[2][kGroupTokens * kPanelRows]) {
-  constexpr int kSecond = kTileTokens * kPanelRows;
-  store_tile<kC>(to[0], 64);
-  if constexpr (kTiles == 2) store_tile<kC + 1>(to[0] + kSecond, 64);
-  if constexpr (kPanels == 2) store_tile<kC + 2>(to[1], 64);
-  if constexpr (kPanels == 2 && kTiles == 2) store_tile<kC + 3>(to[1] + kSecond, 64);
+TERN_INLINE void store_sums(const Group& g) {
+  store_tile<kC>(g.sums[0], 64);
+  if constexpr (kTiles == 2) store_tile<kC + 1>(g.sums[0] + kSecondTile, 64);
+  if constexpr (kPanels == 2) store_tile<kC + 2>(g.sums[1], 64);
+  if constexpr (kPanels == 2 && kTiles == 2) store_tile<kC + 3>(g.sums[1] + kSecondTile, 64);
 }
 
 template <int kPanels>
@@ -137,23 +139,14 @@ TERN_INLINE void fill_tail(const Group& g, int64_t steps, Tail& tail) {
   }
 }
 
-// `out` into the buffer, before the first product; the buffer into `out` and the bias onto it, after the last.
+// The finished sums into `out`, and the bias onto them.
 template <int kPanels>
-TERN_INLINE void fetch_sums(const Group& g, float (&sums)[2][kGroupTokens * kPanelRows]) {
+TERN_INLINE void deliver_sums(const Group& g) {
   for (int p = 0; p < kPanels; ++p) {
-    for (int64_t t = 0; t < g.tokens; ++t) {
-      const float* out = g.out + t * g.out_stride + p * kPanelRows;
-      _mm512_store_ps(sums[p] + t * kPanelRows, _mm512_maskz_loadu_ps(g.rows[p], out));
-    }
-  }
-}
-template <int kPanels>
-TERN_INLINE void deliver_sums(const Group& g, const float (&sums)[2][kGroupTokens * kPanelRows]) {
-  for (int p = 0; p < kPanels; ++p) {
-    const bool biased = g.last && g.bias[p] != nullptr;
+    const bool biased = g.bias[p] != nullptr;
     const __m512 bias = biased ? _mm512_maskz_loadu_ps(g.rows[p], g.bias[p]) : _mm512_setzero_ps();
     for (int64_t t = 0; t < g.tokens; ++t) {
-      const __m512 sum = _mm512_load_ps(sums[p] + t * kPanelRows);
+      const __m512 sum = _mm512_load_ps(g.sums[p] + t * kPanelRows);
       float* out = g.out + t * g.out_stride + p * kPanelRows;
       _mm512_mask_storeu_ps(out, g.rows[p], biased ? _mm512_add_ps(sum, bias) : sum);
     }
@@ -162,15 +155,13 @@ TERN_INLINE void deliver_sums(const Group& g, const float (&sums)[2][kGroupToken
 
 template <int kPanels, int kTiles>
 void run_group(const Group& g) {
-  alignas(64) float sums[2][kGroupTokens * kPanelRows];
   if (g.first) {
     zero_tile<kC>();
     if constexpr (kTiles == 2) zero_tile<kC + 1>();
     if constexpr (kPanels == 2) zero_tile<kC + 2>();
     if constexpr (kPanels == 2 && kTiles == 2) zero_tile<kC + 3>();
   } else {
-    fetch_sums<kPanels>(g, sums);
-    load_sums<kPanels, kTiles>(sums);
+    load_sums<kPanels, kTiles>(g);
   }
   const int64_t steps = g.units / kStepUnits;
   for (int64_t s = 0; s < steps; ++s) {
@@ -183,15 +174,18 @@ void run_group(const Group& g) {
         if constexpr (kPanels == 2) _mm_prefetch(w1 + g.ahead + line, _MM_HINT_T1);
       }
     }
-    step<kPanels, kTiles>(w0, w1, g.prepared + s * kStepPrepared, g.prepared_stride);
+    const std::byte* a = g.prepared + s * kStepPrepared;
+    for (int64_t t = kGroupTokens; t < kGroupTokens + g.tokens_ahead; ++t)
+      _mm_prefetch(a + t * g.prepared_stride, _MM_HINT_T1);
+    step<kPanels, kTiles>(w0, w1, a, g.prepared_stride);
   }
   if (steps * kStepUnits < g.units) {
     Tail tail;
     fill_tail<kPanels>(g, steps, tail);
     step<kPanels, kTiles>(tail.weights[0], tail.weights[1], tail.prepared[0], kStepPrepared);
   }
-  store_sums<kPanels, kTiles>(sums);
-  deliver_sums<kPanels>(g, sums);
+  store_sums<kPanels, kTiles>(g);
+  if (g.last) deliver_sums<kPanels>(g);
 }
 
 void run_any_group(const Group& g, int64_t panels) {
@@ -201,15 +195,16 @@ void run_any_group(const Group& g, int64_t panels) {
 
 void run(const LinearJob& job, int64_t begin, int64_t end) {
   const Chunks<Unit> chunks(job.desc);
+  BlockSums sums;
   int64_t configured = 0;
   walk_panels<2>(job.tokens, begin, end, chunks.count, [&](const WalkStep& at) {
     const int64_t unit = chunks.first_unit(at.chunk);
     const int64_t panels = at.panel_end - at.panel;
     Group group{.prepared_stride = job.prepared_stride,
                 .units = chunks.first_unit(at.chunk + 1) - unit,
-                .out_stride = job.out_stride,
                 .first = at.chunk == 0,
-                .last = at.chunk + 1 == chunks.count};
+                .last = at.chunk + 1 == chunks.count,
+                .out_stride = job.out_stride};
     for (int64_t p = 0; p < 2; ++p) {  // without a second panel its weights' address is a stand-in
       const int64_t panel = smaller(at.panel + p, at.panel_end - 1);
       group.weights[p] = job.weights + chunks.offset(panel, at.chunk);
@@ -219,8 +214,11 @@ void run(const LinearJob& job, int64_t begin, int64_t end) {
     for (int64_t token = at.token; token < at.token_end; token += kGroupTokens) {
       group.tokens = smaller(kGroupTokens, at.token_end - token);
       group.prepared = job.prepared + token * job.prepared_stride + unit * Unit::kPrepared;
+      for (int64_t p = 0; p < panels; ++p) group.sums[p] = at.sums(sums, at.panel + p, token);
       group.out = job.out + token * job.out_stride + at.panel * kPanelRows;
       group.ahead = token == at.token ? panels * group.units * Unit::kBytes : 0;
+      const int64_t next = smaller(kGroupTokens, at.token_end - token - kGroupTokens);
+      group.tokens_ahead = at.fetches() && next > 0 ? next : 0;
       if (group.tokens != configured) configure_tiles(shapes_for(configured = group.tokens));
       run_any_group(group, panels);
     }

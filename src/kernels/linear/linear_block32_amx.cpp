@@ -166,34 +166,53 @@ TERN_INLINE void add_block(const Expanded& w, int64_t block, const int32_t* dots
   }
 }
 
-// 16 rows x T tokens over the k of a chunk; args.units of two blocks.
-template <int T, bool kMins>
-void tile(const Expanded& w, const TileArgs& args) {
-  constexpr int64_t kNext = sizeof(ActivationBlock);
-  alignas(64) int32_t dots[2][T * kPanelRows];
-  const int64_t stride = args.prepared_stride;
-  const std::byte* prepared = args.prepared;
-  __m512 sums[T];
+// One panel and one chunk of k, for the tokens of a tile.
+struct TileJob {
+  int64_t blocks;             // an even number
+  const std::byte* prepared;  // of the first token, from the chunk's first block on
+  int64_t prepared_stride;
+  bool first, last;  // chunk: sums begin at zero; they go to `out`, with the bias
+  float* sums;       // [tokens, 16]
+  float* out;        // [tokens, out_stride]
+  int64_t out_stride;
+  __mmask16 rows;
+  const float* bias;  // [rows] or null
+};
+
+template <int T>
+TERN_INLINE void put_sums(const TileJob& job, const __m512 (&sums)[T]) {
+  if (!job.last) {
+    TERN_UNROLL
+    for (int t = 0; t < T; ++t) _mm512_store_ps(job.sums + t * kPanelRows, sums[t]);
+    return;
+  }
+  const __m512 bias = job.bias == nullptr ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(job.rows, job.bias);
   TERN_UNROLL
   for (int t = 0; t < T; ++t) {
-    sums[t] = args.first ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(args.rows, args.out + t * args.out_stride);
-  }
-  multiply<0, T>(w.codes[0], prepared, stride, dots[0]);
-  for (int64_t b = 0; b < 2 * args.units; b += 2, prepared += 2 * kNext) {
-    multiply<1, T>(w.codes[b + 1], prepared + kNext, stride, dots[1]);
-    add_block<T, kMins>(w, b, dots[0], prepared, stride, sums);
-    if (b + 2 < 2 * args.units) multiply<0, T>(w.codes[b + 2], prepared + 2 * kNext, stride, dots[0]);
-    add_block<T, kMins>(w, b + 1, dots[1], prepared + kNext, stride, sums);
-  }
-  const __m512 bias = args.bias == nullptr ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(args.rows, args.bias);
-  TERN_UNROLL
-  for (int t = 0; t < T; ++t) {
-    if (args.last) sums[t] = _mm512_add_ps(sums[t], bias);
-    _mm512_mask_storeu_ps(args.out + t * args.out_stride, args.rows, sums[t]);
+    _mm512_mask_storeu_ps(job.out + t * job.out_stride, job.rows, _mm512_add_ps(sums[t], bias));
   }
 }
 
-using ExpandedTile = void (*)(const Expanded&, const TileArgs&);
+template <int T, bool kMins>
+void tile(const Expanded& w, const TileJob& job) {
+  constexpr int64_t kNext = sizeof(ActivationBlock);
+  alignas(64) int32_t dots[2][T * kPanelRows];
+  const int64_t stride = job.prepared_stride;
+  const std::byte* prepared = job.prepared;
+  __m512 sums[T];
+  TERN_UNROLL
+  for (int t = 0; t < T; ++t) sums[t] = job.first ? _mm512_setzero_ps() : _mm512_load_ps(job.sums + t * kPanelRows);
+  multiply<0, T>(w.codes[0], prepared, stride, dots[0]);
+  for (int64_t b = 0; b < job.blocks; b += 2, prepared += 2 * kNext) {
+    multiply<1, T>(w.codes[b + 1], prepared + kNext, stride, dots[1]);
+    add_block<T, kMins>(w, b, dots[0], prepared, stride, sums);
+    if (b + 2 < job.blocks) multiply<0, T>(w.codes[b + 2], prepared + 2 * kNext, stride, dots[0]);
+    add_block<T, kMins>(w, b + 1, dots[1], prepared + kNext, stride, sums);
+  }
+  put_sums<T>(job, sums);
+}
+
+using ExpandedTile = void (*)(const Expanded&, const TileJob&);
 template <bool kMins>
 constexpr ExpandedTile kTiles[kTileTokens] = {tile<1, kMins>,  tile<2, kMins>,  tile<3, kMins>,  tile<4, kMins>,
                                               tile<5, kMins>,  tile<6, kMins>,  tile<7, kMins>,  tile<8, kMins>,
@@ -204,26 +223,30 @@ constexpr ExpandedTile kTiles[kTileTokens] = {tile<1, kMins>,  tile<2, kMins>,  
 template <typename L>
 void run_expanded(const LinearJob& job, int64_t begin, int64_t end) {
   Expanded expanded;
+  BlockSums sums;
   const Chunks<L> chunks(job.desc);
   configure_tiles(shapes_for(job.tokens));
   walk_panels<1>(job.tokens, begin, end, chunks.count, [&](const WalkStep& step) {
     const int64_t unit = chunks.first_unit(step.chunk);
-    TileArgs args{
-        .weights = job.weights + chunks.offset(step.panel, step.chunk),
-        .units = chunks.first_unit(step.chunk + 1) - unit,
-        .prepared_stride = job.prepared_stride,
-        .out_stride = job.out_stride,
-        .rows = rows_of(job.desc, step.panel),
-        .first = step.chunk == 0,
-        .last = step.chunk + 1 == chunks.count,
-        .bias = job.bias == nullptr ? nullptr : job.bias + step.panel * kPanelRows,
-    };
-    expand<L>(args.weights, args.units, expanded);
+    const int64_t units = chunks.first_unit(step.chunk + 1) - unit;
+    expand<L>(job.weights + chunks.offset(step.panel, step.chunk), units, expanded);
+    TileJob tile{.blocks = 2 * units,
+                 .prepared_stride = job.prepared_stride,
+                 .first = step.chunk == 0,
+                 .last = step.chunk + 1 == chunks.count,
+                 .out_stride = job.out_stride,
+                 .rows = rows_of(job.desc, step.panel),
+                 .bias = job.bias == nullptr ? nullptr : job.bias + step.panel * kPanelRows};
     for (int64_t token = step.token; token < step.token_end; token += kTileTokens) {
-      const int64_t tokens = smaller(kTileTokens, step.token_end - token);
-      args.prepared = job.prepared + token * job.prepared_stride + unit * L::kPrepared;
-      args.out = job.out + token * job.out_stride + step.panel * kPanelRows;
-      kTiles<L::kMins>[tokens - 1](expanded, args);
+      tile.prepared = job.prepared + token * job.prepared_stride + unit * L::kPrepared;
+      tile.sums = step.sums(sums, step.panel, token);
+      tile.out = job.out + token * job.out_stride + step.panel * kPanelRows;
+      const int64_t next = smaller(kTileTokens, step.token_end - token - kTileTokens);
+      if (step.fetches() && next > 0) {
+        const std::byte* ahead = tile.prepared + kTileTokens * job.prepared_stride;
+        prefetch_rows(ahead, job.prepared_stride, next, units * L::kPrepared);
+      }
+      kTiles<L::kMins>[smaller(kTileTokens, step.token_end - token) - 1](expanded, tile);
     }
   });
   release_tiles();

@@ -209,12 +209,13 @@ TERN_INLINE void multiply(const Expanded (&w)[kPanels], const std::byte* prepare
   if constexpr (kPanels == 2) store_tile<kC + 3>(dots[1].high, 64);
 }
 
-// Where the results of a panel go.
+// Where the sums of a panel and a tile's tokens are and go.
 struct Output {
-  float* out;  // [tokens, stride]
-  int64_t stride;
+  bool first, last;  // super-block: sums begin at zero; they go to `out`, with the bias
+  float* sums;       // [tokens, 16]
+  float* out;        // [tokens, out_stride]
+  int64_t out_stride;
   __mmask16 rows;
-  bool first, last;   // super-block: sums begin at zero; the bias is added
   const float* bias;  // [rows] or null
 };
 
@@ -231,7 +232,6 @@ TERN_INLINE void add_super_block(const Expanded& w, const Dots& dots, const std:
 #pragma GCC unroll 2
   for (int64_t t = 0; t < tokens; ++t) {
     const auto& a = *reinterpret_cast<const KActivation*>(prepared + t * stride);
-    float* out = to.out + t * to.stride;
     const __m512i high = _mm512_slli_epi32(_mm512_load_si512(dots.high + t * kRows), 8);
     const __m512i sum = _mm512_add_epi32(high, _mm512_load_si512(dots.low + t * kRows));
     __m512 f = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), w.d);
@@ -245,16 +245,20 @@ TERN_INLINE void add_super_block(const Expanded& w, const Dots& dots, const std:
       }
       f = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(m), w.dmin, f);
     }
-    __m512 y = to.first ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(to.rows, out);
+    __m512 y = to.first ? _mm512_setzero_ps() : _mm512_load_ps(to.sums + t * kRows);
     y = _mm512_fmadd_ps(f, _mm512_set1_ps(a.scale), y);
     if (biased) y = _mm512_add_ps(y, bias);
-    _mm512_mask_storeu_ps(out, to.rows, y);
+    if (to.last) {
+      _mm512_mask_storeu_ps(to.out + t * to.out_stride, to.rows, y);
+    } else {
+      _mm512_store_ps(to.sums + t * kRows, y);
+    }
   }
 }
 
 // kPanels panels from step.panel on and one super-block, for all tokens of the step.
 template <class F, int kPanels>
-void run_super_block(const LinearJob& job, const WalkStep& step) {
+void run_super_block(const LinearJob& job, const WalkStep& step, BlockSums& sums) {
   using Panel = KPanel<F, kRows>;
   const int64_t panel_bytes = static_cast<int64_t>(Panel::panel_bytes(job.desc.cols));
   const int64_t codes_at = static_cast<int64_t>(Panel::heads_bytes(job.desc.cols)) + step.chunk * Panel::kCodeBytes;
@@ -270,11 +274,10 @@ void run_super_block(const LinearJob& job, const WalkStep& step) {
     }
     for (int line = 0; line < Panel::kCodeBytes; line += 64) __builtin_prefetch(next + codes_at + line, 0, 2);
     expand<F>(at + step.chunk * Panel::kHeadBytes, at + codes_at, expanded[p]);
-    to[p] = {.out = nullptr,
-             .stride = job.out_stride,
-             .rows = rows_of(job.desc, panel),
-             .first = step.chunk == 0,
+    to[p] = {.first = step.chunk == 0,
              .last = step.chunk + 1 == job.desc.cols / 256,
+             .out_stride = job.out_stride,
+             .rows = rows_of(job.desc, panel),
              .bias = job.bias == nullptr ? nullptr : job.bias + panel * kRows};
   }
   Dots dots[2][kPanels];
@@ -283,6 +286,7 @@ void run_super_block(const LinearJob& job, const WalkStep& step) {
   };
   const auto finish = [&](int64_t token, int64_t tokens, const Dots(&from)[kPanels]) {
     for (int p = 0; p < kPanels; ++p) {
+      to[p].sums = step.sums(sums, step.panel + p, token);
       to[p].out = job.out + token * job.out_stride + (step.panel + p) * kRows;
       add_super_block<F>(expanded[p], from[p], prepared_of(token), job.prepared_stride, tokens, to[p]);
     }
@@ -292,6 +296,11 @@ void run_super_block(const LinearJob& job, const WalkStep& step) {
   int which = 0;
   while (token < step.token_end) {
     const int64_t tokens = smaller(kTileTokens, step.token_end - token);
+    if (step.fetches()) {
+      const int64_t next = token + tokens;
+      prefetch_rows(prepared_of(next), job.prepared_stride, smaller(kTileTokens, step.token_end - next),
+                    sizeof(KActivation));
+    }
     if (tokens == tile_rows(job.tokens)) {
       multiply<kPanels>(expanded, prepared_of(token), job.prepared_stride, dots[which]);
     } else {
@@ -308,9 +317,10 @@ void run_super_block(const LinearJob& job, const WalkStep& step) {
 
 template <class F>
 void run_expanded(const LinearJob& job, int64_t begin, int64_t end) {
+  BlockSums sums;
   configure_tiles(shapes_for(job.tokens));
   walk_panels<2>(job.tokens, begin, end, job.desc.cols / 256, [&](const WalkStep& step) {
-    (step.panel_end - step.panel == 2 ? run_super_block<F, 2> : run_super_block<F, 1>)(job, step);
+    (step.panel_end - step.panel == 2 ? run_super_block<F, 2> : run_super_block<F, 1>)(job, step, sums);
   });
   release_tiles();
 }
