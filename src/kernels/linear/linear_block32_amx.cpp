@@ -4,7 +4,7 @@
 // A panel's chunk of k is expanded once for all its tokens into an L1 buffer: codes to signed bytes, zero taken off,
 // which is a tile of 8 rows a block; scales and minima to f32. Then for 16 tokens at a time, block after block: one
 // tile product gives the 16 x 16 integer dots, which pass through memory into the float steps that linear_avx512.cpp
-// describes. The tile product of a block is under way while the float steps of the one before it run.
+// describes. The tile product of a block is under way while the float steps of the two before it run.
 //
 // Limit: a block of 16 tokens takes the vector ports 24 cycles (convert, multiply, multiply-add a token; 32 with
 // minima), the tiles 16 of which half is used (32 of 64 k): 340 multiply-adds a cycle, a third of what tiles can do.
@@ -196,18 +196,22 @@ TERN_INLINE void put_sums(const TileJob& job, const __m512 (&sums)[T]) {
 template <int T, bool kMins>
 void tile(const Expanded& w, const TileJob& job) {
   constexpr int64_t kNext = sizeof(ActivationBlock);
-  alignas(64) int32_t dots[2][T * kPanelRows];
+  alignas(64) int32_t dots[4][T * kPanelRows];
   const int64_t stride = job.prepared_stride;
   const std::byte* prepared = job.prepared;
   __m512 sums[T];
   TERN_UNROLL
   for (int t = 0; t < T; ++t) sums[t] = job.first ? _mm512_setzero_ps() : _mm512_load_ps(job.sums + t * kPanelRows);
   multiply<0, T>(w.codes[0], prepared, stride, dots[0]);
+  multiply<1, T>(w.codes[1], prepared + kNext, stride, dots[1]);
   for (int64_t b = 0; b < job.blocks; b += 2, prepared += 2 * kNext) {
-    multiply<1, T>(w.codes[b + 1], prepared + kNext, stride, dots[1]);
-    add_block<T, kMins>(w, b, dots[0], prepared, stride, sums);
-    if (b + 2 < job.blocks) multiply<0, T>(w.codes[b + 2], prepared + 2 * kNext, stride, dots[0]);
-    add_block<T, kMins>(w, b + 1, dots[1], prepared + kNext, stride, sums);
+    int32_t(*now)[T * kPanelRows] = dots + (b & 2);
+    int32_t(*later)[T * kPanelRows] = dots + (2 - (b & 2));
+    const bool more = b + 2 < job.blocks;
+    if (more) multiply<0, T>(w.codes[b + 2], prepared + 2 * kNext, stride, later[0]);
+    add_block<T, kMins>(w, b, now[0], prepared, stride, sums);
+    if (more) multiply<1, T>(w.codes[b + 3], prepared + 3 * kNext, stride, later[1]);
+    add_block<T, kMins>(w, b + 1, now[1], prepared + kNext, stride, sums);
   }
   put_sums<T>(job, sums);
 }

@@ -4,14 +4,14 @@
 // Under d everything of a super-block is exact in integers, in whatever order:
 //   i = sum over k of (scale * (code - zero)) * a
 // So the sub-scales go into the weights before the product: scale * (code - zero), at most 13 bits, is split into an
-// unsigned low and a signed high byte. Two panels of a super-block are expanded so, once for all tokens; then 4 tile
-// products of 64 k each give the low and the high sum of 16 x 16 results, and no scale is touched in between:
+// unsigned low and a signed high byte. A panel's super-block is expanded so, once for all tokens; then 4 tile products
+// of 64 k each give the low and the high sum of 16 x 16 results, and no scale is touched in between:
 //   i = low + 256 * high
-// The float steps, and the minima's integers, are those of linear_kquants_avx512.cpp. The tile products of 16 tokens
-// are under way while the steps of the 16 before run.
+// The float steps, and the minima's integers, are those of linear_kquants_avx512.cpp. The tile products of 32 tokens
+// are under way while the steps of the 32 before run.
 //
 // Limit: 8 tile products of 16 cycles for 16 x 16 x 256: half of what tiles can do, 512 multiply-adds a cycle. The
-// vector ports are busy for two thirds of that time, the load ports for all of it.
+// vector ports are busy for two thirds of that time, the load ports for half of it.
 #include <immintrin.h>
 
 #include <cstddef>
@@ -147,7 +147,9 @@ void expand(const uint8_t* head, const uint8_t* codes, Expanded& to) {
 
 // ---- products
 
-// Tile registers: sums low and high of two panels, two of activations, weights low and high.
+constexpr int64_t kGroupTokens = 2 * kTileTokens;
+
+// Tile registers: sums [low, high][tile of tokens], activations, weights low and high.
 constexpr int kC = 0, kA = 4, kB = 6;
 
 // Rows of the tiles of a job: 16, or all its tokens.
@@ -161,52 +163,55 @@ TileShapes shapes_for(int64_t tokens) {
   return shapes;
 }
 
-template <int kPanel, int kWhichA>
-TERN_INLINE void multiply_step(const Expanded& w, int step) {
-  load_tile<kB>(w.low + step * kStep * kRows, 64);
-  add_products_su<kC + 2 * kPanel, kA + kWhichA, kB>();
-  load_tile<kB + 1>(w.high + step * kStep * kRows, 64);
-  add_products_ss<kC + 2 * kPanel + 1, kA + kWhichA, kB + 1>();
-}
-
-// The last few tokens of a job of many, in a tile of 16 rows: another configuration would cost more than the copy.
+// The last tokens of a job of many, in tiles of 16 rows: another configuration would cost more than the copy.
 struct alignas(64) FilledUp {
   FilledUp(const std::byte* prepared, int64_t stride, int64_t tokens) {
-    for (int64_t t = 0; t < kTileTokens; ++t) {
+    for (int64_t t = 0; t < kGroupTokens; ++t) {
       for (int k = 0; k < 256; k += 64) {
         const __m512i present = t < tokens ? _mm512_loadu_si512(prepared + t * stride + k) : _mm512_setzero_si512();
         _mm512_store_si512(codes[t] + k, present);
       }
     }
   }
-  std::byte codes[kTileTokens][256];
+  std::byte codes[kGroupTokens][256];
 };
 
 struct alignas(64) Dots {
-  int32_t low[kTileTokens * kRows];
-  int32_t high[kTileTokens * kRows];
+  int32_t low[kGroupTokens * kRows];
+  int32_t high[kGroupTokens * kRows];
 };
 
-template <int kPanels>
-TERN_INLINE void multiply(const Expanded (&w)[kPanels], const std::byte* prepared, int64_t stride,
-                          Dots (&dots)[kPanels]) {
+// All loads before the first product: a product that waits for its operand holds up the loads after it (measured: a
+// third of the speed when they take turns).
+template <int kTiles>
+TERN_INLINE void multiply_step(const Expanded& w, int step, const std::byte* prepared, int64_t stride) {
+  load_tile<kA>(prepared, stride);
+  if constexpr (kTiles == 2) load_tile<kA + 1>(prepared + kTileTokens * stride, stride);
+  load_tile<kB>(w.low + step * kStep * kRows, 64);
+  load_tile<kB + 1>(w.high + step * kStep * kRows, 64);
+  add_products_su<kC, kA, kB>();
+  if constexpr (kTiles == 2) add_products_su<kC + 1, kA + 1, kB>();
+  add_products_ss<kC + 2, kA, kB + 1>();
+  if constexpr (kTiles == 2) add_products_ss<kC + 3, kA + 1, kB + 1>();
+}
+
+template <int kTiles>
+TERN_INLINE void multiply_tiles(const Expanded& w, const std::byte* prepared, int64_t stride, Dots& dots) {
   zero_tile<kC>();
-  zero_tile<kC + 1>();
-  if constexpr (kPanels == 2) zero_tile<kC + 2>();
-  if constexpr (kPanels == 2) zero_tile<kC + 3>();
+  if constexpr (kTiles == 2) zero_tile<kC + 1>();
+  zero_tile<kC + 2>();
+  if constexpr (kTiles == 2) zero_tile<kC + 3>();
   TERN_UNROLL
-  for (int step = 0; step < kSteps; step += 2) {
-    load_tile<kA>(prepared + step * kStep, stride);
-    multiply_step<0, 0>(w[0], step);
-    if constexpr (kPanels == 2) multiply_step<1, 0>(w[1], step);
-    load_tile<kA + 1>(prepared + (step + 1) * kStep, stride);
-    multiply_step<0, 1>(w[0], step + 1);
-    if constexpr (kPanels == 2) multiply_step<1, 1>(w[1], step + 1);
-  }
-  store_tile<kC>(dots[0].low, 64);
-  store_tile<kC + 1>(dots[0].high, 64);
-  if constexpr (kPanels == 2) store_tile<kC + 2>(dots[1].low, 64);
-  if constexpr (kPanels == 2) store_tile<kC + 3>(dots[1].high, 64);
+  for (int step = 0; step < kSteps; ++step) multiply_step<kTiles>(w, step, prepared + step * kStep, stride);
+  constexpr int kSecondTile = kTileTokens * kRows;
+  store_tile<kC>(dots.low, 64);
+  if constexpr (kTiles == 2) store_tile<kC + 1>(dots.low + kSecondTile, 64);
+  store_tile<kC + 2>(dots.high, 64);
+  if constexpr (kTiles == 2) store_tile<kC + 3>(dots.high + kSecondTile, 64);
+}
+
+void multiply(const Expanded& w, const std::byte* prepared, int64_t stride, int64_t tokens, Dots& dots) {
+  return (tokens > kTileTokens ? multiply_tiles<2> : multiply_tiles<1>)(w, prepared, stride, dots);
 }
 
 // Where the sums of a panel and a tile's tokens are and go.
@@ -256,72 +261,63 @@ TERN_INLINE void add_super_block(const Expanded& w, const Dots& dots, const std:
   }
 }
 
-// kPanels panels from step.panel on and one super-block, for all tokens of the step.
-template <class F, int kPanels>
+// One panel and one super-block, for all tokens of the step.
+template <class F>
 void run_super_block(const LinearJob& job, const WalkStep& step, BlockSums& sums) {
   using Panel = KPanel<F, kRows>;
   const int64_t panel_bytes = static_cast<int64_t>(Panel::panel_bytes(job.desc.cols));
+  const int64_t head_at = step.chunk * Panel::kHeadBytes;
   const int64_t codes_at = static_cast<int64_t>(Panel::heads_bytes(job.desc.cols)) + step.chunk * Panel::kCodeBytes;
-  Expanded expanded[kPanels];
-  Output to[kPanels];
-  for (int p = 0; p < kPanels; ++p) {
-    const int64_t panel = step.panel + p;
-    const auto* at = reinterpret_cast<const uint8_t*>(job.weights) + panel * panel_bytes;
-    // The panels of the next step: a piece of each, which no prefetcher of the processor would guess.
-    const uint8_t* next = at + kPanels * panel_bytes;
-    for (int line = 0; line < Panel::kHeadBytes; line += 64) {
-      __builtin_prefetch(next + step.chunk * Panel::kHeadBytes + line, 0, 2);
-    }
-    for (int line = 0; line < Panel::kCodeBytes; line += 64) __builtin_prefetch(next + codes_at + line, 0, 2);
-    expand<F>(at + step.chunk * Panel::kHeadBytes, at + codes_at, expanded[p]);
-    to[p] = {.first = step.chunk == 0,
-             .last = step.chunk + 1 == job.desc.cols / 256,
-             .out_stride = job.out_stride,
-             .rows = rows_of(job.desc, panel),
-             .bias = job.bias == nullptr ? nullptr : job.bias + panel * kRows};
-  }
-  Dots dots[2][kPanels];
+  const auto* panel = reinterpret_cast<const uint8_t*>(job.weights) + step.panel * panel_bytes;
+  // A piece of the next panel, which no prefetcher of the processor would guess.
+  const uint8_t* next = panel + panel_bytes;
+  for (int line = 0; line < Panel::kHeadBytes; line += 64) __builtin_prefetch(next + head_at + line, 0, 2);
+  for (int line = 0; line < Panel::kCodeBytes; line += 64) __builtin_prefetch(next + codes_at + line, 0, 2);
+  Expanded expanded;
+  expand<F>(panel + head_at, panel + codes_at, expanded);
+  Output to{.first = step.chunk == 0,
+            .last = step.chunk + 1 == job.desc.cols / 256,
+            .out_stride = job.out_stride,
+            .rows = rows_of(job.desc, step.panel),
+            .bias = job.bias == nullptr ? nullptr : job.bias + step.panel * kRows};
   const auto prepared_of = [&](int64_t token) {
     return job.prepared + token * job.prepared_stride + step.chunk * static_cast<int64_t>(sizeof(KActivation));
   };
-  const auto finish = [&](int64_t token, int64_t tokens, const Dots(&from)[kPanels]) {
-    for (int p = 0; p < kPanels; ++p) {
-      to[p].sums = step.sums(sums, step.panel + p, token);
-      to[p].out = job.out + token * job.out_stride + (step.panel + p) * kRows;
-      add_super_block<F>(expanded[p], from[p], prepared_of(token), job.prepared_stride, tokens, to[p]);
-    }
+  const auto finish = [&](int64_t token, int64_t tokens, const Dots& dots) {
+    to.sums = step.sums(sums, step.panel, token);
+    to.out = job.out + token * job.out_stride + step.panel * kRows;
+    add_super_block<F>(expanded, dots, prepared_of(token), job.prepared_stride, tokens, to);
   };
-  // The sums of a tile wait for the next one's products.
-  int64_t token = step.token, waiting = 0;
+  // The sums of a group wait for the next one's products.
+  Dots dots[2];
+  int64_t waiting = 0;
   int which = 0;
-  while (token < step.token_end) {
-    const int64_t tokens = smaller(kTileTokens, step.token_end - token);
+  for (int64_t token = step.token; token < step.token_end; token += kGroupTokens) {
+    const int64_t tokens = smaller(kGroupTokens, step.token_end - token);
     if (step.fetches()) {
-      const int64_t next = token + tokens;
-      prefetch_rows(prepared_of(next), job.prepared_stride, smaller(kTileTokens, step.token_end - next),
+      const int64_t after = token + tokens;
+      prefetch_rows(prepared_of(after), job.prepared_stride, smaller(kGroupTokens, step.token_end - after),
                     sizeof(KActivation));
     }
-    if (tokens == tile_rows(job.tokens)) {
-      multiply<kPanels>(expanded, prepared_of(token), job.prepared_stride, dots[which]);
+    if (tokens % tile_rows(job.tokens) == 0) {
+      multiply(expanded, prepared_of(token), job.prepared_stride, tokens, dots[which]);
     } else {
       const FilledUp last(prepared_of(token), job.prepared_stride, tokens);
-      multiply<kPanels>(expanded, last.codes[0], 256, dots[which]);
+      multiply(expanded, last.codes[0], 256, tokens, dots[which]);
     }
     if (waiting > 0) finish(token - waiting, waiting, dots[1 - which]);
     which = 1 - which;
     waiting = tokens;
-    token += tokens;
   }
-  finish(token - waiting, waiting, dots[1 - which]);
+  finish(step.token_end - waiting, waiting, dots[1 - which]);
 }
 
 template <class F>
 void run_expanded(const LinearJob& job, int64_t begin, int64_t end) {
   BlockSums sums;
   configure_tiles(shapes_for(job.tokens));
-  walk_panels<2>(job.tokens, begin, end, job.desc.cols / 256, [&](const WalkStep& step) {
-    (step.panel_end - step.panel == 2 ? run_super_block<F, 2> : run_super_block<F, 1>)(job, step, sums);
-  });
+  walk_panels<1>(job.tokens, begin, end, job.desc.cols / 256,
+                 [&](const WalkStep& step) { run_super_block<F>(job, step, sums); });
   release_tiles();
 }
 
