@@ -266,10 +266,8 @@ struct Row {
     return (desc.format == plain || desc.format == min) && few().supports(desc);
   }
   static void run(const LinearJob& job, int64_t begin, int64_t end) {
-    LinearJob many = job;
-    many.tokens = tokens_for_tiles(job.tokens, kLeastTokens);
-    if (many.tokens > 0) (job.desc.format == plain ? run_expanded<Plain> : run_expanded<Min>)(many, begin, end);
-    if (many.tokens < job.tokens) few().run(from_token(job, many.tokens), begin, end);
+    if (job.tokens < kLeastTokens) return few().run(job, begin, end);
+    (job.desc.format == plain ? run_expanded<Plain> : run_expanded<Min>)(job, begin, end);
   }
   static constexpr LinearImpl make(const char* name, const char* layout) {
     return integer_row<kLinearAvx512, kRow>(name, layout, supports, run);

@@ -328,10 +328,8 @@ struct Row {
   static const LinearImpl& few() { return SharedRow<kLinearAvx512Kquants, kRow>::impl(); }
   static bool supports(const LinearDesc& desc) { return desc.format == F::kFormat && few().supports(desc); }
   static void run(const LinearJob& job, int64_t begin, int64_t end) {
-    LinearJob many = job;
-    many.tokens = tokens_for_tiles(job.tokens, kLeastTokens);
-    if (many.tokens > 0) run_expanded<F>(many, begin, end);
-    if (many.tokens < job.tokens) few().run(from_token(job, many.tokens), begin, end);
+    if (job.tokens < kLeastTokens) return few().run(job, begin, end);
+    run_expanded<F>(job, begin, end);
   }
   static constexpr LinearImpl make(const char* name, const char* layout) {
     return integer_row<kLinearAvx512Kquants, kRow>(name, layout, supports, run);

@@ -71,14 +71,6 @@ inline __mmask16 rows_of(const LinearDesc& desc, int64_t panel) {
   return static_cast<__mmask16>(left >= 16 ? 0xffff : (1 << left) - 1);
 }
 
-// The part of a job from `token` on.
-inline LinearJob from_token(LinearJob job, int64_t token) {
-  job.prepared += token * job.prepared_stride;
-  job.out += token * job.out_stride;
-  job.tokens -= token;
-  return job;
-}
-
 // Row kRow of an AVX-512 table. (Its functions are unknown while this file is compiled.)
 template <const LinearImplSpan& kSpan, int kRow>
 struct SharedRow {
@@ -116,13 +108,6 @@ constexpr LinearImpl integer_row(const char* name, const char* layout, bool (*su
           .run = run,
           .read_row = Row::read_row,
           .cost = Row::cost};
-}
-
-// The tokens that tiles take of a job: all, or all but a last few, or none, the AVX-512 kernel being faster for fewer
-// than `least`. Bits do not depend on it.
-inline int64_t tokens_for_tiles(int64_t tokens, int64_t least) {
-  const int64_t rest = tokens % kTileTokens;
-  return rest >= least ? tokens : tokens - rest;
 }
 
 }  // namespace
