@@ -36,6 +36,7 @@ constexpr int64_t kGroupTokens = 2 * kTileTokens;
 // Of a chunk, passed by all tokens before the rest: the weights of two panels then stay in the first-level cache (48
 // KiB) beside the activations that come by.
 constexpr int64_t kPassUnits = 8 * kStepUnits;
+constexpr int64_t kAhead = 2;  // steps between asking for activations and using them
 
 // ---- activations
 
@@ -95,7 +96,7 @@ struct Group {
   __mmask16 rows[2];
   const float* bias[2];  // [rows] or null
   int64_t ahead;         // bytes from a panel's chunk to the one that is asked of memory meanwhile; 0: none is
-  int64_t tokens_ahead;  // the next tokens whose activations are
+  int64_t tokens_next;   // of the next group
 };
 
 // All loads before the first product: a product that waits for its operand holds up the loads after it (measured: a
@@ -180,8 +181,12 @@ void run_group(const Group& g) {
       }
     }
     const std::byte* a = g.prepared + s * kStepPrepared;
-    for (int64_t t = kGroupTokens; t < kGroupTokens + g.tokens_ahead; ++t)
-      _mm_prefetch(a + t * g.prepared_stride, _MM_HINT_T1);
+    if (s + kAhead < steps) {
+      prefetch_rows<3>(a + kAhead * kStepPrepared, g.prepared_stride, g.tokens, kStepPrepared);
+    } else if (g.tokens_next > 0) {
+      const std::byte* next = g.prepared + kGroupTokens * g.prepared_stride + (s + kAhead - steps) * kStepPrepared;
+      prefetch_rows<3>(next, g.prepared_stride, g.tokens_next, kStepPrepared);
+    }
     step<kPanels, kTiles>(w0, w1, a, g.prepared_stride);
   }
   if (steps * kStepUnits < g.units) {
@@ -231,8 +236,7 @@ void run(const LinearJob& job, int64_t begin, int64_t end) {
         group.prepared = job.prepared + token * job.prepared_stride + (first_unit + unit) * Unit::kPrepared;
         for (int64_t p = 0; p < 2; ++p) group.sums[p] = at.sums(sums, smaller(at.panel + p, at.panel_end - 1), token);
         group.out = job.out + token * job.out_stride + at.panel * kPanelRows;
-        const int64_t next = smaller(kGroupTokens, at.token_end - token - kGroupTokens);
-        group.tokens_ahead = at.fetches() && next > 0 ? next : 0;
+        group.tokens_next = smaller(kGroupTokens, at.token_end - token - kGroupTokens);
         if (token > at.token) group.ahead = 0;
         if (group.tokens != configured) configure_tiles(shapes_for(configured = group.tokens));
         run_any_group(group, at.panel_end - at.panel);

@@ -294,11 +294,9 @@ void run_super_block(const LinearJob& job, const WalkStep& step, BlockSums& sums
   int which = 0;
   for (int64_t token = step.token; token < step.token_end; token += kGroupTokens) {
     const int64_t tokens = smaller(kGroupTokens, step.token_end - token);
-    if (step.fetches()) {
-      const int64_t after = token + tokens;
-      prefetch_rows(prepared_of(after), job.prepared_stride, smaller(kGroupTokens, step.token_end - after),
-                    sizeof(KActivation));
-    }
+    const int64_t after = token + tokens;
+    prefetch_rows<3>(prepared_of(after), job.prepared_stride, smaller(kGroupTokens, step.token_end - after),
+                     sizeof(KActivation));
     if (tokens % tile_rows(job.tokens) == 0) {
       multiply(expanded, prepared_of(token), job.prepared_stride, tokens, dots[which]);
     } else {
