@@ -1,10 +1,13 @@
 #include "core/thread_pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <sstream>
 #include <string>
 #include <system_error>
 
@@ -35,15 +38,23 @@ int64_t preemptions_of_this_thread() {
   return ::getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nivcsw : 0;
 }
 
-// Waits until `word` differs from `old`: spin first, then park in the kernel. Returns the nanoseconds parked.
-int64_t wait_change(const std::atomic<uint32_t>& word, uint32_t old) {
+// Waits until enough(word): spin first, then park in the kernel. Returns the nanoseconds parked.
+template <typename Enough>
+int64_t wait_until(const std::atomic<uint32_t>& word, const Enough& enough) {
   for (int i = 0; i < kSpinIterations; ++i) {
-    if (word.load(std::memory_order_acquire) != old) return 0;
+    if (enough(word.load(std::memory_order_acquire))) return 0;
     relax();
   }
   const int64_t parked_ns = now_ns();
-  while (word.load(std::memory_order_acquire) == old) word.wait(old, std::memory_order_acquire);
+  for (uint32_t value = word.load(std::memory_order_acquire); !enough(value);
+       value = word.load(std::memory_order_acquire)) {
+    word.wait(value, std::memory_order_acquire);
+  }
   return now_ns() - parked_ns;
+}
+
+int64_t wait_change(const std::atomic<uint32_t>& word, uint32_t old) {
+  return wait_until(word, [old](uint32_t value) { return value != old; });
 }
 
 // One CPU a worker, where the workers are as many as the CPUs or as the cores; else none.
@@ -53,6 +64,13 @@ std::vector<Cpu> cpus_to_pin(int workers) {
   if (workers == cores) cpus.resize(static_cast<size_t>(cores));
   if (workers != static_cast<int>(cpus.size())) cpus.clear();
   return cpus;
+}
+
+cpu_set_t only(const Cpu& cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu.id, &set);
+  return set;
 }
 
 }  // namespace
@@ -70,6 +88,11 @@ void Team::sync() const {
   slot.seen.parked_ns += pool_->barrier(slot);
 }
 
+void Team::wait_for(const std::atomic<uint32_t>& count, uint32_t least) const {
+  const int64_t parked_ns = wait_until(count, [least](uint32_t value) { return value >= least; });
+  if (size_ > 1) pool_->slot_of(index_).seen.parked_ns += parked_ns;
+}
+
 void Team::each_piece(FunctionRef<Range(int)> share_of, FunctionRef<void(Range)> visit) const {
   if (size_ == 1) {
     const Range all = share_of(0);
@@ -77,7 +100,8 @@ void Team::each_piece(FunctionRef<Range(int)> share_of, FunctionRef<void(Range)>
     return;
   }
   const uint32_t set = pool_->slot_of(index_).phase % 2;
-  for (int i = 0; i < size_; ++i) {
+  const int owners = pool_->options_.even_out ? size_ : 1;
+  for (int i = 0; i < owners; ++i) {
     const int owner = (index_ + i) % size_;
     std::atomic<int64_t>& next = pool_->slot_of(owner).next[set];
     const Range share = share_of(owner);
@@ -89,14 +113,34 @@ void Team::each_piece(FunctionRef<Range(int)> share_of, FunctionRef<void(Range)>
   }
 }
 
-ThreadPool::ThreadPool(int threads, bool pin)
-    : size_(std::clamp(threads > 0 ? threads : default_workers(), 1, available_cpus())),
+ThreadPoolOptions ThreadPoolOptions::from_environment() {
+  ThreadPoolOptions options;
+  const char* text = std::getenv("TERN_THREADS");
+  std::istringstream list(text == nullptr ? "" : text);
+  for (std::string entry; std::getline(list, entry, ',');) {
+    if (entry == "-pin") {
+      options.pin = false;
+    } else if (entry == "-even-out") {
+      options.even_out = false;
+    } else if (entry == "-leave-out") {
+      options.leave_out = false;
+    } else {
+      bad_input("[threads] TERN_THREADS: \"" + printable(entry) + "\" is none of -pin, -even-out, -leave-out");
+    }
+  }
+  return options;
+}
+
+ThreadPool::ThreadPool(int threads, ThreadPoolOptions options)
+    : options_(options),
+      size_(std::clamp(threads > 0 ? threads : default_workers(), 1, available_cpus())),
       sizing_(size_),
+      cpus_(options.pin ? cpus_to_pin(size_) : std::vector<Cpu>{}),
       slots_(static_cast<size_t>(size_)),
       seen_(static_cast<size_t>(size_)) {
   members_.reserve(slots_.size());
   try {
-    start_workers(pin ? cpus_to_pin(size_) : std::vector<Cpu>{});
+    start_workers();
   } catch (const std::system_error& error) {
     stop_workers();
     fail(ErrorCode::kResource, "[threads] " + std::to_string(size_) + " threads cannot be started: " + error.what());
@@ -105,15 +149,24 @@ ThreadPool::ThreadPool(int threads, bool pin)
 
 ThreadPool::~ThreadPool() { stop_workers(); }
 
-void ThreadPool::start_workers(const std::vector<Cpu>& cpus) {
+void ThreadPool::start_workers() {
   for (int i = 1; i < size_; ++i) {
     threads_.emplace_back([this, i] { worker_main(i); });
-    if (cpus.empty()) continue;
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpus[static_cast<size_t>(i)].id, &set);
+    if (cpus_.empty()) continue;
+    const cpu_set_t set = only(cpus_[static_cast<size_t>(i)]);
     pthread_setaffinity_np(threads_.back().native_handle(), sizeof set, &set);  // a hint: failure changes nothing
   }
+}
+
+// The caller is not ours to pin, but where it sits on another worker's processor the system leaves it there, and the
+// two take turns: decoding on 2 processors was 7 times slower. So it is moved, and keeps its own mask.
+void ThreadPool::place_caller() const {
+  if (cpus_.empty() || sched_getcpu() == cpus_[0].id) return;
+  cpu_set_t mask;
+  if (sched_getaffinity(0, sizeof mask, &mask) != 0) return;
+  const cpu_set_t first = only(cpus_[0]);
+  sched_setaffinity(0, sizeof first, &first);
+  sched_setaffinity(0, sizeof mask, &mask);
 }
 
 void ThreadPool::stop_workers() {
@@ -129,6 +182,7 @@ void ThreadPool::run(TeamWork work) {
   if (size_ == 1) return work(Team(0, 1, this));
   work_ = work;
   members_.assign(sizing_.members().begin(), sizing_.members().end());
+  if (members_.size() == slots_.size()) place_caller();
   std::fill(seen_.begin(), seen_.end(), TeamSizing::Worker{});
   const int64_t begin_ns = now_ns();
   for (size_t i = 0; i < members_.size(); ++i) {
@@ -146,7 +200,7 @@ void ThreadPool::run(TeamWork work) {
   take_part(0);
   for (const int worker : members_) seen_[static_cast<size_t>(worker)] = slots_[static_cast<size_t>(worker)].seen;
   const int64_t end_ns = now_ns();
-  sizing_.observe(end_ns, end_ns - begin_ns, seen_);
+  if (options_.leave_out) sizing_.observe(end_ns, end_ns - begin_ns, seen_);
 }
 
 // A run of one worker, from its start to the barrier behind it.

@@ -29,6 +29,8 @@ class Team {
   int size() const { return size_; }
   // Waits until every worker has arrived; what they wrote before is visible after.
   void sync() const;
+  // Waits until `count`, which other workers of this run only increase (and notify), is at least `least`.
+  void wait_for(const std::atomic<uint32_t>& count, uint32_t least) const;
   // This worker's contiguous share of [0, count) in units of `grain`: shares differ by at most one grain.
   struct Range {
     int64_t begin, end;
@@ -49,12 +51,21 @@ class Team {
 // exception terminates.
 using TeamWork = FunctionRef<void(const Team&)>;
 
+// What the pool does beside running; each can be switched off, so that its effect can be measured.
+struct ThreadPoolOptions {
+  // Where the workers are as many as the CPUs or the cores, each is pinned to its own; with some to spare the system
+  // places them better.
+  bool pin = true;
+  bool even_out = true;   // each_piece() goes on with what others have not come to
+  bool leave_out = true;  // workers whose processor is wanted stay out of runs
+  // TERN_THREADS: a comma list of -pin, -even-out, -leave-out. Throws bad_input for anything else.
+  static ThreadPoolOptions from_environment();
+};
+
 class ThreadPool {
  public:
-  // `threads` 0 means default_workers(). Where `pin` is set and the workers are as many as the CPUs or the cores, each
-  // is pinned to its own; with some to spare the system places them better. Throws Error{kResource} when a thread
-  // cannot be started.
-  explicit ThreadPool(int threads, bool pin = true);
+  // `threads` 0 means default_workers(). Throws Error{kResource} when a thread cannot be started.
+  explicit ThreadPool(int threads, ThreadPoolOptions options = {});
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -72,17 +83,20 @@ class ThreadPool {
     std::atomic<int64_t> next[2] = {0, 0};  // the next piece of its share, of walks in even and odd phases
     TeamSizing::Worker seen;                // of the run
   };
-  void start_workers(const std::vector<Cpu>& cpus);
+  void start_workers();
+  void place_caller() const;
   void stop_workers();
   void worker_main(int worker);
   void take_part(int worker) noexcept;
   int64_t barrier(Slot& slot);
   Slot& slot_of(int team_index) { return slots_[static_cast<size_t>(members_[static_cast<size_t>(team_index)])]; }
 
+  ThreadPoolOptions options_;
   int size_;
   bool stopping_ = false;
   TeamWork work_;
   TeamSizing sizing_;
+  std::vector<Cpu> cpus_;  // [size] where each worker is pinned, the caller when it takes part in a full team; or empty
   std::vector<int> members_;  // of the run: team index -> worker
   std::vector<Slot> slots_;   // [size]
   std::vector<TeamSizing::Worker> seen_;

@@ -38,6 +38,7 @@ std::string op_text(const Program& program, const Op& op) {
   for (size_t n = 0; n < op.inputs.size(); ++n) text += (n ? ", " : " ") + operand_text(program, op.inputs[n]);
   if (!op.weights.empty()) text += " * " + weights_text(op.weights);
   if (!op.biases.empty()) text += " + " + weights_text(op.biases);
+  if (op.by_head) text += " by head";
   if (op.cache_group >= 0) text += fmt::format(" cache{}[{}]", op.cache_group, op.layer);
   return text;
 }

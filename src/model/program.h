@@ -66,6 +66,9 @@ struct Op {
   std::vector<WeightUse> biases;   // kLinear: empty, or one a matrix (role kNone where a matrix has none)
   int32_t cache_group = -1;        // what the op reads or writes, -1: none
   float eps = 0;                   // norms
+  // kAttention: it waits for the KV heads of the op before it one by one, so it may begin while others are still in
+  // that op.
+  bool by_head = false;
   // kLinear, written by fuse_into_linear(): an op that makes the rows of the input where they are read, so that its
   // last output is not a buffer in memory; and one that goes on with columns of the output as they are completed.
   std::vector<Op> prologue, epilogue;

@@ -118,7 +118,7 @@ TEST(ThreadPool, WakesAfterParking) {
 
 TEST(ThreadPool, ComesAndGoes) {
   for (int i = 0; i < 100; ++i) {
-    ThreadPool pool(0, i % 2 == 0);
+    ThreadPool pool(0, {.pin = i % 2 == 0});
     if (i % 3 == 0) pool.run([](const Team& team) { team.sync(); });
   }
 }

@@ -334,8 +334,8 @@ class LinearDriver : public testing::TestWithParam<const char*> {
 };
 
 TEST_P(LinearDriver, PartsThreadsAndBits) {
-  ThreadPool one(1, false);
-  ThreadPool two(2, false);
+  ThreadPool one(1, {.pin = false});
+  ThreadPool two(2, {.pin = false});
   const Made alone = make(one);
   const Made shared = make(two);
   constexpr int64_t kTokens = 21;
@@ -358,7 +358,7 @@ TEST_P(LinearDriver, PartsThreadsAndBits) {
 // Rows made on the spot and columns handed on at once give the same bits; every column is handed on once, in whole
 // grains, by the worker that has it.
 TEST_P(LinearDriver, RowsFromACallbackAndColumnsToOne) {
-  ThreadPool two(2, false);
+  ThreadPool two(2, {.pin = false});
   Made made = make(two);
   made.linear->divide({});
   for (const int64_t tokens : {1, 2, 9}) {
@@ -400,7 +400,7 @@ TEST_P(LinearDriver, RowsFromACallbackAndColumnsToOne) {
 
 // Gate and up: columns i of both parts are completed together.
 TEST_P(LinearDriver, PairsAreCompletedTogether) {
-  ThreadPool two(2, false);
+  ThreadPool two(2, {.pin = false});
   constexpr int64_t kRows = 112, kTokens = 3;
   const std::vector<std::byte> gate = test::random_weights(Format::kQ4_1, kRows, kCols, WeightCase::kNormal, 1);
   const std::vector<std::byte> up = test::random_weights(Format::kQ8_0, kRows, kCols, WeightCase::kNormal, 2);

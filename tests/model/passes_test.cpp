@@ -63,6 +63,9 @@ TEST(LoweredProgram, NormsRopeAndGluAreFusedIntoProducts) {
                 op.kind == OpKind::kSelectRows)
         << name_of(op.kind);
   }
+  const auto waits =
+      std::count_if(lowered.ops.begin(), lowered.ops.end(), [](const Op& op) { return op.layer == 1 && !op.by_head; });
+  EXPECT_EQ(waits, 4);
   const MemoryPlan plan = plan_memory(lowered);
   for (const Op& op : lowered.ops) {
     for (const Op& norm : op.prologue) EXPECT_EQ(plan.offset[static_cast<size_t>(norm.outputs.back().buffer)], -1);
@@ -133,7 +136,8 @@ std::vector<Span> spans(const Program& program, const MemoryPlan& plan, RowCount
     const auto touch = [&](const Operand& operand, size_t at) {
       if (operand.buffer != static_cast<int32_t>(b)) return;
       span.first = std::min(span.first, at);
-      span.last = std::max(span.last, at);
+      const bool overlaps_next = at + 1 < program.ops.size() && program.ops[at + 1].by_head;
+      span.last = std::max(span.last, overlaps_next ? at + 1 : at);
     };
     for (size_t i = 0; i < program.ops.size(); ++i) {
       for_each_part(program.ops[i], [&](const Op& op) {

@@ -33,6 +33,12 @@ AttentionDesc attention_desc(const AttentionFacts& facts) {
   return desc;
 }
 
+// With many tokens the steps are run in parts, so that the pool can do without a worker whose processor is wanted
+// before the whole program is through: a hundredth of a prompt's time is then lost to it, not a slice of the system's
+// scheduler at each of its hundreds of waits. Few tokens are through in milliseconds.
+constexpr int32_t kManyTokens = 32;
+constexpr size_t kStepsOfARun = 10;  // two layers
+
 class CpuRunner final : public Runner {
  public:
   CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelConfig& config, const Program& lowered,
@@ -60,7 +66,8 @@ class CpuRunner final : public Runner {
   void reserve_workspace(const Attention& attention);
   std::unique_ptr<CpuStep> bind_step(const Op& op);
   std::unique_ptr<NormStep> bind_norm(const Op& op) const;
-  std::unique_ptr<RopeKvStep> bind_rope_kv(const Op& op) const;
+  std::unique_ptr<RopeKvStep> bind_rope_kv(const Op& op);
+  std::unique_ptr<AttentionStep> bind_attention(const Op& op);
   std::unique_ptr<GluStep> bind_glu(const Op& op) const;
   Place place_in(const Op& op, size_t i) const { return arena_.place(op.inputs[i]); }
   Place place_out(const Op& op, size_t i) const { return arena_.place(op.outputs[i]); }
@@ -68,6 +75,7 @@ class CpuRunner final : public Runner {
   int64_t block_bytes(const CacheGroup& group) const;
   KvLayerView kv_view(const Op& op) const;
   void copy_blocks(const Batch& batch, const Team& team);
+  void run_steps(const StepContext& context, size_t first, size_t end);
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   WeightMap weights_;
@@ -76,10 +84,11 @@ class CpuRunner final : public Runner {
   ThreadPool pool_;
   CpuArena arena_;
   RopeTable rope_;
+  HeadCounters heads_;
   std::vector<PackedLinear> linears_;
   const Linear* tied_head_ = nullptr;
   std::vector<Buffer> kv_;  // [cache groups]
-  Buffer workspace_;
+  Buffer workspace_, attention_workspace_;
   std::vector<float> maxima_;  // [max_rows, blocks of the vocabulary]
   std::span<const float> block_maxima_;
   int32_t kv_blocks_ = 0;
@@ -93,8 +102,9 @@ CpuRunner::CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelCo
       weights_(*checkpoint_),
       program_(lowered),
       options_(options),
-      pool_(options.threads),
-      arena_(program_, options.max_batched_tokens, options.max_rows) {
+      pool_(options.threads, options.pool),
+      arena_(program_, options.max_batched_tokens, options.max_rows),
+      heads_(program_.attention.heads, program_.attention.kv_heads) {
   // What can be refused is refused before weights are packed.
   weights_.check(program_);
   reserve_kv();
@@ -108,7 +118,8 @@ CpuRunner::CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelCo
   for (size_t i = 0; i < steps_.size(); ++i) {
     if (steps_[i] == nullptr) steps_[i] = bind_step(program_.ops[i]);
   }
-  memory_.activations = arena_.bytes() + workspace_.bytes() + (2 * rope_.cos.size() + maxima_.size()) * sizeof(float);
+  memory_.activations = arena_.bytes() + workspace_.bytes() + attention_workspace_.bytes() +
+                        (2 * rope_.cos.size() + maxima_.size()) * sizeof(float);
   for (const Buffer& pool : kv_) memory_.kv_pool += pool.bytes();
 }
 
@@ -225,7 +236,9 @@ void CpuRunner::copy_blocks(const Batch& batch, const Team& team) {
 }
 
 void CpuRunner::reserve_workspace(const Attention& attention) {
-  uint64_t bytes = attention.workspace_bytes(options_.max_batched_tokens, options_.max_model_len, pool_.size());
+  attention_workspace_ = Buffer(
+      attention.workspace_bytes(options_.max_batched_tokens, options_.max_model_len, pool_.size()), "kernel workspace");
+  uint64_t bytes = 0;
   for (const PackedLinear& packed : linears_) {
     bytes = std::max(bytes, packed.linear->workspace_bytes(options_.max_batched_tokens, pool_.size()));
   }
@@ -244,9 +257,7 @@ std::unique_ptr<CpuStep> CpuRunner::bind_step(const Op& op) {
     case OpKind::kRopeKv:
       return bind_rope_kv(op);
     case OpKind::kAttention:
-      return std::make_unique<AttentionStep>(
-          Attention(attention_desc(program_.attention), options_.kv_format, options_.kernels),
-          CachePlace{kv_view(op), static_cast<size_t>(op.cache_group)}, place_in(op, 0), place_out(op, 0));
+      return bind_attention(op);
     case OpKind::kGlu:
       return bind_glu(op);
     default:
@@ -263,29 +274,48 @@ std::unique_ptr<NormStep> CpuRunner::bind_norm(const Op& op) const {
                                     place_out(op, alone ? 0 : 1));
 }
 
-std::unique_ptr<RopeKvStep> CpuRunner::bind_rope_kv(const Op& op) const {
+std::unique_ptr<AttentionStep> CpuRunner::bind_attention(const Op& op) {
+  const auto at = program_.ops.begin() + (&op - program_.ops.data()) + 1;
+  const auto layers =
+      std::count_if(program_.ops.begin(), at, [](const Op& before) { return before.kind == OpKind::kAttention; });
+  return std::make_unique<AttentionStep>(
+      Attention(attention_desc(program_.attention), options_.kv_format, options_.kernels),
+      CachePlace{kv_view(op), static_cast<size_t>(op.cache_group)}, place_in(op, 0), place_out(op, 0),
+      op.by_head ? &heads_ : nullptr, static_cast<uint32_t>(layers));
+}
+
+std::unique_ptr<RopeKvStep> CpuRunner::bind_rope_kv(const Op& op) {
   return std::make_unique<RopeKvStep>(RopeKv(options_.kv_format, options_.kernels), program_.attention, rope_,
                                       CachePlace{kv_view(op), static_cast<size_t>(op.cache_group)}, place_in(op, 0),
-                                      place_out(op, 0));
+                                      place_out(op, 0), heads_);
 }
 
 std::unique_ptr<GluStep> CpuRunner::bind_glu(const Op& op) const {
   return std::make_unique<GluStep>(Glu(op.activation, options_.kernels), place_in(op, 0), place_out(op, 0));
 }
 
+void CpuRunner::run_steps(const StepContext& context, size_t first, size_t end) {
+  pool_.run([&](const Team& team) {
+    for (size_t i = first; i < end; ++i) {
+      // The pool's own barrier stands behind the last step.
+      if (i > first && !steps_[i]->begins_at_once()) team.sync();
+      steps_[i]->run(context, team);
+    }
+  });
+}
+
 std::span<const float> CpuRunner::execute(const Batch& batch) {
-  const StepContext context{batch, batch.shape(), workspace_.data()};
+  const StepContext context{batch, batch.shape(), workspace_.data(), attention_workspace_.data()};
   TERN_CHECK(context.shape.tokens <= options_.max_batched_tokens && context.shape.rows <= options_.max_rows);
   for (const SequenceSlice& slice : batch.slices[0]) {
     TERN_CHECK(slice.history_len + slice.query_len <= options_.max_model_len);
   }
-  pool_.run([&](const Team& team) {
-    copy_blocks(batch, team);
-    for (const auto& step : steps_) {
-      if (step != steps_.front()) team.sync();  // the pool's own barrier stands behind the last
-      step->run(context, team);
-    }
-  });
+  heads_.reset();
+  if (!batch.copies.empty()) pool_.run([&](const Team& team) { copy_blocks(batch, team); });
+  const size_t most = context.shape.tokens < kManyTokens ? steps_.size() : kStepsOfARun;
+  for (size_t first = 0; first < steps_.size(); first += most) {
+    run_steps(context, first, std::min(first + most, steps_.size()));
+  }
   const Place logits = arena_.place(program_.entries[0].result);
   block_maxima_ = {maxima_.data(), static_cast<size_t>(context.shape.rows) * vocabulary_blocks()};
   return {logits.data, static_cast<size_t>(context.shape.rows * logits.cols)};

@@ -19,12 +19,15 @@ struct StepContext {
   const Batch& batch;
   BatchShape shape;
   std::byte* workspace;
+  std::byte* attention_workspace;  // its own: attention may begin while a product is still at work
 };
 
 class CpuStep {
  public:
   virtual ~CpuStep() = default;
   virtual void run(const StepContext& context, const Team& team) const = 0;
+  // No barrier is needed in front of it.
+  virtual bool begins_at_once() const { return false; }
   virtual std::string kernel() const = 0;
   virtual Cost cost(int64_t tokens, int64_t rows) const = 0;
 };

@@ -73,6 +73,7 @@ void LinearStep::run(const StepContext& context, const Team& team) const {
   if (epilogue_ != nullptr && !at_once_) {
     team.sync();
     epilogue_->run(context, team);
+    team.sync();  // the step behind this one may begin at once
   }
 }
 
@@ -130,10 +131,14 @@ RopeKvArgs RopeKvStep::args(const BatchShape& shape) const {
 
 void RopeKvStep::run(const StepContext& context, const Team& team) const {
   rope_.run(args(context.batch.shape(cache_.group)), team);
+  if (team.index() == 0) heads_.add_all();
 }
 
 void RopeKvStep::columns(const StepContext& context, int64_t begin, int64_t end) const {
-  rope_.run_heads(args(context.batch.shape(cache_.group)), begin / facts_.head_dim, end / facts_.head_dim);
+  begin /= facts_.head_dim;
+  end /= facts_.head_dim;
+  rope_.run_heads(args(context.batch.shape(cache_.group)), begin, end);
+  heads_.add(begin, end);
 }
 
 Cost RopeKvStep::cost(int64_t tokens, int64_t rows) const {
@@ -141,8 +146,15 @@ Cost RopeKvStep::cost(int64_t tokens, int64_t rows) const {
 }
 
 void AttentionStep::run(const StepContext& context, const Team& team) const {
-  attention_.run({q_.data, q_.stride, out_.data, cache_.kv, context.batch.shape(cache_.group), context.workspace},
-                 team);
+  AttentionArgs args{.q = q_.data,
+                     .q_stride = q_.stride,
+                     .out = out_.data,
+                     .kv = cache_.kv,
+                     .batch = context.batch.shape(cache_.group),
+                     .workspace = context.attention_workspace};
+  const auto ready = [&](int32_t kv_head) { heads_->wait(team, kv_head, layers_); };
+  if (heads_ != nullptr) args.ready = ready;
+  attention_.run(args, team);
 }
 
 Cost AttentionStep::cost(int64_t tokens, int64_t) const {

@@ -7,6 +7,7 @@
 
 #include "engine/runner/cpu_arena.h"
 #include "engine/runner/cpu_step.h"
+#include "engine/runner/head_counters.h"
 #include "kernels/activation/glu.h"
 #include "kernels/attention/attention.h"
 #include "kernels/linear/linear.h"
@@ -101,8 +102,10 @@ struct CachePlace {
 
 class RopeKvStep final : public CpuStep, public ColumnSink {
  public:
-  RopeKvStep(RopeKv rope, const AttentionFacts& facts, const RopeTable& table, CachePlace cache, Place qkv, Place q_out)
-      : rope_(rope), facts_(facts), table_(table), cache_(cache), qkv_(qkv), q_out_(q_out) {}
+  // `heads` is told what is complete.
+  RopeKvStep(RopeKv rope, const AttentionFacts& facts, const RopeTable& table, CachePlace cache, Place qkv, Place q_out,
+             HeadCounters& heads)
+      : rope_(rope), facts_(facts), table_(table), cache_(cache), qkv_(qkv), q_out_(q_out), heads_(heads) {}
   void run(const StepContext& context, const Team& team) const override;
   LinearDivision division() const override { return {.grain = facts_.head_dim}; }
   void columns(const StepContext& context, int64_t begin, int64_t end) const override;
@@ -117,13 +120,16 @@ class RopeKvStep final : public CpuStep, public ColumnSink {
   const RopeTable& table_;
   CachePlace cache_;
   Place qkv_, q_out_;
+  HeadCounters& heads_;
 };
 
 class AttentionStep final : public CpuStep {
  public:
-  AttentionStep(Attention attention, CachePlace cache, Place q, Place out)
-      : attention_(attention), cache_(cache), q_(q), out_(out) {}
+  // Waits for the heads of the first `layers` layers one by one; null: all heads are complete when it runs.
+  AttentionStep(Attention attention, CachePlace cache, Place q, Place out, HeadCounters* heads, uint32_t layers)
+      : attention_(attention), cache_(cache), q_(q), out_(out), heads_(heads), layers_(layers) {}
   void run(const StepContext& context, const Team& team) const override;
+  bool begins_at_once() const override { return heads_ != nullptr; }
   std::string kernel() const override { return attention_.kernel_name(); }
   Cost cost(int64_t tokens, int64_t rows) const override;
 
@@ -131,6 +137,8 @@ class AttentionStep final : public CpuStep {
   Attention attention_;
   CachePlace cache_;
   Place q_, out_;
+  HeadCounters* heads_;
+  uint32_t layers_;
 };
 
 class GluStep final : public CpuStep, public ColumnSink {

@@ -27,6 +27,7 @@ struct RunnerOptions {
   int64_t block_tokens = 16;
   Format kv_format = Format::kF16;
   KernelSelection kernels;
+  ThreadPoolOptions pool;
 };
 
 // What was reserved, in bytes.

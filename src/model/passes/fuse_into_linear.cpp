@@ -18,6 +18,8 @@ std::vector<int> readers(const Program& program) {
 bool is_norm(const Op& op) { return op.kind == OpKind::kRmsNorm || op.kind == OpKind::kAddRmsNorm; }
 bool goes_on_with_columns(const Op& op) { return op.kind == OpKind::kRopeKv || op.kind == OpKind::kGlu; }
 
+bool makes_heads(const Op& op) { return !op.epilogue.empty() && op.epilogue[0].kind == OpKind::kRopeKv; }
+
 }  // namespace
 
 Program fuse_into_linear(const Program& program) {
@@ -40,6 +42,7 @@ Program fuse_into_linear(const Program& program) {
       last->epilogue.push_back(op);
     } else {
       out.ops.push_back(op);
+      out.ops.back().by_head = op.kind == OpKind::kAttention && last != nullptr && makes_heads(*last);
     }
   }
   return out;
