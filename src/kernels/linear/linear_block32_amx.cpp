@@ -25,8 +25,8 @@ namespace {
 #define TERN_INLINE [[gnu::always_inline]] inline
 #define TERN_UNROLL _Pragma("GCC unroll 16")
 
-// From here on the AVX-512 kernel is slower (measured: docs/performance/2026-11-26-cpu-amx.md).
-constexpr int64_t kLeastTokens = 5;
+// With fewer tokens the AVX-512 kernel is faster (measured: docs/performance/2026-11-26-cpu-amx.md).
+constexpr int64_t kLeastTokens = 33;
 
 // Layouts of linear_avx512.cpp, which says what is where; linear_amx_test.cpp would notice a difference.
 constexpr int kBlock = 32;

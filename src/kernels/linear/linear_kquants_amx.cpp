@@ -29,7 +29,7 @@ namespace {
 #define TERN_INLINE [[gnu::always_inline]] inline
 #define TERN_UNROLL _Pragma("GCC unroll 16")
 
-// From here on the AVX-512 kernel is slower (measured: docs/performance/2026-11-26-cpu-amx.md).
+// With fewer tokens the AVX-512 kernel is faster (measured: docs/performance/2026-11-26-cpu-amx.md).
 constexpr int64_t kLeastTokens = 9;
 constexpr int kRows = 16;
 constexpr int kStep = 64;  // k of a tile product
