@@ -99,8 +99,7 @@ struct Group {
   int64_t tokens_next;   // of the next group
 };
 
-// All loads before the first product: a product that waits for its operand holds up the loads after it (measured: a
-// third of the speed when they take turns).
+// All loads before the first product, so that they do not wait behind one.
 template <int kPanels, int kTiles>
 TERN_INLINE void step(const std::byte* w0, const std::byte* w1, const std::byte* a, int64_t stride) {
   load_tile<kA>(a, stride);

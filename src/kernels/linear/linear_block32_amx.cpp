@@ -148,9 +148,6 @@ TERN_INLINE void multiply(const int8_t* codes, const std::byte* prepared, int64_
   store_tile<kSums>(dots, 64);
 }
 
-// Between asking for activations and using them, in bytes: eight blocks.
-constexpr int64_t kAhead = 8 * sizeof(ActivationBlock);
-
 TERN_INLINE const ActivationBlock& block_of(const std::byte* prepared, int64_t offset) {
   return *reinterpret_cast<const ActivationBlock*>(prepared + offset);
 }
@@ -163,7 +160,6 @@ TERN_INLINE void add_block(const Expanded& w, int64_t block, const int32_t* dots
   TERN_UNROLL
   for (int t = 0; t < T; ++t) {
     const ActivationBlock& a = block_of(prepared, t * stride);
-    _mm_prefetch(prepared + t * stride + kAhead, _MM_HINT_T0);
     const __m512 scale = _mm512_mul_ps(scales, _mm512_set1_ps(a.scale));
     sums[t] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(_mm512_load_si512(dots + t * kPanelRows)), sums[t]);
     if constexpr (kMins) sums[t] = _mm512_fmadd_ps(mins, _mm512_set1_ps(a.scaled_sum), sums[t]);

@@ -181,8 +181,7 @@ struct alignas(64) Dots {
   int32_t high[kGroupTokens * kRows];
 };
 
-// All loads before the first product: a product that waits for its operand holds up the loads after it (measured: a
-// third of the speed when they take turns).
+// All loads before the first product, so that they do not wait behind one.
 template <int kTiles>
 TERN_INLINE void multiply_step(const Expanded& w, int step, const std::byte* prepared, int64_t stride) {
   load_tile<kA>(prepared, stride);
@@ -294,9 +293,11 @@ void run_super_block(const LinearJob& job, const WalkStep& step, BlockSums& sums
   int which = 0;
   for (int64_t token = step.token; token < step.token_end; token += kGroupTokens) {
     const int64_t tokens = smaller(kGroupTokens, step.token_end - token);
-    const int64_t after = token + tokens;
-    prefetch_rows<3>(prepared_of(after), job.prepared_stride, smaller(kGroupTokens, step.token_end - after),
-                     sizeof(KActivation));
+    if (step.fetches()) {
+      const int64_t after = token + tokens;
+      prefetch_rows(prepared_of(after), job.prepared_stride, smaller(kGroupTokens, step.token_end - after),
+                    sizeof(KActivation));
+    }
     if (tokens % tile_rows(job.tokens) == 0) {
       multiply(expanded, prepared_of(token), job.prepared_stride, tokens, dots[which]);
     } else {

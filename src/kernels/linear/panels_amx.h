@@ -58,8 +58,7 @@ template <int kStep, typename Visit>
   }
 }
 
-// Asks for `bytes` of each of `tokens` prepared rows, into the second-level cache, or into the first (kLocality 3): a
-// tile's load has few of its lines on their way at a time when they come from the second level.
+// Asks for `bytes` of each of `tokens` prepared rows, into the second-level cache, or into the first (kLocality 3).
 template <int kLocality = 2>
 inline void prefetch_rows(const std::byte* prepared, int64_t stride, int64_t tokens, int64_t bytes) {
   for (int64_t t = 0; t < tokens; ++t) {
