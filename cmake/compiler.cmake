@@ -29,3 +29,5 @@ endif()
 set(TERN_FLAGS_avx2 -O2 -Wno-uninitialized -Wno-maybe-uninitialized -mavx2 -mfma -mf16c -mbmi2)
 set(TERN_FLAGS_avx512 -O2 -Wno-uninitialized -Wno-maybe-uninitialized -mavx512f -mavx512bw -mavx512dq -mavx512vl
     -mavx512vnni -mavx512bf16 -mavx512vbmi -mfma -mf16c -mbmi2 -mprefer-vector-width=512)
+# Tiles are in assembly; what goes with them is AVX-512.
+set(TERN_FLAGS_amx ${TERN_FLAGS_avx512})

@@ -1,11 +1,11 @@
 # tern_layer(NAME DEPENDS ...): the static library of src/NAME.
-# *_avx2.cpp and *_avx512.cpp get their instruction set's flags; on another processor the folder's none_<isa>.cpp stands in,
+# *_avx2.cpp, *_avx512.cpp and *_amx.cpp get their instruction set's flags; on another processor the folder's none_<isa>.cpp stands in,
 # as none_sm90.cpp does for *_sm90.cu in a build without CUDA.
 function(tern_layer name)
   cmake_parse_arguments(ARG "" "" "DEPENDS;PRIVATE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
   string(TOLOWER "${CMAKE_SYSTEM_PROCESSOR}" processor)
-  foreach(isa avx2 avx512)
+  foreach(isa avx2 avx512 amx)
     if(processor MATCHES "x86_64|amd64")
       list(FILTER sources EXCLUDE REGEX "/none_${isa}\\.cpp$")
     else()
@@ -24,7 +24,7 @@ function(tern_layer name)
   endif()
   add_library(tern_${name} STATIC ${sources})
   foreach(source ${sources})
-    foreach(isa avx2 avx512)
+    foreach(isa avx2 avx512 amx)
       if(source MATCHES "_${isa}\\.cpp$" AND NOT source MATCHES "/none_")
         set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${TERN_FLAGS_${isa}}")
       endif()

@@ -1,11 +1,11 @@
 // Times of the linear family beside the limits of the machine, measured in the same run.
 //
 //   linear_bench [--threads N] [--formats q4_1,q8_0] [--shapes 576x1536,4096x4096 (rows x cols)] [--tokens 1,8,64,512]
-//                [--kernels TERN_KERNELS-list] [--huge]
+//                [--kernels TERN_KERNELS-list] [--huge] [--stream MiB]
 //
 // With few tokens the weights come from memory: a case walks through copies of its matrix that together are several
-// times larger than the last-level cache. Bytes and operations are what cost() counts; times are the best of several
-// rounds.
+// times larger than the last-level cache (by default five times one of 32 MiB). Bytes and operations are what cost()
+// counts; times are the best of several rounds.
 #include <fmt/core.h>
 #include <sys/mman.h>
 
@@ -15,6 +15,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/error.h"
@@ -27,11 +28,11 @@
 namespace tern::bench {
 namespace {
 
-constexpr int64_t kStreamBytes = 160ll << 20;  // five times a 32 MiB last-level cache
 // A round is as short as a scheduler's time slice allows, and the best of many counts: other processes then cost time
 // but do not change the result.
 constexpr double kRoundSeconds = 0.0015;
 constexpr int kRounds = 60;
+constexpr int64_t kSlice = 32ll << 20;  // of memory, read in a round
 
 struct Options {
   int threads = 1;
@@ -40,6 +41,7 @@ struct Options {
   std::vector<std::string> tokens = {"1", "2", "4", "8", "16", "64", "512"};
   std::string kernels;
   bool huge = false;
+  int64_t stream_bytes = 5 * kSlice;
 };
 
 std::vector<std::string> split(const std::string& list) {
@@ -63,6 +65,7 @@ Options parse(int argc, char** argv) {
     if (flag == "--shapes") options.shapes = split(value);
     if (flag == "--tokens") options.tokens = split(value);
     if (flag == "--kernels") options.kernels = value;
+    if (flag == "--stream") options.stream_bytes = std::stoll(value) / 32 * kSlice;
   }
   return options;
 }
@@ -100,9 +103,18 @@ double best_seconds(int rounds, Work work) {
 
 struct Limits {
   double int8_ops, bf16_ops, f32_ops, read_bytes;
+  double int8_tile_ops, bf16_tile_ops;  // 0 without AMX
+
+  double of(std::string_view kernel) const {
+    const bool tiles = kernel.find("amx") != kernel.npos;
+    if (kernel.find("x32") != kernel.npos || kernel.find("x256") != kernel.npos)
+      return tiles ? int8_tile_ops : int8_ops;
+    if (kernel.find("dot") != kernel.npos) return tiles ? bf16_tile_ops : bf16_ops;
+    return f32_ops;
+  }
 };
 
-Limits measure_limits(ThreadPool& pool) {
+Limits measure_limits(ThreadPool& pool, int64_t stream_bytes) {
   constexpr int64_t kIterations = 400'000;
   Limits limits{};
   const auto rate = [&](double (*loop)(int64_t)) {
@@ -112,13 +124,14 @@ Limits measure_limits(ThreadPool& pool) {
   limits.int8_ops = rate(int8_dot_loop);
   limits.bf16_ops = rate(bf16_dot_loop);
   limits.f32_ops = rate(f32_fma_loop);
+  if ((detect_isa() & kIsaAmxInt8) != 0) limits.int8_tile_ops = rate(int8_tile_loop);
+  if ((detect_isa() & kIsaAmxBf16) != 0) limits.bf16_tile_ops = rate(bf16_tile_loop);
   for (bool huge : {false, true}) {
-    const Memory memory(kStreamBytes, huge);
+    const Memory memory(stream_bytes, huge);
     // Slices, one after the other, so that each comes from memory again.
-    constexpr int64_t kSlice = 32ll << 20;
     int64_t slice = 0;
     const double seconds = best_seconds(kRounds, [&] {
-      slice = (slice + kSlice) % kStreamBytes;
+      slice = (slice + kSlice) % stream_bytes;
       pool.run([&](const Team& team) {
         const Team::Range range = team.share(kSlice, 4096);
         volatile int64_t keep =
@@ -132,6 +145,9 @@ Limits measure_limits(ThreadPool& pool) {
   }
   fmt::print("int8 {:.0f} GOP/s, bf16 {:.0f}, f32 {:.0f}\n", limits.int8_ops / 1e9, limits.bf16_ops / 1e9,
              limits.f32_ops / 1e9);
+  if (limits.int8_tile_ops > 0) {
+    fmt::print("tiles: int8 {:.0f} GOP/s, bf16 {:.0f}\n", limits.int8_tile_ops / 1e9, limits.bf16_tile_ops / 1e9);
+  }
   return limits;
 }
 
@@ -150,7 +166,7 @@ void run_case(const Options& options, const Limits& limits, ThreadPool& pool, co
   const LinearPart part{format.format, rows, file.data(), nullptr};
   const int64_t bytes =
       static_cast<int64_t>(std::max(file.size(), size_t{Linear("", cols, {part}, selection).packed_bytes()}));
-  const int64_t copies = std::max<int64_t>(1, kStreamBytes / bytes);
+  const int64_t copies = std::max<int64_t>(1, options.stream_bytes / bytes);
   std::vector<std::unique_ptr<Linear>> linears;
   const Memory storage(copies * (bytes + 64), options.huge);
   double pack_seconds = 0;
@@ -163,8 +179,7 @@ void run_case(const Options& options, const Limits& limits, ThreadPool& pool, co
   const std::string name = linears[0]->kernel_names();
   fmt::print("{} {} {}x{}: {} copies, packing {:.2f} Gweights/s\n", name, format.name, rows, cols, copies,
              static_cast<double>(rows * cols * copies) / pack_seconds / 1e9);
-  const bool is_int = name.find("x32") != name.npos || name.find("x256") != name.npos;
-  const double peak = is_int ? limits.int8_ops : name.find("dot") != name.npos ? limits.bf16_ops : limits.f32_ops;
+  const double peak = limits.of(name);
   for (const std::string& count : options.tokens) {
     const int64_t tokens = std::stoll(count);
     const std::vector<float> x = test::random_activations(tokens, cols, test::ActivationCase::kNormal, 2);
@@ -202,7 +217,7 @@ void run_case(const Options& options, const Limits& limits, ThreadPool& pool, co
 int run(int argc, char** argv) {
   const Options options = parse(argc, argv);
   ThreadPool pool(options.threads);
-  const Limits limits = measure_limits(pool);
+  const Limits limits = measure_limits(pool, options.stream_bytes);
   for (const std::string& name : options.formats) {
     const FormatInfo* format = find_format(name);
     if (format == nullptr) continue;

@@ -18,6 +18,8 @@ std::string needs_text(uint32_t needs) {
   add(kIsaAvx512, "avx512");
   add(kIsaAvx512Vnni, "avx512_vnni");
   add(kIsaAvx512Bf16, "avx512_bf16");
+  add(kIsaAmxInt8, "amx_int8");
+  add(kIsaAmxBf16, "amx_bf16");
   return text;
 }
 

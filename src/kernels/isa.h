@@ -12,6 +12,8 @@ enum IsaBits : uint32_t {
   kIsaAvx512 = 1u << 1,  // F, BW, DQ, VL, VBMI
   kIsaAvx512Vnni = 1u << 2,
   kIsaAvx512Bf16 = 1u << 3,
+  kIsaAmxInt8 = 1u << 4,  // tiles, and the operating system's leave to use them
+  kIsaAmxBf16 = 1u << 5,
 };
 
 }  // namespace tern

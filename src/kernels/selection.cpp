@@ -2,6 +2,12 @@
 
 #include <fmt/core.h>
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <algorithm>
 #include <cstdlib>
 
@@ -21,9 +27,23 @@ bool name_matches(std::string_view implementation, std::string_view wanted) {
   return implementation.size() == wanted.size() || implementation[wanted.size()] == '_';
 }
 
-}  // namespace
+// Linux lets a process use tiles when it has asked: their state is 8 KiB a thread that nobody else should pay for. The
+// answer holds for all threads; a kernel or processor without tiles says no.
+uint32_t detect_amx() {
+  uint32_t isa = kIsaNone;
+#if defined(__x86_64__) && defined(__linux__)
+  constexpr int kRequestStateComponent = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr int kTileData = 18;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d >> 24 & 1) == 0) return isa;  // AMX-TILE
+  if (syscall(SYS_arch_prctl, kRequestStateComponent, kTileData) != 0) return isa;
+  if ((d >> 25 & 1) != 0) isa |= kIsaAmxInt8;
+  if ((d >> 22 & 1) != 0) isa |= kIsaAmxBf16;
+#endif
+  return isa;
+}
 
-uint32_t detect_isa() {
+uint32_t detect() {
   uint32_t isa = kIsaNone;
 #if defined(__x86_64__)  // the builtin asks the operating system's masks too
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
@@ -35,8 +55,16 @@ uint32_t detect_isa() {
     isa |= kIsaAvx512;
     if (__builtin_cpu_supports("avx512vnni")) isa |= kIsaAvx512Vnni;
     if (__builtin_cpu_supports("avx512bf16")) isa |= kIsaAvx512Bf16;
+    isa |= detect_amx();
   }
 #endif
+  return isa;
+}
+
+}  // namespace
+
+uint32_t detect_isa() {
+  static const uint32_t isa = detect();
   return isa;
 }
 

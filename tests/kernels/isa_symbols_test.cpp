@@ -18,7 +18,9 @@ std::vector<std::string> isa_objects() {
   if (!std::filesystem::exists(root)) return objects;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
     const std::string name = entry.path().filename().string();
-    if (name.ends_with("_avx2.cpp.o") || name.ends_with("_avx512.cpp.o")) objects.push_back(entry.path().string());
+    for (const char* isa : {"_avx2.cpp.o", "_avx512.cpp.o", "_amx.cpp.o"}) {
+      if (name.ends_with(isa)) objects.push_back(entry.path().string());
+    }
   }
   return objects;
 }

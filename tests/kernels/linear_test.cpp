@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/half.h"
 #include "core/thread_pool.h"
+#include "emulated_amx.h"
 #include "quant/format.h"
 #include "support/kernel_cases.h"
 
@@ -137,6 +138,7 @@ double relative_error(const std::vector<float>& out, const std::vector<float>& w
 struct ImplFormat {
   const LinearImpl* impl;
   Format format;
+  bool emulated = false;
 };
 
 void PrintTo(const ImplFormat& p, std::ostream* out) { *out << p.impl->name << " " << name_of(p.format); }
@@ -150,11 +152,17 @@ std::vector<ImplFormat> runnable() {
       if (impl->supports({16, 1536, format})) all.push_back({impl, format});
     }
   }
+  for (const LinearImpl* impl : test::emulated_amx_impls()) {
+    for (Format format : test::kAllFormats) {
+      if (impl->supports({16, 1536, format})) all.push_back({impl, format, true});
+    }
+  }
   return all;
 }
 
 std::string test_name(const testing::TestParamInfo<ImplFormat>& info) {
-  return std::string(info.param.impl->name) + "_" + std::string(name_of(info.param.format));
+  return std::string(info.param.emulated ? "emulated_" : "") + info.param.impl->name + "_" +
+         std::string(name_of(info.param.format));
 }
 
 class LinearKernel : public testing::TestWithParam<ImplFormat> {
@@ -186,7 +194,7 @@ class LinearKernel : public testing::TestWithParam<ImplFormat> {
 // Against f64 over the reference decoder's weights, and the same bits alone, in any batch and in any division of
 // panels.
 TEST_P(LinearKernel, ShapesAndBits) {
-  const auto& [impl, format] = GetParam();
+  const auto& [impl, format, emulated] = GetParam();
   int shapes = 0;
   for (int64_t rows : {1, 15, 16, 17, 33}) {
     for (int64_t cols : {7, 32, 64, 96, 256, 576, 768, 896, 1536}) {
@@ -219,7 +227,7 @@ TEST_P(LinearKernel, ShapesAndBits) {
 }
 
 TEST_P(LinearKernel, AwkwardValues) {
-  const auto& [impl, format] = GetParam();
+  const auto& [impl, format, emulated] = GetParam();
   constexpr int64_t kRows = 19, kCols = 768, kTokens = 10;
   const LinearDesc desc{kRows, kCols, format};
   const std::vector<float> bias(kRows, 0.0f);
@@ -244,7 +252,7 @@ TEST_P(LinearKernel, AwkwardValues) {
 }
 
 TEST_P(LinearKernel, ZeroInNothingOut) {
-  const auto& [impl, format] = GetParam();
+  const auto& [impl, format, emulated] = GetParam();
   constexpr int64_t kRows = 17, kCols = 256;
   const std::vector<std::byte> bytes = test::random_weights(format, kRows, kCols, WeightCase::kHugeScales, 1);
   const std::vector<float> x(2 * kCols, 0.0f);
@@ -253,7 +261,7 @@ TEST_P(LinearKernel, ZeroInNothingOut) {
 }
 
 TEST_P(LinearKernel, NotANumberComesThrough) {
-  const auto& [impl, format] = GetParam();
+  const auto& [impl, format, emulated] = GetParam();
   constexpr int64_t kRows = 17, kCols = 256;
   const std::vector<std::byte> bytes = test::random_weights(format, kRows, kCols, WeightCase::kNormal, 1);
   std::vector<float> x(2 * kCols, 1.0f);
@@ -267,7 +275,7 @@ TEST_P(LinearKernel, NotANumberComesThrough) {
 }
 
 TEST_P(LinearKernel, CostCountsEachOperandOnce) {
-  const auto& [impl, format] = GetParam();
+  const auto& [impl, format, emulated] = GetParam();
   const LinearDesc desc{512, 1536, format};
   const Cost one = impl->cost(desc, 1);
   const FormatInfo& info = format_info(format);
@@ -454,7 +462,7 @@ std::vector<const char*> selections() {
   std::vector<const char*> all = {"", "ref"};
   for (const KernelListing& kernel : list_kernels()) {
     if (kernel.family != "linear" || !kernel.available) continue;
-    for (const char* isa : {"linear:avx2", "linear:avx512"}) {
+    for (const char* isa : {"linear:avx2", "linear:avx512", "linear:amx"}) {
       const bool has = kernel.name.starts_with(std::string_view(isa).substr(7));
       if (has && std::string_view(all.back()) != isa) all.push_back(isa);
     }

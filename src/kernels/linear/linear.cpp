@@ -46,8 +46,9 @@ const LinearImpl* choose(const std::string& name, const LinearDesc& desc, const 
 
 std::vector<const LinearImpl*> linear_impls() {
   std::vector<const LinearImpl*> all;
-  for (const LinearImplSpan* span : {&kLinearAvx512, &kLinearAvx512Kquants, &kLinearAvx512Float, &kLinearAvx2,
-                                     &kLinearAvx2Kquants, &kLinearAvx2Float, &kLinearRef}) {
+  for (const LinearImplSpan* span :
+       {&kLinearAmx, &kLinearAmxKquants, &kLinearAmxBf16, &kLinearAvx512, &kLinearAvx512Kquants, &kLinearAvx512Float,
+        &kLinearAvx2, &kLinearAvx2Kquants, &kLinearAvx2Float, &kLinearRef}) {
     for (int i = 0; i < span->count; ++i) all.push_back(span->rows + i);
   }
   return all;

@@ -56,6 +56,9 @@ struct LinearImplSpan {
 };
 
 // One per implementation file; empty in none_<isa>.cpp. kquants: formats of 256-element super-blocks.
+extern const LinearImplSpan kLinearAmx;
+extern const LinearImplSpan kLinearAmxKquants;
+extern const LinearImplSpan kLinearAmxBf16;
 extern const LinearImplSpan kLinearAvx512;
 extern const LinearImplSpan kLinearAvx512Kquants;
 extern const LinearImplSpan kLinearAvx512Float;

@@ -1,0 +1,115 @@
+// What the AMX kernels share: the walk over a matrix in panels of 16 rows, and the rows of the table, which take from
+// the AVX-512 row of the same packed layout everything but `run`. Included by *_amx.cpp only; everything is local to
+// the including file. Pure; any thread, over its own panels.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/isa.h"
+#include "kernels/linear/linear_impl.h"
+
+namespace tern {
+namespace {
+
+constexpr int kTileTokens = 16;
+// Tokens and panels of a block of the walk. In the second-level cache (2 MiB where there is AMX) lie the activations of
+// a chunk of k, at most 1.2 KiB a token, and the block's sums between chunks.
+constexpr int64_t kBlockTokens = 512;
+constexpr int64_t kBlockPanels = 16;
+
+inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// The sums of a block, between chunks. Not in `out`: rows of 2^n floats would fall into a few sets of the caches, and
+// stores that miss hold up the tiles' stores behind them (measured: bf16 at a quarter of the speed, 512 tokens of
+// 4096).
+struct alignas(64) BlockSums {
+  float values[kBlockPanels * kBlockTokens * 16];
+};
+
+// A step of the walk: panels [panel, panel_end) and one chunk of k for the tokens [token, token_end).
+struct WalkStep {
+  int64_t panel, panel_end, chunk, token, token_end;
+  int64_t block_panel;  // the block's first
+  // The first panels of a block to come by a chunk: its activations are not in the second-level cache yet.
+  bool fetches() const { return panel == block_panel; }
+  // 16 sums a token, 64 bytes apart.
+  float* sums(BlockSums& block, int64_t of_panel, int64_t of_token) const {
+    return block.values + ((of_panel - block_panel) * (token_end - token) + of_token - token) * 16;
+  }
+};
+
+// Blocks of tokens and panels, in a block the chunks of k, in a chunk kStep panels at a time.
+template <int kStep, typename Visit>
+[[gnu::always_inline]] inline void walk_panels(int64_t tokens, int64_t begin, int64_t end, int64_t chunks,
+                                               Visit visit) {
+  for (int64_t token = 0; token < tokens; token += kBlockTokens) {
+    const int64_t token_end = smaller(token + kBlockTokens, tokens);
+    for (int64_t block = begin; block < end; block += kBlockPanels) {
+      const int64_t block_end = smaller(block + kBlockPanels, end);
+      for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+        for (int64_t panel = block; panel < block_end; panel += kStep) {
+          visit(WalkStep{panel, smaller(panel + kStep, block_end), chunk, token, token_end, block});
+        }
+      }
+    }
+  }
+}
+
+// Asks for `bytes` of each of `tokens` prepared rows, into the second-level cache, or into the first (kLocality 3).
+template <int kLocality = 2>
+inline void prefetch_rows(const std::byte* prepared, int64_t stride, int64_t tokens, int64_t bytes) {
+  for (int64_t t = 0; t < tokens; ++t) {
+    for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(prepared + t * stride + at, 0, kLocality);
+  }
+}
+
+// A bit for each row of the panel that exists.
+inline __mmask16 rows_of(const LinearDesc& desc, int64_t panel) {
+  const int64_t left = desc.rows - panel * 16;
+  return static_cast<__mmask16>(left >= 16 ? 0xffff : (1 << left) - 1);
+}
+
+// Row kRow of an AVX-512 table. (Its functions are unknown while this file is compiled.)
+template <const LinearImplSpan& kSpan, int kRow>
+struct SharedRow {
+  static const LinearImpl& impl() { return kSpan.rows[kRow]; }
+  static uint64_t packed_bytes(const LinearDesc& desc) { return impl().packed_bytes(desc); }
+  static void pack(const LinearDesc& desc, const std::byte* source, std::byte* packed, int64_t begin, int64_t end) {
+    impl().pack(desc, source, packed, begin, end);
+  }
+  static void read_row(const LinearDesc& desc, const std::byte* weights, int64_t row, float* out) {
+    impl().read_row(desc, weights, row, out);
+  }
+  static Cost cost(const LinearDesc& desc, int64_t tokens) { return impl().cost(desc, tokens); }
+};
+
+// The preparation of activations that all rows of an AVX-512 table share: one function, so that parts share its result.
+template <const LinearImplSpan& kSpan>
+struct SharedPreparation {
+  static uint64_t prepared_bytes(int64_t cols) { return kSpan.rows[0].prepared_bytes(cols); }
+  static void prepare(const float* x, int64_t cols, std::byte* prepared) { kSpan.rows[0].prepare(x, cols, prepared); }
+};
+
+template <const LinearImplSpan& kSpan, int kRow>
+constexpr LinearImpl integer_row(const char* name, const char* layout, bool (*supports)(const LinearDesc&),
+                                 void (*run)(const LinearJob&, int64_t, int64_t)) {
+  using Row = SharedRow<kSpan, kRow>;
+  return {.name = name,
+          .layout = layout,
+          .needs = kIsaAvx2 | kIsaAvx512 | kIsaAvx512Vnni | kIsaAmxInt8,
+          .panel_rows = 16,
+          .supports = supports,
+          .packed_bytes = Row::packed_bytes,
+          .pack = Row::pack,
+          .prepared_bytes = SharedPreparation<kSpan>::prepared_bytes,
+          .prepare = SharedPreparation<kSpan>::prepare,
+          .run = run,
+          .read_row = Row::read_row,
+          .cost = Row::cost};
+}
+
+}  // namespace
+}  // namespace tern
