@@ -15,6 +15,7 @@
 #include "kernels/isa.h"
 #include "kernels/linear/chunked_panels.h"
 #include "kernels/linear/linear_impl.h"
+#include "kernels/linear/panel_pack.h"
 
 namespace tern {
 namespace {
@@ -31,14 +32,15 @@ uint16_t load_u16(const std::byte* from) {
   return bits;
 }
 
-// Element: bytes in the file and packed; at(row, column): where it lies in a unit; pair: columns 2 p and 2 p + 1 as
-// f32.
+// Element: bytes in the file and packed; kPairs: two columns of a row lie together; at(row, column): where it lies in a
+// unit; pair: columns 2 p and 2 p + 1 as f32.
 struct ColumnPair {
   __m512 even, odd;
 };
 
 struct F32 {
   static constexpr int kSize = 4;
+  static constexpr bool kPairs = false;
   static constexpr int at(int row, int column) { return (column * kPanelRows + row) * kSize; }
   static float value(const std::byte* from) {
     float value;
@@ -52,6 +54,7 @@ struct F32 {
 
 struct F16 {
   static constexpr int kSize = 2;
+  static constexpr bool kPairs = false;
   static constexpr int at(int row, int column) { return (column * kPanelRows + row) * kSize; }
   static float value(const std::byte* from) { return _cvtsh_ss(load_u16(from)); }
   TERN_INLINE static ColumnPair pair(const std::byte* unit, int p) {
@@ -62,6 +65,7 @@ struct F16 {
 
 struct BF16 {
   static constexpr int kSize = 2;
+  static constexpr bool kPairs = true;
   static constexpr int at(int row, int column) { return column / 2 * 64 + row * 4 + column % 2 * 2; }
   static float value(const std::byte* from) {
     const uint32_t bits = static_cast<uint32_t>(load_u16(from)) << 16;
@@ -89,23 +93,15 @@ struct Unit {
 template <typename W, int A>
 void pack(const LinearDesc& desc, const std::byte* source, std::byte* packed, int64_t begin, int64_t end) {
   const Chunks<Unit<W, A>> chunks(desc);
+  const auto* rows = reinterpret_cast<const uint8_t*>(source);
   for (int64_t panel = begin; panel < end; ++panel) {
-    const int64_t first_row = panel * kPanelRows;
-    chunks.each_unit(panel, [&](int64_t unit, int64_t at) {
-      std::byte* to = packed + at;
-      const int64_t column = unit * kUnit;
-      const int columns = static_cast<int>(desc.cols - column < kUnit ? desc.cols - column : kUnit);
-      if (first_row + kPanelRows > desc.rows || columns < kUnit) __builtin_memset(to, 0, Unit<W, A>::kBytes);
-      for (int row = 0; row < kPanelRows && first_row + row < desc.rows; ++row) {
-        const std::byte* from = source + ((first_row + row) * desc.cols + column) * W::kSize;
-        if (columns == kUnit) {  // fixed sizes: the compiler moves registers
-          TERN_UNROLL
-          for (int c = 0; c < kUnit; ++c) __builtin_memcpy(to + W::at(row, c), from + c * W::kSize, W::kSize);
-        } else {
-          for (int c = 0; c < columns; ++c) __builtin_memcpy(to + W::at(row, c), from + c * W::kSize, W::kSize);
-        }
-      }
-    });
+    const int64_t row = panel * kPanelRows;
+    const int64_t present = desc.rows - row < kPanelRows ? desc.rows - row : kPanelRows;
+    const ColumnPacker<W::kSize, W::kPairs> packer(rows + row * desc.cols * W::kSize, desc.cols * W::kSize, present);
+    for (int64_t chunk = 0; chunk < chunks.count; ++chunk) {
+      packer.pack(chunks.first_unit(chunk) * kUnit, chunks.first_unit(chunk + 1) * kUnit, desc.cols,
+                  reinterpret_cast<uint8_t*>(packed) + chunks.offset(panel, chunk));
+    }
   }
 }
 
