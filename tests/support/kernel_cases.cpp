@@ -45,7 +45,7 @@ class Scales {
         return f16_from_f32(sign * unit * 0.02f);
     }
   }
-  // MXFP4: an exponent has no zero; 0 and 1 are the subnormal scales.
+  // MXFP4: an exponent has no zero, but 0, 2^-128 and subnormal, is one beside the others.
   uint8_t next_exponent() {
     const auto any = static_cast<uint8_t>(random_() % 8);
     switch (kind_) {

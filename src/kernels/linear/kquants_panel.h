@@ -86,6 +86,11 @@ inline void split_scales_k(const uint8_t scales[12], KParts& parts) {
   store_u32(parts.minima + 4, (third >> 4 & 0x0f0f0f0fu) | (second >> 2 & 0x30303030u));
 }
 
+// Six-bit numbers minus 32, byte by byte: 128 more keeps a byte's borrow from its neighbour.
+constexpr uint64_t minus_32(uint64_t bytes) {
+  return ((bytes | 0x8080808080808080) - 0x2020202020202020) ^ 0x8080808080808080;
+}
+
 struct Q4_K : Direct {
   using Block = BlockQ4_K;
   static constexpr Format kFormat = Format::kQ4_K;
@@ -137,7 +142,12 @@ struct Q3_K : Direct {
   static constexpr bool kMinimum = false;
   static void split(const Block& block, KParts& parts) {
     parts.d = block.d;
-    for (int j = 0; j < 16; ++j) parts.scales[j] = static_cast<uint8_t>(scale_q3_k(block.scales, j));
+    // scale_q3_k, eight at a time: nibbles of the first eight bytes, under pairs of bits of the last four.
+    const uint64_t nibbles = load_u64(block.scales), top = load_u32(block.scales + 8);
+    const uint64_t first = (top & 0x03030303) | (top >> 2 & 0x03030303) << 32;
+    const uint64_t second = (top >> 4 & 0x03030303) | (top >> 6 & 0x03030303) << 32;
+    store_u64(parts.scales, minus_32((nibbles & 0x0f0f0f0f0f0f0f0f) | first << 4));
+    store_u64(parts.scales + 8, minus_32((nibbles >> 4 & 0x0f0f0f0f0f0f0f0f) | second << 4));
     for (int j = 0; j < 8; ++j) {
       const __m256i low = field<2>(block.qs + j / 4 * 32, j % 4 * 2);
       store_32(parts.codes + j * 32, above<2>(field<1>(block.hmask, j), low));
@@ -153,9 +163,10 @@ struct Q2_K : Direct {
   static void split(const Block& block, KParts& parts) {
     parts.d = block.d;
     parts.dmin = block.dmin;
-    for (int j = 0; j < 16; ++j) {
-      parts.scales[j] = block.scales[j] & 15;
-      parts.minima[j] = block.scales[j] >> 4;
+    for (int j = 0; j < 16; j += 8) {
+      const uint64_t both = load_u64(block.scales + j);
+      store_u64(parts.scales + j, both & 0x0f0f0f0f0f0f0f0f);
+      store_u64(parts.minima + j, both >> 4 & 0x0f0f0f0f0f0f0f0f);
     }
     for (int j = 0; j < 8; ++j) store_32(parts.codes + j * 32, field<2>(block.qs + j / 4 * 32, j % 4 * 2));
   }
@@ -169,8 +180,10 @@ struct IQ4_XS {
   static constexpr const int8_t (&kValues)[16] = kIq4Values;
   static void split(const Block& block, KParts& parts) {
     parts.d = block.d;
+    // scale_iq4_xs, all eight.
+    const uint64_t low = _pdep_u64(load_u32(block.scales_l), 0x0f0f0f0f0f0f0f0f);
+    store_u64(parts.scales, minus_32(low | _pdep_u64(block.scales_h, 0x3030303030303030)));
     for (int j = 0; j < 8; ++j) {
-      parts.scales[j] = static_cast<uint8_t>(scale_iq4_xs(block.scales_h, block.scales_l, j));
       const uint8_t* qs = block.qs + j * 16;
       const __m256i both = load_two_16(qs, qs);
       const __m256i codes = _mm256_blend_epi32(both, _mm256_srli_epi16(both, 4), 0xf0);
@@ -213,9 +226,13 @@ struct KPanel {
         uint8_t planes[R][kCodeBytes / R];
         const uint8_t* pointers[R];
         for (int r = 0; r < R; ++r) {
-          KParts parts{};  // rows beyond the matrix are all zero
+          KParts parts;
           const int64_t row = p * R + r;
-          if (row < desc.rows) F::split(rows[row * blocks + b], parts);
+          if (row < desc.rows) {
+            F::split(rows[row * blocks + b], parts);
+          } else {
+            parts = KParts{};  // all zero
+          }
           pack_head(parts, r, panel + b * kHeadBytes);
           fold_plane<F::kLowBits, 0>(parts.codes, planes[r]);
           fold_plane<F::kHighBits, F::kLowBits>(parts.codes, planes[r] + F::kLowBits * 32);
@@ -238,7 +255,8 @@ struct KPanel {
       }
     } else {
       for (int j = 0; j < 16; ++j) {
-        head[kScalesAt + pair_at(j, row)] = static_cast<uint8_t>(parts.scales[j] | parts.minima[j] << 4);
+        const int minimum = F::kMinimum ? parts.minima[j] << 4 : 0;
+        head[kScalesAt + pair_at(j, row)] = static_cast<uint8_t>(parts.scales[j] | minimum);
       }
     }
   }

@@ -146,7 +146,7 @@ struct Kernel : Panel32<F> {
 
   template <int T>
   static void tile(const PanelTile& tile) {
-    const uint8_t* ahead = tile.ahead;
+    LookAhead ahead = tile.ahead;
     const uint8_t* head = tile.panel + tile.begin * Panel::kHeadBytes;
     const uint8_t* codes = tile.panel + Panel::heads_bytes(tile.cols) + tile.begin * Panel::kCodeBytes;
     const Activation* x[T];
@@ -157,10 +157,7 @@ struct Kernel : Panel32<F> {
       sums[t] = first_sums(tile, t);
     }
     for (int64_t b = tile.begin; b < tile.end; ++b) {
-      if (ahead != nullptr) {
-        prefetch<Panel::kHeadBytes + Panel::kCodeBytes>(ahead);
-        ahead += tile.ahead_step;
-      }
+      ahead.next<Panel::kHeadBytes + Panel::kCodeBytes>();
       __m256i dots[T];
       dot_block<T>(codes, x, dots);
       const __m256 d = scales(head);

@@ -310,6 +310,7 @@ template <typename F, int T>
 void tile(const TileArgs& args) {
   const std::byte* unit = args.weights;
   const std::byte* prepared = args.prepared;
+  LookAhead ahead = args.ahead;
   const int64_t stride = args.prepared_stride;
   __m512 sums[T];
   TERN_UNROLL
@@ -317,10 +318,7 @@ void tile(const TileArgs& args) {
     sums[t] = args.first ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(args.rows, args.out + t * args.out_stride);
   }
   for (int64_t u = 0; u < args.units; ++u, unit += Unit<F>::kBytes) {
-    if constexpr (T >= kPrefetchTokens) {
-      TERN_UNROLL
-      for (int line = 0; line < Unit<F>::kBytes; line += 64) _mm_prefetch(unit + kPrefetchBytes + line, _MM_HINT_T1);
-    }
+    ahead.next<Unit<F>::kBytes>();
 #pragma GCC unroll 1
     for (int half = 0; half < 2; ++half, prepared += sizeof(ActivationBlock)) {
       const std::byte* codes = unit + Unit<F>::kCodesAt + half * Unit<F>::kBlockCodes;

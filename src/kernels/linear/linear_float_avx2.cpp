@@ -125,7 +125,7 @@ struct Kernel {
 
   template <int T>
   static void tile(const PanelTile& tile) {
-    const uint8_t* ahead = tile.ahead;
+    LookAhead ahead = tile.ahead;
     const uint8_t* weights = tile.panel + tile.begin * kStepBytes;
     const float* x[T];
     __m256 sums[T][2];
@@ -136,10 +136,7 @@ struct Kernel {
     }
     const int64_t whole = tile.cols / F::kColumns < tile.end ? tile.cols / F::kColumns : tile.end;
     for (int64_t step = tile.begin; step < whole; ++step) {
-      if (ahead != nullptr) {
-        prefetch<kStepBytes>(ahead);
-        ahead += tile.ahead_step;
-      }
+      ahead.next<kStepBytes>();
       add_column<T, 0>(weights, x, sums);
       if constexpr (F::kColumns == 2) add_column<T, 1>(weights, x, sums);
       weights += kStepBytes;

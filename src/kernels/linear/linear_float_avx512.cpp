@@ -153,14 +153,6 @@ TERN_INLINE void finish(const TileArgs& args, __m512 (&even)[T], __m512 (&odd)[T
   }
 }
 
-template <int T, int64_t kBytes>
-TERN_INLINE void prefetch(const std::byte* unit) {
-  if constexpr (T >= kPrefetchTokens) {
-    TERN_UNROLL
-    for (int64_t line = 0; line < kBytes; line += 64) _mm_prefetch(unit + kPrefetchBytes + line, _MM_HINT_T1);
-  }
-}
-
 template <typename W, int T>
 void tile_f32(const TileArgs& args) {
   __m512 even[T], odd[T];
@@ -168,8 +160,9 @@ void tile_f32(const TileArgs& args) {
   for (int t = 0; t < T; ++t) even[t] = odd[t] = _mm512_setzero_ps();
   const std::byte* unit = args.weights;
   const std::byte* prepared = args.prepared;
+  LookAhead ahead = args.ahead;
   for (int64_t u = 0; u < args.units; ++u, unit += Unit<W, 4>::kBytes, prepared += kUnit * 4) {
-    prefetch<T, Unit<W, 4>::kBytes>(unit);
+    ahead.next<Unit<W, 4>::kBytes>();
     TERN_UNROLL
     for (int p = 0; p < kUnit / 2; ++p) {
       const ColumnPair w = W::pair(unit, p);
@@ -197,8 +190,9 @@ void tile_bf16(const TileArgs& args) {
   for (int t = 0; t < T; ++t) even[t] = odd[t] = _mm512_setzero_ps();
   const std::byte* unit = args.weights;
   const std::byte* prepared = args.prepared;
+  LookAhead ahead = args.ahead;
   for (int64_t u = 0; u < args.units; ++u, unit += Unit<BF16, 2>::kBytes, prepared += kUnit * 2) {
-    prefetch<T, Unit<BF16, 2>::kBytes>(unit);
+    ahead.next<Unit<BF16, 2>::kBytes>();
     const __m512i first = load_zmm(unit);
     const __m512i second = load_zmm(unit + 64);
     TERN_UNROLL

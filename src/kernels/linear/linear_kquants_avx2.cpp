@@ -178,7 +178,8 @@ struct Kernel : KPanel<F, 8> {
 
   template <int T>
   static void tile(const PanelTile& tile) {
-    const uint8_t* ahead = tile.ahead;
+    LookAhead ahead = tile.ahead;
+    ahead.step /= 8;  // a turn is 32 columns
     const uint8_t* head = tile.panel + tile.begin * Panel::kHeadBytes;
     const uint8_t* codes = tile.panel + Panel::heads_bytes(tile.cols) + tile.begin * Panel::kCodeBytes;
     const KActivation* x[T];
@@ -194,10 +195,7 @@ struct Kernel : KPanel<F, 8> {
       for (int t = 0; t < T; ++t) sums[t] = _mm256_setzero_si256();
 #pragma GCC unroll 1
       for (int chunk = 0; chunk < 8; ++chunk) {
-        if (ahead != nullptr) {
-          prefetch<(Panel::kHeadBytes + Panel::kCodeBytes) / 8>(ahead);
-          ahead += tile.ahead_step / 8;
-        }
+        ahead.next<(Panel::kHeadBytes + Panel::kCodeBytes) / 8>();
         add_chunk<T>(head, codes, x, chunk, sums);
       }
       __m256i corrections[T];

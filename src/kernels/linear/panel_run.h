@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "kernels/linear/linear_impl.h"
+#include "kernels/linear/look_ahead.h"
 
 namespace tern {
 namespace {
@@ -28,10 +29,7 @@ struct PanelTile {
   const float* bias;  // [rows] or null
   int rows;           // 1..K::kRows, less only in the matrix' last panel
   bool first, last;   // chunk: sums begin at zero; the bias is added
-  // What to ask memory for while the first unit is computed, ahead_step bytes further on with every unit; null: all of
-  // it is in a cache.
-  const uint8_t* ahead;
-  int64_t ahead_step;
+  LookAhead ahead;
 };
 
 // Prepared rows of a group of tokens: they stay in the smallest L2 cache worth caring about (1 MiB; Zen 4) beside the
@@ -40,18 +38,11 @@ constexpr int64_t kGroupBytes = 384 * 1024;
 // Activations of a tile in a chunk: they stay in an L1 cache of 32 KiB while panel after panel passes by. Longer rows
 // are cut for tiles of two tokens and more; measured at 14,336 columns of Q4_K, 8 tokens: 2 times faster.
 constexpr int64_t kTileBytes = 24 * 1024;
-// How far ahead of use weights are asked for that pass as one stream. The processor's own prefetchers stop at every 4
-// KiB page and follow heads and codes as two streams; panels lie one after the other, so one steady walk covers both. 8
-// KiB at 27 GB/s are 300 ns, twice DRAM's latency. Into L2: asking for L1 would keep its few miss buffers from the
-// loads (measured on Zen 4, Q4_K, 1 token: 93 % of the read bandwidth against 75 %; none: 70 %). Past the end of the
-// matrix it is harmless: a prefetch never faults.
+// How far ahead of use a single tile asks for weights that pass as one stream. The processor's own prefetchers stop at
+// every 4 KiB page and follow heads and codes as two streams; panels lie one after the other, so one steady walk covers
+// both; it begins beyond the codes in use, not beyond the heads. 8 KiB at 27 GB/s are 300 ns, twice DRAM's latency (measured on Zen 4, Q4_K, 1 token: 93 % of the read bandwidth;
+// asking for L1 75 %; none 70 %).
 constexpr int64_t kPrefetchBytes = 8192;
-
-template <int kBytes>
-inline void prefetch(const uint8_t* at) {
-#pragma GCC unroll 64
-  for (int i = 0; i < kBytes; i += 64) __builtin_prefetch(at + i, 0, 2);
-}
 
 template <class K, int T>
 inline void run_tile(int64_t tokens, const PanelTile& tile) {
@@ -62,35 +53,33 @@ inline void run_tile(int64_t tokens, const PanelTile& tile) {
 }
 
 // Tokens [begin, end) of the job for one panel and one chunk, in tiles of nearly equal size: 9 tokens are 5 + 4, not
-// 8 + 1. `tile` is complete but for what depends on tokens. Only the first tile finds its weights in memory.
+// 8 + 1. `tile` is complete but for what depends on tokens.
 template <class K>
 inline void run_tiles(const LinearJob& job, PanelTile tile, int64_t begin, int64_t end) {
+  const int64_t tiles = (end - begin + K::kTile - 1) / K::kTile;
   const uint8_t* prepared = tile.prepared;
   float* out = tile.out;
-  while (begin < end) {
-    const int64_t tiles = (end - begin + K::kTile - 1) / K::kTile;
-    const int64_t tokens = (end - begin + tiles - 1) / tiles;
-    tile.prepared = prepared + begin * job.prepared_stride;
-    tile.out = out + begin * job.out_stride;
-    run_tile<K, K::kTile>(tokens, tile);
-    tile.ahead = nullptr;
-    begin += tokens;
+  for (int64_t i = 0; i < tiles; ++i) {
+    const int64_t from = begin + (end - begin) * i / tiles;
+    tile.prepared = prepared + from * job.prepared_stride;
+    tile.out = out + from * job.out_stride;
+    tile.ahead.skip = i;
+    tile.ahead.every = tiles;
+    run_tile<K, K::kTile>(begin + (end - begin) * (i + 1) / tiles - from, tile);
   }
 }
 
-// What follows a panel's chunk: the rest of the panel and then the next one when there is one chunk, else the next
+// Where the tiles of a panel's chunk look. One stream: the rest of the panel and then the next one. Otherwise the next
 // panel's same chunk, whose heads are asked for here.
 template <class K>
-inline void look_ahead(PanelTile& tile, int64_t panel_bytes) {
-  if (tile.first && tile.last) {
-    tile.ahead = tile.panel + kPrefetchBytes;
-    tile.ahead_step = K::kHeadBytes + K::kCodeBytes;
-    return;
-  }
+inline LookAhead look_ahead(const PanelTile& tile, bool one_stream, int64_t panel_bytes) {
+  const uint8_t* codes = tile.panel + K::heads_bytes(tile.cols);
+  if (one_stream) return {codes + kPrefetchBytes, K::kHeadBytes + K::kCodeBytes, 0, 1};
   const uint8_t* next = tile.panel + panel_bytes;
-  for (int64_t i = tile.begin * K::kHeadBytes; i < tile.end * K::kHeadBytes; i += 64) prefetch<64>(next + i);
-  tile.ahead = next + K::heads_bytes(tile.cols) + tile.begin * K::kCodeBytes;
-  tile.ahead_step = K::kCodeBytes;
+  for (int64_t i = tile.begin * K::kHeadBytes; i < tile.end * K::kHeadBytes; i += 64) {
+    __builtin_prefetch(next + i, 0, 2);
+  }
+  return {codes + panel_bytes + tile.begin * K::kCodeBytes, K::kCodeBytes, 0, 1};
 }
 
 template <class K>
@@ -122,9 +111,8 @@ inline void run_panels(const LinearJob& job, int64_t panel_begin, int64_t panel_
                        .rows = static_cast<int>(rows),
                        .first = chunk == 0,
                        .last = chunk + 1 == chunks,
-                       .ahead = nullptr,
-                       .ahead_step = 0};
-        look_ahead<K>(tile, panel_bytes);
+                       .ahead = {}};
+        tile.ahead = look_ahead<K>(tile, chunks == 1 && token_end - token <= K::kTile, panel_bytes);
         run_tiles<K>(job, tile, token, token_end);
       }
     }
