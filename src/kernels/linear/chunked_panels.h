@@ -27,12 +27,11 @@ constexpr int kTile = 8;
 constexpr int64_t kChunkBytes = 24 * 1024;
 // Bytes of prepared activations of a chunk that stay in L2 (1 MiB on Zen 4) while all panels pass by.
 constexpr int64_t kTokenChunkBytes = 384 * 1024;
-// How far ahead of use a single tile of 7 and 8 tokens asks for weights, in bytes: their arithmetic fills the reorder
-// buffer, so that loads alone do not run ahead far enough (Q8_0 from memory, 8 tokens: 1.4 times faster). Into L2 only:
-// L1's fill buffers are needed. With fewer tokens the hardware's prefetcher does better alone. Where several tiles share
-// a panel's chunk, they ask for the next panel's together: otherwise memory rests while all but the first compute.
-constexpr int64_t kPrefetchBytes = 4096;
-constexpr int kPrefetchTokens = 4;
+// From so many tokens on kernels ask for weights themselves: for the next panel's chunk, all tiles of a panel together,
+// since memory would rest while all but the first compute; and a tile of 7 or 8 alone, whose arithmetic fills the
+// reorder buffer so that loads do not run ahead far enough. With fewer tokens the hardware's prefetcher does better
+// alone (Q8_0 from memory, 2 to 6 tokens: 1.2 to 1.4 times).
+constexpr int kPrefetchTokens = 7;
 
 inline int64_t panels_of(int64_t rows) { return (rows + kPanelRows - 1) / kPanelRows; }
 

@@ -1,6 +1,6 @@
-// Software prefetch for the panel kernels: weights that the loop will want soon are asked for while others are computed.
-// Into L2, never L1: L1's few miss buffers belong to the loads. A prefetch never faults, past the end of the matrix
-// either. ISA files include this: internal linkage.
+// Software prefetch for the panel kernels: weights that the loop will want soon are asked for while others are
+// computed. Into L2, never L1: L1's few miss buffers belong to the loads. A prefetch never faults, past the end of the
+// matrix either. ISA files include this: internal linkage.
 #pragma once
 
 #include <cstdint>

@@ -40,8 +40,8 @@ constexpr int64_t kGroupBytes = 384 * 1024;
 constexpr int64_t kTileBytes = 24 * 1024;
 // How far ahead of use a single tile asks for weights that pass as one stream. The processor's own prefetchers stop at
 // every 4 KiB page and follow heads and codes as two streams; panels lie one after the other, so one steady walk covers
-// both; it begins beyond the codes in use, not beyond the heads. 8 KiB at 27 GB/s are 300 ns, twice DRAM's latency (measured on Zen 4, Q4_K, 1 token: 93 % of the read bandwidth;
-// asking for L1 75 %; none 70 %).
+// both; it begins beyond the codes in use, not beyond the heads. 8 KiB at 27 GB/s are 300 ns, twice DRAM's latency
+// (measured on Zen 4, Q4_K, 1 token: 93 % of the read bandwidth; asking for L1 75 %; none 70 %).
 constexpr int64_t kPrefetchBytes = 8192;
 
 template <class K, int T>
