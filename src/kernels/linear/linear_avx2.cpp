@@ -55,13 +55,11 @@ struct Kernel : Panel32<F> {
       __m256i low_sums[T], high_sums[T];
 #pragma GCC unroll 8
       for (int g = 0; g < 8; ++g) {
-        const __m256i bytes = byte_group(codes, g);
-        const __m256i low = _mm256_and_si256(bytes, low_nibbles);
-        const __m256i high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), low_nibbles);
+        const Planes w = planes(codes, g);
 #pragma GCC unroll 4
         for (int t = 0; t < T; ++t) {
           const __m256i a = group(*x[t], g);
-          const __m256i low_product = _mm256_maddubs_epi16(low, a), high_product = _mm256_maddubs_epi16(high, a);
+          const __m256i low_product = _mm256_maddubs_epi16(w.low, a), high_product = _mm256_maddubs_epi16(w.high, a);
           low_sums[t] = keep(g == 0 ? low_product : _mm256_add_epi16(low_sums[t], low_product));
           high_sums[t] = keep(g == 0 ? high_product : _mm256_add_epi16(high_sums[t], high_product));
         }
@@ -122,12 +120,20 @@ struct Kernel : Panel32<F> {
     const __m128i values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(F::kValues));
     return _mm256_broadcastsi128_si256(_mm_add_epi8(values, _mm_set1_epi8(static_cast<char>(F::kZero))));
   }
-  // Group g of 8-bit values: as stored, or the table's for 4-bit codes.
-  static inline __m256i byte_group(const uint8_t* codes, int g) {
-    if constexpr (!F::kTable) return load_ymm(codes + g * 32);
-    const __m256i both = load_ymm(codes + g / 2 * 32);
-    const __m256i moved = g % 2 == 0 ? both : _mm256_srli_epi16(both, 4);
-    return _mm256_shuffle_epi8(table(), _mm256_and_si256(moved, _mm256_set1_epi8(15)));
+  // The nibbles of 8-bit values of group g: as stored, or the table's for 4-bit codes, looked up each by itself.
+  struct Planes {
+    __m256i low, high;
+  };
+  static inline Planes planes(const uint8_t* codes, int g) {
+    const __m256i mask = _mm256_set1_epi8(15);
+    if constexpr (F::kTable) {
+      const __m256i both = load_ymm(codes + g / 2 * 32);
+      const __m256i code = _mm256_and_si256(g % 2 == 0 ? both : _mm256_srli_epi16(both, 4), mask);
+      const __m256i high_table = _mm256_and_si256(_mm256_srli_epi16(table(), 4), mask);
+      return {_mm256_shuffle_epi8(_mm256_and_si256(table(), mask), code), _mm256_shuffle_epi8(high_table, code)};
+    }
+    const __m256i bytes = load_ymm(codes + g * 32);
+    return {_mm256_and_si256(bytes, mask), _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask)};
   }
   static inline __m256i group(const Activation& x, int g) {
     return _mm256_set1_epi32(static_cast<int32_t>(load_u32(reinterpret_cast<const uint8_t*>(x.codes) + g * 4)));

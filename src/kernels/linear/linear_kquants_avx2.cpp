@@ -58,11 +58,7 @@ struct Kernel : KPanel<F, 8> {
     constexpr int kFields = 8 / F::kLowBits;
     const __m256i moved = shift<-(g % kFields * F::kLowBits)>(load_ymm(low + g / kFields * 32));
     const __m256i code = _mm256_and_si256(moved, _mm256_set1_epi8((1 << F::kLowBits) - 1));
-    if constexpr (F::kTable) {
-      const __m128i values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(F::kValues));
-      const __m128i unsigned_values = _mm_add_epi8(values, _mm_set1_epi8(static_cast<char>(F::kZero)));
-      return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(unsigned_values), code);
-    } else if constexpr (F::kHighBits == 0) {
+    if constexpr (F::kHighBits == 0) {
       return code;
     } else {
       constexpr int kHighFields = 8 / F::kHighBits;
@@ -88,12 +84,17 @@ struct Kernel : KPanel<F, 8> {
     }
   }
 
-  // 8-bit values as two planes of nibbles, the upper one in the upper half of `dots`.
+  // The table's 8-bit values as two planes of nibbles, looked up each by itself; sums of the upper one are in the upper
+  // half of `dots`.
   template <int T, int g, int S>
-  static inline void add_planes(__m256i w, const KActivation* const (&x)[T], int chunk, __m256i scale,
+  static inline void add_planes(__m256i code, const KActivation* const (&x)[T], int chunk, __m256i scale,
                                 __m256i (&dots)[S], __m256i (&sums)[T]) {
     const __m256i mask = _mm256_set1_epi8(15);
-    const __m256i low = _mm256_and_si256(w, mask), high = _mm256_and_si256(_mm256_srli_epi16(w, 4), mask);
+    const __m128i signed_values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(F::kValues));
+    const __m256i values = _mm256_broadcastsi128_si256(
+        _mm_add_epi8(signed_values, _mm_set1_epi8(static_cast<char>(F::kZero))));
+    const __m256i low = _mm256_shuffle_epi8(_mm256_and_si256(values, mask), code);
+    const __m256i high = _mm256_shuffle_epi8(_mm256_and_si256(_mm256_srli_epi16(values, 4), mask), code);
 #pragma GCC unroll 4
     for (int t = 0; t < T; ++t) {
       const __m256i a = broadcast_4(x[t]->codes + chunk * 32 + g * 4);
