@@ -307,7 +307,7 @@ TERN_INLINE __m512i first_sum(const ActivationBlock& a) {
 
 // 16 rows x T tokens over the k of a chunk.
 template <typename F, int T>
-void tile(const TileArgs& args) {
+[[gnu::aligned(64)]] void tile(const TileArgs& args) {
   const std::byte* unit = args.weights;
   const std::byte* prepared = args.prepared;
   LookAhead ahead = args.ahead;
@@ -318,7 +318,7 @@ void tile(const TileArgs& args) {
     sums[t] = args.first ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(args.rows, args.out + t * args.out_stride);
   }
   for (int64_t u = 0; u < args.units; ++u, unit += Unit<F>::kBytes) {
-    ahead.next<Unit<F>::kBytes>();
+    if constexpr (T >= kLookAheadTile) ahead.next<Unit<F>::kBytes>();
 #pragma GCC unroll 1
     for (int half = 0; half < 2; ++half, prepared += sizeof(ActivationBlock)) {
       const std::byte* codes = unit + Unit<F>::kCodesAt + half * Unit<F>::kBlockCodes;

@@ -154,7 +154,7 @@ TERN_INLINE void finish(const TileArgs& args, __m512 (&even)[T], __m512 (&odd)[T
 }
 
 template <typename W, int T>
-void tile_f32(const TileArgs& args) {
+[[gnu::aligned(64)]] void tile_f32(const TileArgs& args) {
   __m512 even[T], odd[T];
   TERN_UNROLL
   for (int t = 0; t < T; ++t) even[t] = odd[t] = _mm512_setzero_ps();
@@ -162,7 +162,7 @@ void tile_f32(const TileArgs& args) {
   const std::byte* prepared = args.prepared;
   LookAhead ahead = args.ahead;
   for (int64_t u = 0; u < args.units; ++u, unit += Unit<W, 4>::kBytes, prepared += kUnit * 4) {
-    ahead.next<Unit<W, 4>::kBytes>();
+    if constexpr (T >= kLookAheadTile) ahead.next<Unit<W, 4>::kBytes>();
     TERN_UNROLL
     for (int p = 0; p < kUnit / 2; ++p) {
       const ColumnPair w = W::pair(unit, p);
@@ -184,7 +184,7 @@ TERN_INLINE __m512 dot_pair(__m512 sum, __m512i w, const std::byte* x) {
 }
 
 template <int T>
-void tile_bf16(const TileArgs& args) {
+[[gnu::aligned(64)]] void tile_bf16(const TileArgs& args) {
   __m512 even[T], odd[T];
   TERN_UNROLL
   for (int t = 0; t < T; ++t) even[t] = odd[t] = _mm512_setzero_ps();
@@ -192,7 +192,7 @@ void tile_bf16(const TileArgs& args) {
   const std::byte* prepared = args.prepared;
   LookAhead ahead = args.ahead;
   for (int64_t u = 0; u < args.units; ++u, unit += Unit<BF16, 2>::kBytes, prepared += kUnit * 2) {
-    ahead.next<Unit<BF16, 2>::kBytes>();
+    if constexpr (T >= kLookAheadTile) ahead.next<Unit<BF16, 2>::kBytes>();
     const __m512i first = load_zmm(unit);
     const __m512i second = load_zmm(unit + 64);
     TERN_UNROLL

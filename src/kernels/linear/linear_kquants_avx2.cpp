@@ -91,8 +91,8 @@ struct Kernel : KPanel<F, 8> {
                                 __m256i (&dots)[S], __m256i (&sums)[T]) {
     const __m256i mask = _mm256_set1_epi8(15);
     const __m128i signed_values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(F::kValues));
-    const __m256i values = _mm256_broadcastsi128_si256(
-        _mm_add_epi8(signed_values, _mm_set1_epi8(static_cast<char>(F::kZero))));
+    const __m256i values =
+        _mm256_broadcastsi128_si256(_mm_add_epi8(signed_values, _mm_set1_epi8(static_cast<char>(F::kZero))));
     const __m256i low = _mm256_shuffle_epi8(_mm256_and_si256(values, mask), code);
     const __m256i high = _mm256_shuffle_epi8(_mm256_and_si256(_mm256_srli_epi16(values, 4), mask), code);
 #pragma GCC unroll 4
@@ -196,7 +196,7 @@ struct Kernel : KPanel<F, 8> {
       for (int t = 0; t < T; ++t) sums[t] = _mm256_setzero_si256();
 #pragma GCC unroll 1
       for (int chunk = 0; chunk < 8; ++chunk) {
-        ahead.next<(Panel::kHeadBytes + Panel::kCodeBytes) / 8>();
+        ahead.turn<T, (Panel::kHeadBytes + Panel::kCodeBytes) / 8>();
         add_chunk<T>(head, codes, x, chunk, sums);
       }
       __m256i corrections[T];
