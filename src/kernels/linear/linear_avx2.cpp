@@ -163,7 +163,7 @@ struct Kernel : Panel32<F> {
       sums[t] = first_sums(tile, t);
     }
     for (int64_t b = tile.begin; b < tile.end; ++b) {
-      ahead.turn<T, Panel::kHeadBytes + Panel::kCodeBytes>();
+      ahead.next<Panel::kHeadBytes + Panel::kCodeBytes>();
       __m256i dots[T];
       dot_block<T>(codes, x, dots);
       const __m256 d = scales(head);

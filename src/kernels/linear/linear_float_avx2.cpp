@@ -136,7 +136,7 @@ struct Kernel {
     }
     const int64_t whole = tile.cols / F::kColumns < tile.end ? tile.cols / F::kColumns : tile.end;
     for (int64_t step = tile.begin; step < whole; ++step) {
-      ahead.turn<T, kStepBytes>();
+      ahead.next<kStepBytes>();
       add_column<T, 0>(weights, x, sums);
       if constexpr (F::kColumns == 2) add_column<T, 1>(weights, x, sums);
       weights += kStepBytes;

@@ -196,7 +196,7 @@ struct Kernel : KPanel<F, 8> {
       for (int t = 0; t < T; ++t) sums[t] = _mm256_setzero_si256();
 #pragma GCC unroll 1
       for (int chunk = 0; chunk < 8; ++chunk) {
-        ahead.turn<T, (Panel::kHeadBytes + Panel::kCodeBytes) / 8>();
+        ahead.next<(Panel::kHeadBytes + Panel::kCodeBytes) / 8>();
         add_chunk<T>(head, codes, x, chunk, sums);
       }
       __m256i corrections[T];

@@ -186,7 +186,7 @@ struct Kernel : KPanel<F, 16> {
       for (int t = 0; t < T; ++t) sums[t] = _mm512_setzero_si512();
 #pragma GCC unroll 1
       for (int chunk = 0; chunk < 8; ++chunk) {
-        ahead.turn<T, (Panel::kHeadBytes + Panel::kCodeBytes) / 8>();
+        ahead.next<(Panel::kHeadBytes + Panel::kCodeBytes) / 8>();
         add_chunk<T>(head, codes, x, chunk, sums);
       }
       add_super_block<T>(head, x, sums, y);

@@ -15,38 +15,16 @@ struct LookAhead {
   int64_t step;
   int64_t skip, every;
 
-  // For a tile of T tokens.
-  template <int T, int kBytes>
-  [[gnu::always_inline]] inline void turn() {
-    if constexpr (T == 1) {
-      next_alone<kBytes>();
-    } else {
-      next<kBytes>();
-    }
-  }
-
   template <int kBytes>
   [[gnu::always_inline]] inline void next() {
     if (at == nullptr) return;
     if (skip == 0) {
-      ask<kBytes>();
+#pragma GCC unroll 64
+      for (int i = 0; i < kBytes; i += 64) __builtin_prefetch(at + i, 0, 2);
       skip = every;
     }
     --skip;
     at += step;
-  }
-  // A token alone: its loop has nothing to spare for counting turns.
-  template <int kBytes>
-  [[gnu::always_inline]] inline void next_alone() {
-    ask<kBytes>();
-    at += step;
-  }
-
- private:
-  template <int kBytes>
-  [[gnu::always_inline]] inline void ask() const {
-#pragma GCC unroll 64
-    for (int i = 0; i < kBytes; i += 64) __builtin_prefetch(at + i, 0, 2);
   }
 };
 
