@@ -36,14 +36,10 @@ std::string_view unread_ggml_type(uint32_t type) {
       return "iq3_xxs";
     case 19:
       return "iq1_s";
-    case 20:
-      return "iq4_nl";
     case 21:
       return "iq3_s";
     case 22:
       return "iq2_s";
-    case 23:
-      return "iq4_xs";
     case 24:
       return "i8";
     case 25:
@@ -60,8 +56,6 @@ std::string_view unread_ggml_type(uint32_t type) {
       return "tq1_0";
     case 35:
       return "tq2_0";
-    case 39:
-      return "mxfp4";
     case 40:
       return "nvfp4";
     default:

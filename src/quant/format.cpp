@@ -8,6 +8,9 @@
 #include "quant/bf16.h"
 #include "quant/f16.h"
 #include "quant/f32.h"
+#include "quant/iq4_nl.h"
+#include "quant/iq4_xs.h"
+#include "quant/mxfp4.h"
 #include "quant/q2_k.h"
 #include "quant/q3_k.h"
 #include "quant/q4_0.h"
@@ -36,6 +39,9 @@ constexpr std::array kFormats{
     FormatInfo{Format::kQ4_K, "q4_k", 12, 256, sizeof(BlockQ4_K), "", decode_q4_k},
     FormatInfo{Format::kQ5_K, "q5_k", 13, 256, sizeof(BlockQ5_K), "", decode_q5_k},
     FormatInfo{Format::kQ6_K, "q6_k", 14, 256, sizeof(BlockQ6_K), "", decode_q6_k},
+    FormatInfo{Format::kIQ4_NL, "iq4_nl", 20, 32, sizeof(BlockIQ4_NL), "", decode_iq4_nl},
+    FormatInfo{Format::kIQ4_XS, "iq4_xs", 23, 256, sizeof(BlockIQ4_XS), "", decode_iq4_xs},
+    FormatInfo{Format::kMXFP4, "mxfp4", 39, 32, sizeof(BlockMXFP4), "", decode_mxfp4},
 };
 
 constexpr bool in_order() {

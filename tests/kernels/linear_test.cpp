@@ -226,6 +226,27 @@ TEST_P(LinearKernel, ShapesAndBits) {
   EXPECT_GT(shapes, 0);
 }
 
+// Rows so long that kernels cut them for several tokens: the cuts are at other places for every number of tokens.
+TEST_P(LinearKernel, LongRows) {
+  const auto& [impl, format] = GetParam();
+  constexpr int64_t kRows = 35, kTokens = 33;
+  for (int64_t cols : {4864, 8960}) {
+    SCOPED_TRACE(cols);
+    const std::vector<std::byte> bytes = test::random_weights(format, kRows, cols, WeightCase::kNormal, 21);
+    const std::vector<float> x = test::random_activations(kTokens, cols, ActivationCase::kOutliers, 22);
+    const std::vector<float> bias = test::random_activations(1, kRows, ActivationCase::kNormal, 23);
+    Bound bound(*impl, {kRows, cols, format}, bytes.data(), bias.data());
+    const std::vector<float> all = bound.run(x.data(), kTokens, 1);
+    const std::vector<float> w = decoded(format, bytes, kRows * cols);
+    EXPECT_LE(relative_error(all, w, x, bias, kRows, cols, 2), rounding_tolerance(x));
+    for (int64_t tokens = 1; tokens <= 17; ++tokens) {
+      const int64_t from = kTokens - tokens;
+      ASSERT_TRUE(same_bits(bound.run(x.data() + from * cols, tokens, 2), all.data() + from * kRows)) << tokens;
+    }
+    for (int64_t n : {int64_t{0}, kRows - 1}) ASSERT_TRUE(same_bits(bound.row(n), w.data() + n * cols)) << "row " << n;
+  }
+}
+
 TEST_P(LinearKernel, AwkwardValues) {
   const auto& [impl, format, emulated] = GetParam();
   constexpr int64_t kRows = 19, kCols = 768, kTokens = 10;

@@ -15,11 +15,14 @@ BLOCKS = 64
 # Byte offsets of the float16 scales in a block, by format.
 SCALE_OFFSETS = {
     "q4_0": [0], "q4_1": [0, 2], "q5_0": [0], "q5_1": [0, 2], "q8_0": [0],
-    "q2_k": [80, 82], "q3_k": [108], "q4_k": [0, 2], "q5_k": [0, 2], "q6_k": [208],
+    "q2_k": [80, 82], "q3_k": [108], "q4_k": [0, 2], "q5_k": [0, 2], "q6_k": [208], "iq4_nl": [0], "iq4_xs": [0], "mxfp4": [],
 }
 
 # zero, -0, least denormal, a negative denormal, greatest denormal, least normal, 1, -1, largest, -largest
 AWKWARD_F16 = [0x0000, 0x8000, 0x0001, 0x8155, 0x03FF, 0x0400, 0x3C00, 0xBC00, 0x7BFF, 0xFBFF]
+# MXFP4's scale is a byte of exponent: 2^-128 and 2^-127 (subnormal), 2^-126, around 1, the last without and the first
+# with infinities, and 255, which the package decodes as a number.
+AWKWARD_E8M0 = [0, 1, 2, 126, 127, 128, 252, 253, 254, 255]
 # ... of bfloat16, with infinities, which a plain float format may hold.
 AWKWARD_BF16 = [0x0000, 0x8000, 0x0001, 0x8055, 0x007F, 0x0080, 0x3F80, 0xBF80, 0x7F7F, 0xFF7F, 0x7F80, 0xFF80]
 
@@ -41,6 +44,8 @@ def quantized_blocks(name, rng):
     blocks = rng.integers(0, 256, (BLOCKS, size), dtype=np.uint8)
     for offset in SCALE_OFFSETS[name]:
         blocks[:, offset:offset + 2] = scales(rng).astype("<u2").view(np.uint8).reshape(BLOCKS, 2)
+    if name == "mxfp4":
+        blocks[:len(AWKWARD_E8M0), 0] = AWKWARD_E8M0
     return blocks
 
 
@@ -61,7 +66,7 @@ def main():
         blocks = float_blocks(name, rng) if name in ("f16", "bf16") else quantized_blocks(name, rng)
         decoded = np.asarray(dequantize(blocks, Type[name.upper()]), np.float32)
         assert not np.isnan(decoded).any(), name
-        assert name in ("f16", "bf16") or np.isfinite(decoded).all(), name
+        assert name in ("f16", "bf16", "mxfp4") or np.isfinite(decoded).all(), name
         fixture.write_array(out / f"{name}.blocks", blocks, "u1")
         fixture.write_array(out / f"{name}.f32", decoded, "<f4")
 

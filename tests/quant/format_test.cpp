@@ -21,7 +21,7 @@ TEST(Format, RowsFindThemselves) {
     numbers.insert(info.ggml_type);
   }
   EXPECT_EQ(numbers.size(), formats().size());
-  EXPECT_EQ(formats().size(), 13u);
+  EXPECT_EQ(formats().size(), 16u);
 }
 
 TEST(Format, UnknownIsAbsent) {

@@ -5,6 +5,9 @@
 #include <random>
 
 #include "core/half.h"
+#include "quant/iq4_nl.h"
+#include "quant/iq4_xs.h"
+#include "quant/mxfp4.h"
 #include "quant/q2_k.h"
 #include "quant/q3_k.h"
 #include "quant/q4_0.h"
@@ -42,6 +45,20 @@ class Scales {
         return f16_from_f32(sign * unit * 0.02f);
     }
   }
+  // MXFP4: an exponent has no zero, but 0, 2^-128 and subnormal, is one beside the others.
+  uint8_t next_exponent() {
+    const auto any = static_cast<uint8_t>(random_() % 8);
+    switch (kind_) {
+      case WeightCase::kZeroScales:
+        return block_ % 2 == 0 ? 0 : static_cast<uint8_t>(118 + any);
+      case WeightCase::kHugeScales:
+        return static_cast<uint8_t>(137 + any);
+      case WeightCase::kTinyScales:
+        return static_cast<uint8_t>(106 + any);
+      default:
+        return static_cast<uint8_t>(118 + any);
+    }
+  }
 
  private:
   WeightCase kind_;
@@ -51,7 +68,8 @@ class Scales {
 
 template <typename Block>
 void set_scales(Block& block, Scales& scales) {
-  block.d = scales.next();
+  if constexpr (requires { block.d; }) block.d = scales.next();
+  if constexpr (requires { block.e; }) block.e = scales.next_exponent();
   if constexpr (requires { block.m; }) block.m = scales.next();
   if constexpr (requires { block.dmin; }) block.dmin = scales.next();
 }
@@ -122,6 +140,12 @@ std::vector<std::byte> random_weights(Format format, int64_t rows, int64_t cols,
       return blocks<BlockQ5_K>(count / 256, kind, random);
     case Format::kQ6_K:
       return blocks<BlockQ6_K>(count / 256, kind, random);
+    case Format::kIQ4_NL:
+      return blocks<BlockIQ4_NL>(count / 32, kind, random);
+    case Format::kIQ4_XS:
+      return blocks<BlockIQ4_XS>(count / 256, kind, random);
+    case Format::kMXFP4:
+      return blocks<BlockMXFP4>(count / 32, kind, random);
   }
   return {};
 }

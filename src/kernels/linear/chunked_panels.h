@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "kernels/linear/linear_impl.h"
+#include "kernels/linear/look_ahead.h"
 
 namespace tern {
 namespace {
@@ -24,13 +25,15 @@ constexpr int kTile = 8;
 // What a chunk of one panel and of kTile tokens may take of the 32 KiB first-level cache. Beyond it every tile fetches
 // its activations from L2 while the weights' misses hold the fill buffers: 1.5 times slower at 2 to 4 tokens.
 constexpr int64_t kChunkBytes = 24 * 1024;
-// Bytes of prepared activations that stay in L2 (1 MiB on Zen 4) while all panels pass by.
-constexpr int64_t kTokenChunkBytes = 512 * 1024;
-// How far ahead of use tiles of 7 and 8 tokens ask for weights, in bytes: their arithmetic fills the reorder buffer, so
-// that loads alone do not run ahead far enough (Q8_0 from memory, 8 tokens: 1.4 times faster). Into L2 only: L1's fill
-// buffers are needed. With fewer tokens the hardware's prefetcher does better alone.
-constexpr int64_t kPrefetchBytes = 4096;
+// Bytes of prepared activations of a chunk that stay in L2 (1 MiB on Zen 4) while all panels pass by.
+constexpr int64_t kTokenChunkBytes = 384 * 1024;
+// From so many tokens on kernels ask for weights themselves: for the next panel's chunk, all tiles of a panel together,
+// since memory would rest while all but the first compute; and a tile of 7 or 8 alone, whose arithmetic fills the
+// reorder buffer so that loads do not run ahead far enough. With fewer tokens the hardware's prefetcher does better
+// alone (Q8_0 from memory, 2 to 6 tokens: 1.2 to 1.4 times).
 constexpr int kPrefetchTokens = 7;
+// The smallest tile of those: 9 tokens are 4 and 5.
+constexpr int kLookAheadTile = 4;
 
 inline int64_t panels_of(int64_t rows) { return (rows + kPanelRows - 1) / kPanelRows; }
 
@@ -45,6 +48,7 @@ struct TileArgs {
   uint16_t rows;      // a bit for each row that exists
   bool first, last;   // chunk: sums begin at zero; the bias is added
   const float* bias;  // [rows] or null
+  LookAhead ahead;
 };
 
 // An array of kTile of them: [T - 1] does T tokens.
@@ -77,7 +81,7 @@ struct Chunks {
 };
 
 // The tokens [begin, end) for one panel and one chunk, in tiles of nearly equal size, so that none is left with one.
-inline void run_tiles(const LinearJob& job, TileArgs args, const TileFunction* functions, int64_t begin, int64_t end) {
+inline void run_tiles(const LinearJob& job, TileArgs& args, const TileFunction* functions, int64_t begin, int64_t end) {
   const int64_t tiles = (end - begin + kTile - 1) / kTile;
   const std::byte* prepared = args.prepared;
   float* out = args.out;
@@ -86,6 +90,8 @@ inline void run_tiles(const LinearJob& job, TileArgs args, const TileFunction* f
     const int64_t to = begin + (end - begin) * (i + 1) / tiles;
     args.prepared = prepared + from * job.prepared_stride;
     args.out = out + from * job.out_stride;
+    args.ahead.skip = i;
+    args.ahead.every = tiles;
     functions[to - from - 1](args);
   }
 }
@@ -94,18 +100,22 @@ inline void run_tiles(const LinearJob& job, TileArgs args, const TileFunction* f
 template <typename K>
 inline void run_panels(const LinearJob& job, const TileFunction* functions, int64_t begin, int64_t end) {
   const Chunks<K> chunks(job.desc);
-  const int64_t fitting = kTokenChunkBytes / job.prepared_stride;
+  const int64_t fitting = kTokenChunkBytes / ((chunks.units + chunks.count - 1) / chunks.count * K::kPrepared);
   const int64_t most_tokens = fitting < kTile ? kTile : fitting / kTile * kTile;
   for (int64_t token = 0; token < job.tokens; token += most_tokens) {
     const int64_t token_end = token + most_tokens < job.tokens ? token + most_tokens : job.tokens;
     for (int64_t chunk = 0; chunk < chunks.count; ++chunk) {
       const int64_t unit = chunks.first_unit(chunk);
+      const int64_t units = chunks.first_unit(chunk + 1) - unit;
+      const int64_t distance = token_end - token >= kPrefetchTokens ? units * K::kBytes : 0;
       for (int64_t panel = begin; panel < end; ++panel) {
         const int64_t row = panel * kPanelRows;
         const int64_t rows_left = job.desc.rows - row;
-        const TileArgs args{
-            .weights = job.weights + chunks.offset(panel, chunk),
-            .units = chunks.first_unit(chunk + 1) - unit,
+        const std::byte* weights = job.weights + chunks.offset(panel, chunk);
+        // Changed in place: a copy by vector would wait for these stores to retire, and so for all loads before them.
+        TileArgs args{
+            .weights = weights,
+            .units = units,
             .prepared = job.prepared + unit * K::kPrepared,
             .prepared_stride = job.prepared_stride,
             .out = job.out + row,
@@ -114,6 +124,10 @@ inline void run_panels(const LinearJob& job, const TileFunction* functions, int6
             .first = chunk == 0,
             .last = chunk + 1 == chunks.count,
             .bias = job.bias == nullptr ? nullptr : job.bias + row,
+            .ahead = {.at = distance == 0 ? nullptr : reinterpret_cast<const uint8_t*>(weights) + distance,
+                      .step = K::kBytes,
+                      .skip = 0,
+                      .every = 1},
         };
         run_tiles(job, args, functions, token, token_end);
       }

@@ -2,8 +2,9 @@
 //
 // Activations are int8 a block of 32 (scale = max|x| / 127). For a row and a token, block after block:
 //   y = fma(float(sum q*a - z * sum a), d * s, y), then for formats with minimum y = fma(m, s * sum a, y),
-// z = 8 (Q4_0), 16 (Q5_0), 128 (Q8_0), 0 otherwise. The sums over k are exact integers: |a| <= 127 keeps every int16 in
-// range, 15*127*2*8 = 30480 for 4-bit codes and for each half of an 8-bit code, 31*127*2*4 = 31496 for 5-bit codes.
+// z = 8 (Q4_0), 16 (Q5_0, MXFP4), 128 (Q8_0, IQ4_NL), 0 otherwise. The sums over k are exact integers: |a| <= 127 keeps
+// every int16 in range, 15*127*2*8 = 30480 for 4-bit codes and for each half of an 8-bit code, 31*127*2*4 = 31496 for
+// 5-bit codes; IQ4_NL's and MXFP4's codes become the values of their tables plus z, 8-bit ones and at most 28.
 #include <immintrin.h>
 
 #include <cstddef>
@@ -12,6 +13,7 @@
 #include "kernels/isa.h"
 #include "kernels/linear/block32_panel.h"
 #include "kernels/linear/linear_impl.h"
+#include "kernels/linear/panel_rows8.h"
 #include "kernels/linear/panel_run.h"
 
 namespace tern {
@@ -40,23 +42,24 @@ struct Kernel : Panel32<F> {
   using Panel = Panel32<F>;
   // 4 int16 sums, 4 float sums, two vectors of codes, a broadcast and a mask: 12 to 14 of 16 registers.
   static constexpr int kTile = 4;
+  static constexpr int64_t kPrepared = sizeof(Activation);
+  // 8-bit values, of which two products fill an int16.
+  static constexpr bool kPlanes = F::kZero == 128;
 
   // Integer sums of one block: 8 rows x T tokens.
   template <int T>
   static inline void dot_block(const uint8_t* codes, const Activation* const (&x)[T], __m256i (&dots)[T]) {
     const __m256i ones = _mm256_set1_epi16(1);
     const __m256i low_nibbles = _mm256_set1_epi8(15);
-    if constexpr (F::kBits == 8) {  // two planes of nibbles, so that no int16 saturates
+    if constexpr (kPlanes) {  // two planes of nibbles, so that no int16 saturates
       __m256i low_sums[T], high_sums[T];
 #pragma GCC unroll 8
       for (int g = 0; g < 8; ++g) {
-        const __m256i bytes = load_ymm(codes + g * 32);
-        const __m256i low = _mm256_and_si256(bytes, low_nibbles);
-        const __m256i high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), low_nibbles);
+        const Planes w = planes(codes, g);
 #pragma GCC unroll 4
         for (int t = 0; t < T; ++t) {
           const __m256i a = group(*x[t], g);
-          const __m256i low_product = _mm256_maddubs_epi16(low, a), high_product = _mm256_maddubs_epi16(high, a);
+          const __m256i low_product = _mm256_maddubs_epi16(w.low, a), high_product = _mm256_maddubs_epi16(w.high, a);
           low_sums[t] = keep(g == 0 ? low_product : _mm256_add_epi16(low_sums[t], low_product));
           high_sums[t] = keep(g == 0 ? high_product : _mm256_add_epi16(high_sums[t], high_product));
         }
@@ -69,7 +72,7 @@ struct Kernel : Panel32<F> {
     } else {
       __m256i fifth = _mm256_setzero_si256();
       if constexpr (F::kBits == 5) fifth = load_ymm(codes + 128);
-      constexpr int kGroupsAnInt16 = F::kBits == 4 ? 8 : 4;
+      constexpr int kGroupsAnInt16 = F::kBits == 5 || F::kTable ? 4 : 8;
 #pragma GCC unroll 2
       for (int first = 0; first < 8; first += kGroupsAnInt16) {
         __m256i sums[T];
@@ -81,6 +84,10 @@ struct Kernel : Panel32<F> {
           if constexpr (F::kBits == 5) {
             even = _mm256_or_si256(even, fifth_bit(fifth, g));
             odd = _mm256_or_si256(odd, fifth_bit(fifth, g + 1));
+          }
+          if constexpr (F::kTable) {
+            even = _mm256_shuffle_epi8(table(), even);
+            odd = _mm256_shuffle_epi8(table(), odd);
           }
 #pragma GCC unroll 4
           for (int t = 0; t < T; ++t) {
@@ -108,6 +115,26 @@ struct Kernel : Panel32<F> {
     }
   }
 
+  // What the codes stand for plus kZero, in both halves.
+  static inline __m256i table() {
+    const __m128i values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(F::kValues));
+    return _mm256_broadcastsi128_si256(_mm_add_epi8(values, _mm_set1_epi8(static_cast<char>(F::kZero))));
+  }
+  // The nibbles of 8-bit values of group g: as stored, or the table's for 4-bit codes, looked up each by itself.
+  struct Planes {
+    __m256i low, high;
+  };
+  static inline Planes planes(const uint8_t* codes, int g) {
+    const __m256i mask = _mm256_set1_epi8(15);
+    if constexpr (F::kTable) {
+      const __m256i both = load_ymm(codes + g / 2 * 32);
+      const __m256i code = _mm256_and_si256(g % 2 == 0 ? both : _mm256_srli_epi16(both, 4), mask);
+      const __m256i high_table = _mm256_and_si256(_mm256_srli_epi16(table(), 4), mask);
+      return {_mm256_shuffle_epi8(_mm256_and_si256(table(), mask), code), _mm256_shuffle_epi8(high_table, code)};
+    }
+    const __m256i bytes = load_ymm(codes + g * 32);
+    return {_mm256_and_si256(bytes, mask), _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask)};
+  }
   static inline __m256i group(const Activation& x, int g) {
     return _mm256_set1_epi32(static_cast<int32_t>(load_u32(reinterpret_cast<const uint8_t*>(x.codes) + g * 4)));
   }
@@ -117,22 +144,29 @@ struct Kernel : Panel32<F> {
     return _mm256_and_si256(moved, _mm256_set1_epi8(16));
   }
 
+  static inline __m256 scales(const uint8_t* head) {
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(head));
+    if constexpr (!F::kScaleBf16) return _mm256_cvtph_ps(bits);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+  }
+
   template <int T>
   static void tile(const PanelTile& tile) {
-    const uint8_t* head = tile.panel;
-    const uint8_t* codes = tile.panel + Panel::heads_bytes(tile.cols);
+    LookAhead ahead = tile.ahead;
+    const uint8_t* head = tile.panel + tile.begin * Panel::kHeadBytes;
+    const uint8_t* codes = tile.panel + Panel::heads_bytes(tile.cols) + tile.begin * Panel::kCodeBytes;
     const Activation* x[T];
     __m256 sums[T];
 #pragma GCC unroll 4
     for (int t = 0; t < T; ++t) {
       x[t] = reinterpret_cast<const Activation*>(tile.prepared + t * tile.prepared_stride);
-      sums[t] = _mm256_setzero_ps();
+      sums[t] = first_sums(tile, t);
     }
-    for (int64_t b = 0; b < tile.cols / 32; ++b) {
-      prefetch_ahead<Panel::kHeadBytes + Panel::kCodeBytes>(tile.panel + b * (Panel::kHeadBytes + Panel::kCodeBytes));
+    for (int64_t b = tile.begin; b < tile.end; ++b) {
+      ahead.next<Panel::kHeadBytes + Panel::kCodeBytes>();
       __m256i dots[T];
       dot_block<T>(codes, x, dots);
-      const __m256 d = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(head)));
+      const __m256 d = scales(head);
 #pragma GCC unroll 4
       for (int t = 0; t < T; ++t) {
         const __m256 scale = _mm256_mul_ps(d, _mm256_set1_ps(x[t]->scale));
@@ -150,17 +184,6 @@ struct Kernel : Panel32<F> {
     }
 #pragma GCC unroll 4
     for (int t = 0; t < T; ++t) store_rows(sums[t], tile, t);
-  }
-
-  static inline void store_rows(__m256 sums, const PanelTile& tile, int64_t t) {
-    float* out = tile.out + t * tile.out_stride;
-    if (tile.rows == 8) {
-      if (tile.bias != nullptr) sums = _mm256_add_ps(sums, _mm256_loadu_ps(tile.bias));
-      return _mm256_storeu_ps(out, sums);
-    }
-    alignas(32) float rows[8];
-    _mm256_store_ps(rows, sums);
-    for (int r = 0; r < tile.rows; ++r) out[r] = tile.bias == nullptr ? rows[r] : rows[r] + tile.bias[r];
   }
 
   static void run(const LinearJob& job, int64_t begin, int64_t end) { run_panels<Kernel>(job, begin, end); }
@@ -221,9 +244,10 @@ constexpr LinearImpl row(const char* name, const char* layout) {
           .cost = panel_cost<K>};
 }
 
-constexpr LinearImpl kImpls[] = {row<Q4_0>("avx2_q4_0x32", "q4_0x32r8"), row<Q4_1>("avx2_q4_1x32", "q4_1x32r8"),
-                                 row<Q5_0>("avx2_q5_0x32", "q5_0x32r8"), row<Q5_1>("avx2_q5_1x32", "q5_1x32r8"),
-                                 row<Q8_0>("avx2_q8_0x32", "q8_0x32r8")};
+constexpr LinearImpl kImpls[] = {row<Q4_0>("avx2_q4_0x32", "q4_0x32r8"),   row<Q4_1>("avx2_q4_1x32", "q4_1x32r8"),
+                                 row<Q5_0>("avx2_q5_0x32", "q5_0x32r8"),   row<Q5_1>("avx2_q5_1x32", "q5_1x32r8"),
+                                 row<Q8_0>("avx2_q8_0x32", "q8_0x32r8"),   row<IQ4_NL>("avx2_iq4_nlx32", "q4_0x32r8"),
+                                 row<MXFP4>("avx2_mxfp4x32", "mxfp4x32r8")};
 
 }  // namespace
 

@@ -1,5 +1,5 @@
-// Linear for weights in blocks of 32 elements, on AVX-512 VNNI. Layouts q4x32 (Q4_0, Q4_1), q5x32 (Q5_0, Q5_1) and
-// q8x32 (Q8_0).
+// Linear for weights in blocks of 32 elements, on AVX-512 VNNI. Layouts q4x32 (Q4_0, Q4_1, IQ4_NL), q5x32 (Q5_0, Q5_1),
+// q8x32 (Q8_0) and mxfp4x32 (MXFP4: q4x32 with scales in bf16).
 //
 // Layout. A panel is 16 weight rows, one a lane of a zmm, in units of 64 k (two blocks; an odd last block is followed
 // by a zero one); chunked_panels.h says in which order they lie. A unit is
@@ -9,6 +9,7 @@
 //   codes   4 and 5 bits: [2 blocks][4 pairs][16 rows][4] u8, low nibble element 8 p + i, high nibble 8 p + 4 + i
 //           8 bits: [2 blocks][8 groups][16 rows][4] u8, element 4 g + i, stored + 128
 // so that an aligned load and at most two operations give 16 rows x 4 consecutive k as unsigned bytes, vpdpbusd's food.
+// Codes that stand for values of a table (IQ4_NL, MXFP4) take one shuffle more; the table is stored plus zero.
 //
 // Activations. Blocks of 32: q = round(x * (127 / amax)) to nearest even, scale = amax / 127. Per block and row:
 //
@@ -25,6 +26,9 @@
 #include "kernels/isa.h"
 #include "kernels/linear/chunked_panels.h"
 #include "kernels/linear/linear_impl.h"
+#include "kernels/linear/panel_pack.h"
+#include "quant/iq4_nl.h"
+#include "quant/mxfp4.h"
 #include "quant/q4_0.h"
 #include "quant/q4_1.h"
 #include "quant/q5_0.h"
@@ -44,25 +48,46 @@ struct ActivationBlock {
 };
 static_assert(sizeof(ActivationBlock) == 48);
 
-struct Q4_0 {
-  using Block = BlockQ4_0;
+// Per format: kZero is what the unsigned codes are too large by; scale() is the head's 16 bits, f16 but for kScaleBf16;
+// kValues, where there is one, is the table of what the 4-bit codes stand for, kZero added. none() is a block of zeros.
+template <typename B>
+struct Plain {
+  using Block = B;
+  static constexpr bool kTable = false, kScaleBf16 = false;
+  static uint16_t scale(const Block& block) { return block.d; }
+  static constexpr Block none() { return {}; }
+};
+struct Q4_0 : Plain<BlockQ4_0> {
   static constexpr int kBits = 4, kZero = 8;
 };
-struct Q4_1 {
-  using Block = BlockQ4_1;
+struct Q4_1 : Plain<BlockQ4_1> {
   static constexpr int kBits = 4, kZero = 0;
 };
-struct Q5_0 {
-  using Block = BlockQ5_0;
+struct Q5_0 : Plain<BlockQ5_0> {
   static constexpr int kBits = 5, kZero = 16;
 };
-struct Q5_1 {
-  using Block = BlockQ5_1;
+struct Q5_1 : Plain<BlockQ5_1> {
   static constexpr int kBits = 5, kZero = 0;
 };
-struct Q8_0 {
-  using Block = BlockQ8_0;
+struct Q8_0 : Plain<BlockQ8_0> {
   static constexpr int kBits = 8, kZero = 128;
+  static constexpr Block none() {
+    Block block{};
+    for (int8_t& q : block.qs) q = -128;  // stored as 0
+    return block;
+  }
+};
+struct IQ4_NL : Plain<BlockIQ4_NL> {
+  static constexpr int kBits = 4, kZero = 128;
+  static constexpr bool kTable = true;
+  static constexpr const int8_t (&kValues)[16] = kIq4Values;
+};
+// The scale is a power of two from 2^-128 to 2^127, too wide for f16 and exact in bf16.
+struct MXFP4 : Plain<BlockMXFP4> {
+  static constexpr int kBits = 4, kZero = 16;
+  static constexpr bool kTable = true, kScaleBf16 = true;
+  static constexpr const int8_t (&kValues)[16] = kMxfp4Doubled;
+  static uint16_t scale(const Block& block) { return half_scale_mxfp4(block.e); }
 };
 
 // Where things are in a unit.
@@ -80,7 +105,6 @@ struct Unit {
 
 // ---- packing
 
-void store_u32(std::byte* to, uint32_t value) { __builtin_memcpy(to, &value, sizeof(value)); }
 void store_u16(std::byte* to, uint16_t value) { __builtin_memcpy(to, &value, sizeof(value)); }
 uint32_t load_u32(const void* from) {
   uint32_t value;
@@ -88,48 +112,45 @@ uint32_t load_u32(const void* from) {
   return value;
 }
 
-// The 32 codes of one row and block; `codes` points at the row's lane of the block.
-void pack_nibbles(const uint8_t* qs, std::byte* codes) {
-  for (int half = 0; half < 2; ++half) {
-    const uint32_t first = load_u32(qs + 8 * half);
-    const uint32_t second = load_u32(qs + 8 * half + 4);
-    store_u32(codes + 64 * half, (first & 0x0f0f0f0fu) | (second & 0x0f0f0f0fu) << 4);
-    store_u32(codes + 64 * (half + 2), (first >> 4 & 0x0f0f0f0fu) | (second & 0xf0f0f0f0u));
-  }
-}
-
+// One block of 16 rows; rows that do not exist point to F::kNone.
 template <typename F>
-void pack_block(const typename F::Block& block, std::byte* unit, int lane, int half) {
-  store_u16(unit + half * 32 + lane * 2, block.d);
-  if constexpr (Unit<F>::kMins) store_u16(unit + Unit<F>::kMinsAt + half * 32 + lane * 2, block.m);
-  std::byte* codes = unit + Unit<F>::kCodesAt + half * Unit<F>::kBlockCodes + lane * 4;
-  if constexpr (F::kBits == 8) {
-    for (int g = 0; g < 8; ++g) store_u32(codes + 64 * g, load_u32(block.qs + 4 * g) ^ 0x80808080u);
-  } else {
-    pack_nibbles(block.qs, codes);
+void pack_block(const typename F::Block* const (&rows)[kPanelRows], std::byte* unit, int half) {
+  const uint8_t* qs[kPanelRows];
+  for (int lane = 0; lane < kPanelRows; ++lane) {
+    qs[lane] = reinterpret_cast<const uint8_t*>(rows[lane]->qs);
+    store_u16(unit + half * 32 + lane * 2, F::scale(*rows[lane]));
+    if constexpr (Unit<F>::kMins) store_u16(unit + Unit<F>::kMinsAt + half * 32 + lane * 2, rows[lane]->m);
+    if constexpr (F::kBits == 5) {
+      const uint32_t high = fifth_bits(rows[lane]->qh);
+      __builtin_memcpy(unit + Unit<F>::kHighAt + half * 64 + lane * 4, &high, sizeof(high));
+    }
   }
-  if constexpr (F::kBits == 5) {
-    uint32_t high = 0;
-    for (int i = 0; i < 4; ++i) high |= _pext_u32(block.qh, 0x11111111u << i) << 8 * i;
-    store_u32(unit + Unit<F>::kHighAt + half * 64 + lane * 4, high);
+  auto* codes = reinterpret_cast<uint8_t*>(unit) + Unit<F>::kCodesAt + half * Unit<F>::kBlockCodes;
+  for (int first = 0; first < kPanelRows; first += 8) {
+    (F::kBits == 8 ? pack_bytes : pack_nibbles)(qs + first, codes + first * 4, 64);
   }
 }
 
 template <typename F>
 void pack_panels(const LinearDesc& desc, const std::byte* source, std::byte* packed, int64_t begin, int64_t end) {
+  static constexpr typename F::Block kNone = F::none();
   const Chunks<Unit<F>> chunks(desc);
   const int64_t blocks = desc.cols / kBlock;
-  const auto* rows = reinterpret_cast<const typename F::Block*>(source);
   for (int64_t panel = begin; panel < end; ++panel) {
-    const int64_t first_row = panel * kPanelRows;
+    const typename F::Block* first[kPanelRows];
+    int64_t step[kPanelRows];
+    for (int lane = 0; lane < kPanelRows; ++lane) {
+      const int64_t row = panel * kPanelRows + lane;
+      const bool exists = row < desc.rows;
+      first[lane] = exists ? reinterpret_cast<const typename F::Block*>(source) + row * blocks : &kNone;
+      step[lane] = exists ? 1 : 0;
+    }
     chunks.each_unit(panel, [&](int64_t unit, int64_t at) {
-      std::byte* to = packed + at;
-      const int64_t first_block = unit * 2;
-      if (first_row + kPanelRows > desc.rows || first_block + 2 > blocks) __builtin_memset(to, 0, Unit<F>::kBytes);
-      for (int lane = 0; lane < kPanelRows && first_row + lane < desc.rows; ++lane) {
-        for (int half = 0; half < 2 && first_block + half < blocks; ++half) {
-          pack_block<F>(rows[(first_row + lane) * blocks + first_block + half], to, lane, half);
-        }
+      if (unit * 2 + 2 > blocks) __builtin_memset(packed + at, 0, Unit<F>::kBytes);
+      for (int64_t b = unit * 2; b < unit * 2 + 2 && b < blocks; ++b) {
+        const typename F::Block* rows[kPanelRows];
+        for (int lane = 0; lane < kPanelRows; ++lane) rows[lane] = first[lane] + b * step[lane];
+        pack_block<F>(rows, packed + at, static_cast<int>(b % 2));
       }
     });
   }
@@ -137,10 +158,17 @@ void pack_panels(const LinearDesc& desc, const std::byte* source, std::byte* pac
 
 // ---- reading a row back
 
+float f32_of_bf16(uint16_t bits) {
+  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
+  float value;
+  __builtin_memcpy(&value, &wide, sizeof(value));
+  return value;
+}
+
 template <typename F>
 void unpack_block(const std::byte* unit, int lane, int half, float* out) {
   const auto* scales = reinterpret_cast<const uint16_t*>(unit) + half * 16 + lane;
-  const float d = _cvtsh_ss(*scales);
+  const float d = F::kScaleBf16 ? f32_of_bf16(*scales) : _cvtsh_ss(*scales);
   const float m = Unit<F>::kMins ? _cvtsh_ss(scales[Unit<F>::kMinsAt / 2]) : 0.0f;
   const auto* codes = reinterpret_cast<const uint8_t*>(unit) + Unit<F>::kCodesAt + half * Unit<F>::kBlockCodes;
   for (int k = 0; k < kBlock; ++k) {
@@ -154,6 +182,7 @@ void unpack_block(const std::byte* unit, int lane, int half, float* out) {
       const auto* high = reinterpret_cast<const uint8_t*>(unit) + Unit<F>::kHighAt + half * 64 + lane * 4;
       code |= (high[k % 4] >> k / 4 & 1) << 4;
     }
+    if constexpr (F::kTable) code = F::kValues[code] + F::kZero;
     const float value = d * static_cast<float>(code - F::kZero);
     out[k] = Unit<F>::kMins ? value + m : value;
   }
@@ -231,6 +260,13 @@ TERN_INLINE __m512i with_high_bit(__m512i nibbles, __m512i high, int group) {
   return _mm512_ternarylogic_epi32(nibbles, shifted, _mm512_set1_epi8(16), 0xf8);  // a | (b & c)
 }
 
+// What the codes stand for plus kZero, in every 16 bytes.
+template <typename F>
+TERN_INLINE __m512i table() {
+  const __m128i values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(F::kValues));
+  return _mm512_broadcast_i32x4(_mm_add_epi8(values, _mm_set1_epi8(static_cast<char>(F::kZero))));
+}
+
 template <typename F>
 TERN_INLINE CodePair load_codes(const std::byte* codes, __m512i high, int pair) {
   if constexpr (F::kBits == 8) {
@@ -240,6 +276,7 @@ TERN_INLINE CodePair load_codes(const std::byte* codes, __m512i high, int pair) 
   const __m512i both = _mm512_load_si512(codes + 64 * pair);
   const __m512i first = _mm512_and_si512(both, mask);
   const __m512i second = _mm512_and_si512(_mm512_srli_epi16(both, 4), mask);
+  if constexpr (F::kTable) return {_mm512_shuffle_epi8(table<F>(), first), _mm512_shuffle_epi8(table<F>(), second)};
   return {with_high_bit<F>(first, high, 2 * pair), with_high_bit<F>(second, high, 2 * pair + 1)};
 }
 
@@ -247,6 +284,13 @@ TERN_INLINE __m512i broadcast4(const int8_t* q) { return _mm512_set1_epi32(stati
 
 TERN_INLINE __m512 load_f16(const std::byte* from) {
   return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(from)));
+}
+
+template <typename F>
+TERN_INLINE __m512 load_scales(const std::byte* from) {
+  if constexpr (!F::kScaleBf16) return load_f16(from);
+  const __m256i bits = _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
 
 TERN_INLINE const ActivationBlock& block_of(const std::byte* prepared, int64_t offset) {
@@ -263,9 +307,10 @@ TERN_INLINE __m512i first_sum(const ActivationBlock& a) {
 
 // 16 rows x T tokens over the k of a chunk.
 template <typename F, int T>
-void tile(const TileArgs& args) {
+[[gnu::aligned(64)]] void tile(const TileArgs& args) {
   const std::byte* unit = args.weights;
   const std::byte* prepared = args.prepared;
+  LookAhead ahead = args.ahead;
   const int64_t stride = args.prepared_stride;
   __m512 sums[T];
   TERN_UNROLL
@@ -273,10 +318,7 @@ void tile(const TileArgs& args) {
     sums[t] = args.first ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(args.rows, args.out + t * args.out_stride);
   }
   for (int64_t u = 0; u < args.units; ++u, unit += Unit<F>::kBytes) {
-    if constexpr (T >= kPrefetchTokens) {
-      TERN_UNROLL
-      for (int line = 0; line < Unit<F>::kBytes; line += 64) _mm_prefetch(unit + kPrefetchBytes + line, _MM_HINT_T1);
-    }
+    if constexpr (T >= kLookAheadTile) ahead.next<Unit<F>::kBytes>();
 #pragma GCC unroll 1
     for (int half = 0; half < 2; ++half, prepared += sizeof(ActivationBlock)) {
       const std::byte* codes = unit + Unit<F>::kCodesAt + half * Unit<F>::kBlockCodes;
@@ -296,7 +338,7 @@ void tile(const TileArgs& args) {
           dots[t] = _mm512_dpbusd_epi32(dots[t], c.second, broadcast4(block_of(prepared, t * stride).q + 8 * pair + 4));
         }
       }
-      const __m512 scales = load_f16(unit + half * 32);
+      const __m512 scales = load_scales<F>(unit + half * 32);
       TERN_UNROLL
       for (int t = 0; t < T; ++t) {
         const __m512 scale = _mm512_mul_ps(scales, _mm512_set1_ps(block_of(prepared, t * stride).scale));
@@ -381,10 +423,12 @@ constexpr LinearImpl kRows[] = {
     Row<Q4_0, Format::kQ4_0, Q4_1, Format::kQ4_1>::make("avx512_q4x32", "q4x32"),
     Row<Q5_0, Format::kQ5_0, Q5_1, Format::kQ5_1>::make("avx512_q5x32", "q5x32"),
     Row<Q8_0, Format::kQ8_0, Q8_0, Format::kQ8_0>::make("avx512_q8x32", "q8x32"),
+    Row<IQ4_NL, Format::kIQ4_NL, IQ4_NL, Format::kIQ4_NL>::make("avx512_iq4x32", "q4x32"),
+    Row<MXFP4, Format::kMXFP4, MXFP4, Format::kMXFP4>::make("avx512_mxfp4x32", "mxfp4x32"),
 };
 
 }  // namespace
 
-const LinearImplSpan kLinearAvx512 = {kRows, 3};
+const LinearImplSpan kLinearAvx512 = {kRows, sizeof(kRows) / sizeof(kRows[0])};
 
 }  // namespace tern

@@ -10,6 +10,7 @@
 
 #include "kernels/isa.h"
 #include "kernels/linear/linear_impl.h"
+#include "kernels/linear/panel_pack.h"
 #include "kernels/linear/panel_run.h"
 
 namespace tern {
@@ -78,6 +79,10 @@ struct Kernel {
   // 2 x 5 sums, 2 weights, a broadcast: 13 of 16 registers; 10 chains hide the fma's latency of 4 at 2 a cycle.
   static constexpr int kTile = 5;
   static constexpr int kStepBytes = kRows * F::kBytes * F::kColumns;
+  // A unit is a step, and has no head.
+  static constexpr int kUnitCols = F::kColumns, kHeadBytes = 0, kCodeBytes = kStepBytes;
+  static constexpr int64_t kPrepared = F::kColumns * 4;
+  static int64_t heads_bytes(int64_t) { return 0; }
 
   static int64_t steps(int64_t cols) { return (cols + F::kColumns - 1) / F::kColumns; }
   static uint64_t panel_bytes(int64_t cols) { return round_up_64(static_cast<uint64_t>(steps(cols)) * kStepBytes); }
@@ -90,23 +95,14 @@ struct Kernel {
   }
 
   static void pack(const LinearDesc& desc, const std::byte* source, std::byte* packed, int64_t begin, int64_t end) {
-    const auto* from = reinterpret_cast<const uint8_t*>(source);
-    const int64_t padded = steps(desc.cols) * F::kColumns;
+    const auto* rows = reinterpret_cast<const uint8_t*>(source);
     for (int64_t p = begin; p < end; ++p) {
+      const int64_t row = p * kRows;
+      const int64_t present = desc.rows - row < kRows ? desc.rows - row : kRows;
       auto* panel = reinterpret_cast<uint8_t*>(packed) + static_cast<uint64_t>(p) * panel_bytes(desc.cols);
-      for (int64_t first = 0; first < padded; first += 64) {  // 64 columns of 16 rows at a time stay in the L1 cache
-        const int64_t last = first + 64 < padded ? first + 64 : padded;
-        for (int64_t r = 0; r < kRows; ++r) {
-          const int64_t row = p * kRows + r;
-          for (int64_t k = first; k < last; ++k) {
-            if (row < desc.rows && k < desc.cols) {
-              __builtin_memcpy(element(panel, k, r), from + (row * desc.cols + k) * F::kBytes, F::kBytes);
-            } else {
-              __builtin_memset(element(panel, k, r), 0, F::kBytes);
-            }
-          }
-        }
-      }
+      const ColumnPacker<F::kBytes, F::kColumns == 2> packer(rows + row * desc.cols * F::kBytes, desc.cols * F::kBytes,
+                                                             present);
+      packer.pack(0, steps(desc.cols) * F::kColumns, desc.cols, panel);
     }
   }
 
@@ -129,33 +125,44 @@ struct Kernel {
 
   template <int T>
   static void tile(const PanelTile& tile) {
-    const uint8_t* weights = tile.panel;
+    LookAhead ahead = tile.ahead;
+    const uint8_t* weights = tile.panel + tile.begin * kStepBytes;
     const float* x[T];
     __m256 sums[T][2];
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t) {
       x[t] = reinterpret_cast<const float*>(tile.prepared + t * tile.prepared_stride);
-      sums[t][0] = sums[t][1] = _mm256_setzero_ps();
+      load_rows(tile, t, sums[t]);
     }
-    for (int64_t step = 0; step < tile.cols / F::kColumns; ++step) {
-      prefetch_ahead<kStepBytes>(weights);
+    const int64_t whole = tile.cols / F::kColumns < tile.end ? tile.cols / F::kColumns : tile.end;
+    for (int64_t step = tile.begin; step < whole; ++step) {
+      ahead.next<kStepBytes>();
       add_column<T, 0>(weights, x, sums);
       if constexpr (F::kColumns == 2) add_column<T, 1>(weights, x, sums);
       weights += kStepBytes;
 #pragma GCC unroll 8
       for (int t = 0; t < T; ++t) x[t] += F::kColumns;
     }
-    if (tile.cols % F::kColumns != 0) add_column<T, 0>(weights, x, sums);
+    if (whole < tile.end) add_column<T, 0>(weights, x, sums);
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t) store_rows(sums[t], tile, t);
   }
 
+  static inline void load_rows(const PanelTile& tile, int64_t t, __m256 (&sums)[2]) {
+    alignas(32) float rows[kRows] = {};
+    const float* out = tile.out + t * tile.out_stride;
+    for (int r = 0; r < tile.rows && !tile.first; ++r) rows[r] = out[r];
+    sums[0] = _mm256_load_ps(rows);
+    sums[1] = _mm256_load_ps(rows + 8);
+  }
+
   static inline void store_rows(const __m256 (&sums)[2], const PanelTile& tile, int64_t t) {
     float* out = tile.out + t * tile.out_stride;
+    const float* bias = tile.last ? tile.bias : nullptr;
     alignas(32) float rows[kRows];
     _mm256_store_ps(rows, sums[0]);
     _mm256_store_ps(rows + 8, sums[1]);
-    for (int r = 0; r < tile.rows; ++r) out[r] = tile.bias == nullptr ? rows[r] : rows[r] + tile.bias[r];
+    for (int r = 0; r < tile.rows; ++r) out[r] = bias == nullptr ? rows[r] : rows[r] + bias[r];
   }
 
   static void run(const LinearJob& job, int64_t begin, int64_t end) { run_panels<Kernel>(job, begin, end); }

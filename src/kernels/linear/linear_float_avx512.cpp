@@ -15,6 +15,7 @@
 #include "kernels/isa.h"
 #include "kernels/linear/chunked_panels.h"
 #include "kernels/linear/linear_impl.h"
+#include "kernels/linear/panel_pack.h"
 
 namespace tern {
 namespace {
@@ -31,14 +32,15 @@ uint16_t load_u16(const std::byte* from) {
   return bits;
 }
 
-// Element: bytes in the file and packed; at(row, column): where it lies in a unit; pair: columns 2 p and 2 p + 1 as
-// f32.
+// Element: bytes in the file and packed; kPairs: two columns of a row lie together; at(row, column): where it lies in a
+// unit; pair: columns 2 p and 2 p + 1 as f32.
 struct ColumnPair {
   __m512 even, odd;
 };
 
 struct F32 {
   static constexpr int kSize = 4;
+  static constexpr bool kPairs = false;
   static constexpr int at(int row, int column) { return (column * kPanelRows + row) * kSize; }
   static float value(const std::byte* from) {
     float value;
@@ -52,6 +54,7 @@ struct F32 {
 
 struct F16 {
   static constexpr int kSize = 2;
+  static constexpr bool kPairs = false;
   static constexpr int at(int row, int column) { return (column * kPanelRows + row) * kSize; }
   static float value(const std::byte* from) { return _cvtsh_ss(load_u16(from)); }
   TERN_INLINE static ColumnPair pair(const std::byte* unit, int p) {
@@ -62,6 +65,7 @@ struct F16 {
 
 struct BF16 {
   static constexpr int kSize = 2;
+  static constexpr bool kPairs = true;
   static constexpr int at(int row, int column) { return column / 2 * 64 + row * 4 + column % 2 * 2; }
   static float value(const std::byte* from) {
     const uint32_t bits = static_cast<uint32_t>(load_u16(from)) << 16;
@@ -89,23 +93,15 @@ struct Unit {
 template <typename W, int A>
 void pack(const LinearDesc& desc, const std::byte* source, std::byte* packed, int64_t begin, int64_t end) {
   const Chunks<Unit<W, A>> chunks(desc);
+  const auto* rows = reinterpret_cast<const uint8_t*>(source);
   for (int64_t panel = begin; panel < end; ++panel) {
-    const int64_t first_row = panel * kPanelRows;
-    chunks.each_unit(panel, [&](int64_t unit, int64_t at) {
-      std::byte* to = packed + at;
-      const int64_t column = unit * kUnit;
-      const int columns = static_cast<int>(desc.cols - column < kUnit ? desc.cols - column : kUnit);
-      if (first_row + kPanelRows > desc.rows || columns < kUnit) __builtin_memset(to, 0, Unit<W, A>::kBytes);
-      for (int row = 0; row < kPanelRows && first_row + row < desc.rows; ++row) {
-        const std::byte* from = source + ((first_row + row) * desc.cols + column) * W::kSize;
-        if (columns == kUnit) {  // fixed sizes: the compiler moves registers
-          TERN_UNROLL
-          for (int c = 0; c < kUnit; ++c) __builtin_memcpy(to + W::at(row, c), from + c * W::kSize, W::kSize);
-        } else {
-          for (int c = 0; c < columns; ++c) __builtin_memcpy(to + W::at(row, c), from + c * W::kSize, W::kSize);
-        }
-      }
-    });
+    const int64_t row = panel * kPanelRows;
+    const int64_t present = desc.rows - row < kPanelRows ? desc.rows - row : kPanelRows;
+    const ColumnPacker<W::kSize, W::kPairs> packer(rows + row * desc.cols * W::kSize, desc.cols * W::kSize, present);
+    for (int64_t chunk = 0; chunk < chunks.count; ++chunk) {
+      packer.pack(chunks.first_unit(chunk) * kUnit, chunks.first_unit(chunk + 1) * kUnit, desc.cols,
+                  reinterpret_cast<uint8_t*>(packed) + chunks.offset(panel, chunk));
+    }
   }
 }
 
@@ -157,23 +153,16 @@ TERN_INLINE void finish(const TileArgs& args, __m512 (&even)[T], __m512 (&odd)[T
   }
 }
 
-template <int T, int64_t kBytes>
-TERN_INLINE void prefetch(const std::byte* unit) {
-  if constexpr (T >= kPrefetchTokens) {
-    TERN_UNROLL
-    for (int64_t line = 0; line < kBytes; line += 64) _mm_prefetch(unit + kPrefetchBytes + line, _MM_HINT_T1);
-  }
-}
-
 template <typename W, int T>
-void tile_f32(const TileArgs& args) {
+[[gnu::aligned(64)]] void tile_f32(const TileArgs& args) {
   __m512 even[T], odd[T];
   TERN_UNROLL
   for (int t = 0; t < T; ++t) even[t] = odd[t] = _mm512_setzero_ps();
   const std::byte* unit = args.weights;
   const std::byte* prepared = args.prepared;
+  LookAhead ahead = args.ahead;
   for (int64_t u = 0; u < args.units; ++u, unit += Unit<W, 4>::kBytes, prepared += kUnit * 4) {
-    prefetch<T, Unit<W, 4>::kBytes>(unit);
+    if constexpr (T >= kLookAheadTile) ahead.next<Unit<W, 4>::kBytes>();
     TERN_UNROLL
     for (int p = 0; p < kUnit / 2; ++p) {
       const ColumnPair w = W::pair(unit, p);
@@ -195,14 +184,15 @@ TERN_INLINE __m512 dot_pair(__m512 sum, __m512i w, const std::byte* x) {
 }
 
 template <int T>
-void tile_bf16(const TileArgs& args) {
+[[gnu::aligned(64)]] void tile_bf16(const TileArgs& args) {
   __m512 even[T], odd[T];
   TERN_UNROLL
   for (int t = 0; t < T; ++t) even[t] = odd[t] = _mm512_setzero_ps();
   const std::byte* unit = args.weights;
   const std::byte* prepared = args.prepared;
+  LookAhead ahead = args.ahead;
   for (int64_t u = 0; u < args.units; ++u, unit += Unit<BF16, 2>::kBytes, prepared += kUnit * 2) {
-    prefetch<T, Unit<BF16, 2>::kBytes>(unit);
+    if constexpr (T >= kLookAheadTile) ahead.next<Unit<BF16, 2>::kBytes>();
     const __m512i first = load_zmm(unit);
     const __m512i second = load_zmm(unit + 64);
     TERN_UNROLL

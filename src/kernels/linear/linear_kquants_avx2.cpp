@@ -8,7 +8,7 @@
 // with a the int8 activation codes and s their one f32 scale; |i| < 2^29 for every format. Products of a sub-block are
 // added in int16 as long as they cannot overflow (|a| <= 127), then vpmaddwd multiplies them by the sub-scale and
 // widens at once: 2-, 3- and 4-bit codes 8 groups (15 * 127 * 2 * 8 = 30480), 5-bit 4 (31 * 127 * 2 * 4 = 31496),
-// 6-bit 2 (63 * 127 * 2 * 2 = 32004).
+// 6-bit 2 (63 * 127 * 2 * 2 = 32004). IQ4_XS: the table's values plus z = 128 as two planes of nibbles, 8 groups each.
 #include <immintrin.h>
 
 #include <cstddef>
@@ -17,6 +17,7 @@
 #include "kernels/isa.h"
 #include "kernels/linear/kquants_panel.h"
 #include "kernels/linear/linear_impl.h"
+#include "kernels/linear/panel_rows8.h"
 #include "kernels/linear/panel_run.h"
 
 namespace tern {
@@ -47,6 +48,7 @@ struct Kernel : KPanel<F, 8> {
   using Panel = KPanel<F, 8>;
   // 4 int16 sums, 4 integer sums, 4 float sums (in memory between super-blocks), codes, a broadcast, a product, a mask.
   static constexpr int kTile = 4;
+  static constexpr int kDots = F::kTable ? 2 : 1;  // int16 sums a token
   static constexpr int kBits = F::kLowBits + F::kHighBits;
   static constexpr int kGroupsAnInt16 = kBits == 6 ? 2 : F::kSubBlock == 16 || kBits == 5 ? 4 : 8;
 
@@ -68,8 +70,9 @@ struct Kernel : KPanel<F, 8> {
 
   template <int T, int g>
   static inline void add_group(const uint8_t* low, const uint8_t* high, const KActivation* const (&x)[T], int chunk,
-                               __m256i scale, __m256i (&dots)[T], __m256i (&sums)[T]) {
+                               __m256i scale, __m256i (&dots)[kDots * T], __m256i (&sums)[T]) {
     const __m256i w = group<g>(low, high);
+    if constexpr (F::kTable) return add_planes<T, g>(w, x, chunk, scale, dots, sums);
 #pragma GCC unroll 4
     for (int t = 0; t < T; ++t) {
       const __m256i product = _mm256_maddubs_epi16(w, broadcast_4(x[t]->codes + chunk * 32 + g * 4));
@@ -78,6 +81,35 @@ struct Kernel : KPanel<F, 8> {
     if constexpr (g % kGroupsAnInt16 == kGroupsAnInt16 - 1) {
 #pragma GCC unroll 4
       for (int t = 0; t < T; ++t) sums[t] = keep(_mm256_add_epi32(sums[t], _mm256_madd_epi16(dots[t], scale)));
+    }
+  }
+
+  // The table's 8-bit values as two planes of nibbles, looked up each by itself; sums of the upper one are in the upper
+  // half of `dots`.
+  template <int T, int g, int S>
+  static inline void add_planes(__m256i code, const KActivation* const (&x)[T], int chunk, __m256i scale,
+                                __m256i (&dots)[S], __m256i (&sums)[T]) {
+    const __m256i mask = _mm256_set1_epi8(15);
+    const __m128i signed_values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(F::kValues));
+    const __m256i values =
+        _mm256_broadcastsi128_si256(_mm_add_epi8(signed_values, _mm_set1_epi8(static_cast<char>(F::kZero))));
+    const __m256i low = _mm256_shuffle_epi8(_mm256_and_si256(values, mask), code);
+    const __m256i high = _mm256_shuffle_epi8(_mm256_and_si256(_mm256_srli_epi16(values, 4), mask), code);
+#pragma GCC unroll 4
+    for (int t = 0; t < T; ++t) {
+      const __m256i a = broadcast_4(x[t]->codes + chunk * 32 + g * 4);
+      const __m256i low_product = _mm256_maddubs_epi16(low, a), high_product = _mm256_maddubs_epi16(high, a);
+      dots[t] = keep(g == 0 ? low_product : _mm256_add_epi16(dots[t], low_product));
+      dots[T + t] = keep(g == 0 ? high_product : _mm256_add_epi16(dots[T + t], high_product));
+    }
+    if constexpr (g == 7) {
+      const __m256i high_scale = _mm256_slli_epi16(scale, 4);
+#pragma GCC unroll 4
+      for (int t = 0; t < T; ++t) {
+        const __m256i both =
+            _mm256_add_epi32(_mm256_madd_epi16(dots[t], scale), _mm256_madd_epi16(dots[T + t], high_scale));
+        sums[t] = keep(_mm256_add_epi32(sums[t], both));
+      }
     }
   }
 
@@ -90,14 +122,19 @@ struct Kernel : KPanel<F, 8> {
     __m256i first, second;
     if constexpr (F::kSubBlock == 32) {
       const auto* scales = reinterpret_cast<const __m128i*>(head + Panel::kScalesAt + chunk * 8);
-      const __m256i wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64(scales));
-      first = second = _mm256_or_si256(wide, _mm256_slli_epi32(wide, 16));
+      if constexpr (F::kTable) {
+        const __m256i wide = _mm256_cvtepi8_epi32(_mm_loadl_epi64(scales));
+        first = second = _mm256_blend_epi16(wide, _mm256_slli_epi32(wide, 16), 0xaa);
+      } else {
+        const __m256i wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64(scales));
+        first = second = _mm256_or_si256(wide, _mm256_slli_epi32(wide, 16));
+      }
     } else {
       const __m256i pairs = scale_pairs(head, chunk);
       first = _mm256_blend_epi16(pairs, _mm256_slli_epi32(pairs, 16), 0xaa);
       second = _mm256_blend_epi16(pairs, _mm256_srli_epi32(pairs, 16), 0x55);
     }
-    __m256i dots[T];
+    __m256i dots[kDots * T];
     add_group<T, 0>(low, high, x, chunk, first, dots, sums);
     add_group<T, 1>(low, high, x, chunk, first, dots, sums);
     add_group<T, 2>(low, high, x, chunk, first, dots, sums);
@@ -116,6 +153,11 @@ struct Kernel : KPanel<F, 8> {
   }
   // What multiplies the sums of activation codes: the minima, or the scales of a format with a zero.
   static inline __m256i correction_pairs(const uint8_t* head, int pair) {
+    if constexpr (F::kTable) {
+      const auto* scales = reinterpret_cast<const __m128i*>(head + Panel::kScalesAt + pair * 16);
+      const __m128i both = _mm_loadu_si128(scales);
+      return _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(both, _mm_unpackhi_epi64(both, both)));
+    }
     if constexpr (!F::kMinimum) return scale_pairs(head, pair);
     if constexpr (F::kSubBlock == 32) return _mm256_cvtepu8_epi16(load_xmm(head + Panel::kMinimaAt + pair * 16));
     return _mm256_srli_epi16(_mm256_cvtepu8_epi16(load_xmm(head + Panel::kScalesAt + pair * 16)), 4);
@@ -137,25 +179,24 @@ struct Kernel : KPanel<F, 8> {
 
   template <int T>
   static void tile(const PanelTile& tile) {
-    constexpr int kChunkOfBlock = (Panel::kHeadBytes + Panel::kCodeBytes) / 8;
-    const uint8_t* ahead = tile.panel;
-    const uint8_t* head = tile.panel;
-    const uint8_t* codes = tile.panel + Panel::heads_bytes(tile.cols);
+    LookAhead ahead = tile.ahead;
+    ahead.step /= 8;  // a turn is 32 columns
+    const uint8_t* head = tile.panel + tile.begin * Panel::kHeadBytes;
+    const uint8_t* codes = tile.panel + Panel::heads_bytes(tile.cols) + tile.begin * Panel::kCodeBytes;
     const KActivation* x[T];
     __m256 y[T];
 #pragma GCC unroll 4
     for (int t = 0; t < T; ++t) {
       x[t] = reinterpret_cast<const KActivation*>(tile.prepared + t * tile.prepared_stride);
-      y[t] = _mm256_setzero_ps();
+      y[t] = first_sums(tile, t);
     }
-    for (int64_t b = 0; b < tile.cols / 256; ++b) {
+    for (int64_t b = tile.begin; b < tile.end; ++b) {
       __m256i sums[T];
 #pragma GCC unroll 4
       for (int t = 0; t < T; ++t) sums[t] = _mm256_setzero_si256();
 #pragma GCC unroll 1
       for (int chunk = 0; chunk < 8; ++chunk) {
-        prefetch_ahead<kChunkOfBlock>(ahead);
-        ahead += kChunkOfBlock;
+        ahead.next<(Panel::kHeadBytes + Panel::kCodeBytes) / 8>();
         add_chunk<T>(head, codes, x, chunk, sums);
       }
       __m256i corrections[T];
@@ -184,17 +225,6 @@ struct Kernel : KPanel<F, 8> {
     }
 #pragma GCC unroll 4
     for (int t = 0; t < T; ++t) store_rows(y[t], tile, t);
-  }
-
-  static inline void store_rows(__m256 y, const PanelTile& tile, int64_t t) {
-    float* out = tile.out + t * tile.out_stride;
-    if (tile.rows == 8) {
-      if (tile.bias != nullptr) y = _mm256_add_ps(y, _mm256_loadu_ps(tile.bias));
-      return _mm256_storeu_ps(out, y);
-    }
-    alignas(32) float rows[8];
-    _mm256_store_ps(rows, y);
-    for (int r = 0; r < tile.rows; ++r) out[r] = tile.bias == nullptr ? rows[r] : rows[r] + tile.bias[r];
   }
 
   static void run(const LinearJob& job, int64_t begin, int64_t end) { run_panels<Kernel>(job, begin, end); }
@@ -262,7 +292,7 @@ constexpr LinearImpl row(const char* name, const char* layout) {
 
 constexpr LinearImpl kImpls[] = {row<Q4_K>("avx2_q4kx256", "q4kx256r8"), row<Q6_K>("avx2_q6kx256", "q6kx256r8"),
                                  row<Q5_K>("avx2_q5kx256", "q5kx256r8"), row<Q3_K>("avx2_q3kx256", "q3kx256r8"),
-                                 row<Q2_K>("avx2_q2kx256", "q2kx256r8")};
+                                 row<Q2_K>("avx2_q2kx256", "q2kx256r8"), row<IQ4_XS>("avx2_iq4xsx256", "iq4xsx256r8")};
 
 }  // namespace
 

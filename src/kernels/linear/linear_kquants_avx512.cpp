@@ -5,7 +5,8 @@
 //   m = sum over sub-blocks of minimum * sum a                        formats with minima
 //   y = fma(fnma(float(m), dmin, float(i) * d), s, y)
 // with a the int8 activation codes and s their one f32 scale. The code vectors are u8, as vpdpbusd wants them; z * sum
-// a is where the sum starts. Q3_K's codes are used times 8, so that z is 32 as in Q6_K, and d divided by 8 (exact).
+// a is where the sum starts. IQ4_XS: u8 are the table's values plus z = 128, and z * sum of scale * sum a leaves at the
+// end of the super-block. Q3_K's codes are used times 8, so that z is 32 as in Q6_K, and d divided by 8 (exact).
 //
 // Limits on Zen 4 (512-bit vpdpbusd, vpmulld and vpdpwssd share one slot a cycle): Q4_K and Q5_K 64 products of 4 of
 // 64 + 8 + 4 = 84 % of the int8 peak, Q6_K and Q3_K 64 of 64 + 16 = 80 %, Q2_K 64 of 64 + 16 + 8 = 73 %.
@@ -51,7 +52,11 @@ struct Kernel : KPanel<F, 16> {
     constexpr int kMask = ((1 << F::kLowBits) - 1) << kUp;
     const __m512i moved = shift<kUp - g % kFields * F::kLowBits>(load_zmm(low + g / kFields * 64));
     const __m512i code = _mm512_and_si512(moved, _mm512_set1_epi8(kMask));
-    if constexpr (F::kHighBits == 0) {
+    if constexpr (F::kTable) {
+      const __m128i values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(F::kValues));
+      const __m128i unsigned_values = _mm_add_epi8(values, _mm_set1_epi8(static_cast<char>(F::kZero)));
+      return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(unsigned_values), code);
+    } else if constexpr (F::kHighBits == 0) {
       return code;
     } else {
       constexpr int kHighFields = 8 / F::kHighBits, kFrom = F::kLowBits + kUp;
@@ -82,7 +87,7 @@ struct Kernel : KPanel<F, 16> {
   static inline void open_sub_block(const KActivation* const (&x)[T], int sub_block, __m512i (&dots)[T]) {
 #pragma GCC unroll 16
     for (int t = 0; t < T; ++t) {
-      dots[t] = F::kZero == 0 ? _mm512_setzero_si512() : _mm512_set1_epi32(x[t]->minus_32_sum[sub_block]);
+      dots[t] = F::kZero == 0 || F::kTable ? _mm512_setzero_si512() : _mm512_set1_epi32(x[t]->minus_32_sum[sub_block]);
     }
   }
 
@@ -104,7 +109,8 @@ struct Kernel : KPanel<F, 16> {
       add_group<T, 5>(low, high, x, chunk, dots);
       add_group<T, 6>(low, high, x, chunk, dots);
       add_group<T, 7>(low, high, x, chunk, dots);
-      close_sub_block<T>(_mm512_cvtepu8_epi32(_mm_loadu_si128(scales)), dots, sums);
+      const __m128i bytes = _mm_loadu_si128(scales);
+      close_sub_block<T>(F::kMinimum ? _mm512_cvtepu8_epi32(bytes) : _mm512_cvtepi8_epi32(bytes), dots, sums);
     } else {
       const __m256i bytes = load_ymm(head + Panel::kScalesAt + chunk * 32);
       __m512i first, second;  // scales of the two sub-blocks
@@ -132,77 +138,100 @@ struct Kernel : KPanel<F, 16> {
     }
   }
 
-  // sums[t] = minima . sums of activation codes.
+  // What multiplies the sums of activation codes: the minima, or the scales of a table's sub-blocks, as [16][2].
+  static inline __m512i correction_pairs(const uint8_t* head, int pair) {
+    if constexpr (F::kTable) {
+      const auto* scales = reinterpret_cast<const __m128i*>(head + Panel::kScalesAt + pair * 32);
+      const __m128i first = _mm_loadu_si128(scales), second = _mm_loadu_si128(scales + 1);
+      const __m256i low = _mm256_castsi128_si256(_mm_unpacklo_epi8(first, second));
+      return _mm512_cvtepi8_epi16(_mm256_inserti128_si256(low, _mm_unpackhi_epi8(first, second), 1));
+    }
+    if constexpr (F::kSubBlock == 32) return _mm512_cvtepu8_epi16(load_ymm(head + Panel::kMinimaAt + pair * 32));
+    return _mm512_srli_epi16(_mm512_cvtepu8_epi16(load_ymm(head + Panel::kScalesAt + pair * 32)), 4);
+  }
+
+  // sums[t] = minima (or scales) . sums of activation codes.
   template <int T>
-  static inline void minimum_sums(const uint8_t* head, const KActivation* const (&x)[T], __m512i (&sums)[T]) {
+  static inline void correction_sums(const uint8_t* head, const KActivation* const (&x)[T], __m512i (&sums)[T]) {
 #pragma GCC unroll 16
     for (int t = 0; t < T; ++t) sums[t] = _mm512_setzero_si512();
-    constexpr int kPairs = 128 / F::kSubBlock;
 #pragma GCC unroll 8
-    for (int p = 0; p < kPairs; ++p) {
-      __m512i minima;
-      if constexpr (F::kSubBlock == 32) {
-        minima = _mm512_cvtepu8_epi16(load_ymm(head + Panel::kMinimaAt + p * 32));
-      } else {
-        minima = _mm512_srli_epi16(_mm512_cvtepu8_epi16(load_ymm(head + Panel::kScalesAt + p * 32)), 4);
-      }
+    for (int p = 0; p < 128 / F::kSubBlock; ++p) {
+      const __m512i pairs = correction_pairs(head, p);
 #pragma GCC unroll 16
       for (int t = 0; t < T; ++t) {
         const int16_t* sum = F::kSubBlock == 32 ? x[t]->sum32 : x[t]->sum16;
-        sums[t] = _mm512_dpwssd_epi32(sums[t], minima, broadcast_pair(sum + p * 2));
+        sums[t] = _mm512_dpwssd_epi32(sums[t], pairs, broadcast_pair(sum + p * 2));
       }
     }
   }
 
   template <int T>
   static void tile(const PanelTile& tile) {
-    constexpr int kChunkOfBlock = (Panel::kHeadBytes + Panel::kCodeBytes) / 8;
-    const uint8_t* ahead = tile.panel;
-    const uint8_t* head = tile.panel;
-    const uint8_t* codes = tile.panel + Panel::heads_bytes(tile.cols);
+    LookAhead ahead = tile.ahead;
+    ahead.step /= 8;  // a turn is 32 columns
+    const uint8_t* head = tile.panel + tile.begin * Panel::kHeadBytes;
+    const uint8_t* codes = tile.panel + Panel::heads_bytes(tile.cols) + tile.begin * Panel::kCodeBytes;
+    const auto rows = static_cast<__mmask16>((1u << tile.rows) - 1);
     const KActivation* x[T];
     __m512 y[T];
 #pragma GCC unroll 16
     for (int t = 0; t < T; ++t) {
       x[t] = reinterpret_cast<const KActivation*>(tile.prepared + t * tile.prepared_stride);
-      y[t] = _mm512_setzero_ps();
+      y[t] = tile.first ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(rows, tile.out + t * tile.out_stride);
     }
-    for (int64_t b = 0; b < tile.cols / 256; ++b) {
+    for (int64_t b = tile.begin; b < tile.end; ++b) {
       __m512i sums[T];
 #pragma GCC unroll 16
       for (int t = 0; t < T; ++t) sums[t] = _mm512_setzero_si512();
 #pragma GCC unroll 1
       for (int chunk = 0; chunk < 8; ++chunk) {
-        prefetch_ahead<kChunkOfBlock>(ahead);
-        ahead += kChunkOfBlock;
+        ahead.next<(Panel::kHeadBytes + Panel::kCodeBytes) / 8>();
         add_chunk<T>(head, codes, x, chunk, sums);
       }
-      __m512 d = _mm512_cvtph_ps(load_ymm(head));
-      if constexpr (kUp > 0) d = _mm512_mul_ps(d, _mm512_set1_ps(1.0f / (1 << kUp)));
-      __m512 f[T];
-#pragma GCC unroll 16
-      for (int t = 0; t < T; ++t) f[t] = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[t]), d);
-      if constexpr (F::kMinimum) {
-        const __m512 dmin = _mm512_cvtph_ps(load_ymm(head + 32));
-        __m512i minima[T];
-        minimum_sums<T>(head, x, minima);
-#pragma GCC unroll 16
-        for (int t = 0; t < T; ++t) f[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(minima[t]), dmin, f[t]);
-      }
-#pragma GCC unroll 16
-      for (int t = 0; t < T; ++t) y[t] = _mm512_fmadd_ps(f[t], _mm512_set1_ps(x[t]->scale), y[t]);
+      add_super_block<T>(head, x, sums, y);
       head += Panel::kHeadBytes;
       codes += Panel::kCodeBytes;
 #pragma GCC unroll 16
       for (int t = 0; t < T; ++t) ++x[t];
     }
-    const __mmask16 rows = static_cast<__mmask16>((1u << tile.rows) - 1);
     const __m512 bias = tile.bias == nullptr ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(rows, tile.bias);
 #pragma GCC unroll 16
     for (int t = 0; t < T; ++t) {
-      if (tile.bias != nullptr) y[t] = _mm512_add_ps(y[t], bias);
+      if (tile.last && tile.bias != nullptr) y[t] = _mm512_add_ps(y[t], bias);
       _mm512_mask_storeu_ps(tile.out + t * tile.out_stride, rows, y[t]);
     }
+  }
+
+  // y[t] += what the integers of a super-block stand for.
+  template <int T>
+  static inline void add_super_block(const uint8_t* head, const KActivation* const (&x)[T], const __m512i (&sums)[T],
+                                     __m512 (&y)[T]) {
+    __m512 d = _mm512_cvtph_ps(load_ymm(head));
+    if constexpr (kUp > 0) d = _mm512_mul_ps(d, _mm512_set1_ps(1.0f / (1 << kUp)));
+    __m512i integers[T];
+#pragma GCC unroll 16
+    for (int t = 0; t < T; ++t) integers[t] = sums[t];
+    if constexpr (F::kTable) {  // the table's offset, here and not in the sums of every sub-block
+      __m512i corrections[T];
+      correction_sums<T>(head, x, corrections);
+#pragma GCC unroll 16
+      for (int t = 0; t < T; ++t) {
+        integers[t] = _mm512_sub_epi32(sums[t], _mm512_slli_epi32(corrections[t], __builtin_ctz(F::kZero)));
+      }
+    }
+    __m512 f[T];
+#pragma GCC unroll 16
+    for (int t = 0; t < T; ++t) f[t] = _mm512_mul_ps(_mm512_cvtepi32_ps(integers[t]), d);
+    if constexpr (F::kMinimum) {
+      const __m512 dmin = _mm512_cvtph_ps(load_ymm(head + 32));
+      __m512i minima[T];
+      correction_sums<T>(head, x, minima);
+#pragma GCC unroll 16
+      for (int t = 0; t < T; ++t) f[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(minima[t]), dmin, f[t]);
+    }
+#pragma GCC unroll 16
+    for (int t = 0; t < T; ++t) y[t] = _mm512_fmadd_ps(f[t], _mm512_set1_ps(x[t]->scale), y[t]);
   }
 
   static void run(const LinearJob& job, int64_t begin, int64_t end) { run_panels<Kernel>(job, begin, end); }
@@ -250,9 +279,10 @@ constexpr LinearImpl row(const char* name, const char* layout) {
           .cost = panel_cost<K>};
 }
 
-constexpr LinearImpl kImpls[] = {row<Q4_K>("avx512_q4kx256", "q4kx256r16"), row<Q6_K>("avx512_q6kx256", "q6kx256r16"),
-                                 row<Q5_K>("avx512_q5kx256", "q5kx256r16"), row<Q3_K>("avx512_q3kx256", "q3kx256r16"),
-                                 row<Q2_K>("avx512_q2kx256", "q2kx256r16")};
+constexpr LinearImpl kImpls[] = {
+    row<Q4_K>("avx512_q4kx256", "q4kx256r16"), row<Q6_K>("avx512_q6kx256", "q6kx256r16"),
+    row<Q5_K>("avx512_q5kx256", "q5kx256r16"), row<Q3_K>("avx512_q3kx256", "q3kx256r16"),
+    row<Q2_K>("avx512_q2kx256", "q2kx256r16"), row<IQ4_XS>("avx512_iq4xsx256", "iq4xsx256r16")};
 
 }  // namespace
 
