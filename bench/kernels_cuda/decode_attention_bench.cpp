@@ -26,8 +26,8 @@ namespace {
 
 struct Options {
   std::vector<std::string> kv = {"bf16", "fp8"};
-  std::vector<std::string> shapes = {"1x1024", "1x4096", "1x16384", "1x65536", "8x1024", "8x4096", "8x16384",
-                                     "32x1024", "32x4096", "32x8192", "128x1024"};
+  std::vector<std::string> shapes = {"1x1024",  "1x4096",  "1x16384", "1x65536", "8x1024",  "8x4096",
+                                     "8x16384", "32x1024", "32x4096", "32x8192", "128x1024"};
   std::vector<std::string> block_tokens = {"64"};
   int32_t head_dim = 128, heads = 32, kv_heads = 8, query = 1;
   int rounds = 20;
@@ -93,9 +93,10 @@ void fill(const DeviceMemory& pool, DecodeKv kv) {
 class Step {
  public:
   Step(const DecodeAttentionDesc& desc, const DecodeAttentionImpl& impl, const DeviceMemory& pool, int32_t sequences,
-       int32_t keys, int32_t query, int32_t multiprocessors)
+       int32_t keys, int32_t query)
       : impl_(impl) {
-    const int64_t layer_bytes = int64_t{2} * desc.kv_heads * desc.block_tokens * desc.head_dim * (desc.kv == DecodeKv::kFp8 ? 1 : 2);
+    const int64_t layer_bytes =
+        int64_t{2} * desc.kv_heads * desc.block_tokens * desc.head_dim * (desc.kv == DecodeKv::kFp8 ? 1 : 2);
     const int32_t table_stride = (keys + desc.block_tokens - 1) / desc.block_tokens;
     const int64_t blocks = int64_t{sequences} * table_stride;
     layers_ = static_cast<int>(std::clamp<int64_t>(static_cast<int64_t>(pool.bytes()) / (blocks * layer_bytes), 1, 64));
@@ -104,8 +105,9 @@ class Step {
     std::shuffle(tables.begin(), tables.end(), std::mt19937(2));
     std::vector<SequenceSlice> slices;
     for (int32_t i = 0; i < sequences; ++i) slices.push_back({i * query, query, keys - query, nullptr});
-    plan_ = plan_decode_attention(desc, {slices.data(), sequences, sequences * query, 0},
-                                  decode_attention_rows(desc, query), multiprocessors);
+    const int32_t rows = decode_attention_rows(desc, query);
+    plan_ =
+        plan_decode_attention(desc, {slices.data(), sequences, sequences * query, 0}, rows, impl.thread_blocks(rows));
     const int64_t columns = int64_t{desc.heads} * desc.head_dim, tokens = int64_t{sequences} * query;
     std::mt19937 random(3);
     std::normal_distribution<float> normal;
@@ -169,18 +171,20 @@ const DecodeAttentionImpl* impl_of(const DecodeAttentionDesc& desc) {
 }
 
 void report(const DecodeAttentionDesc& desc, const std::string& shape, const Options& options, const DeviceMemory& pool,
-            int32_t multiprocessors, double bandwidth, cudaStream_t stream) {
+            double bandwidth, cudaStream_t stream) {
   const DecodeAttentionImpl& impl = *impl_of(desc);
   const std::vector<std::string> parts = split(shape, 'x');
   const int32_t sequences = std::stoi(parts.at(0)), keys = std::stoi(parts.at(1));
-  const Step step(desc, impl, pool, sequences, keys, options.query, multiprocessors);
+  const Step step(desc, impl, pool, sequences, keys, options.query);
   const Sample plain = step.time(false, options.rounds, stream), overlap = step.time(true, options.rounds, stream);
   const double bytes = impl.cost(desc, int64_t{sequences} * options.query, int64_t{sequences} * keys).bytes;
   const double floor = bytes / bandwidth * 1e6;
-  fmt::print("{:<14} {:>4} {:<9} {:>3} {:>6} {:>5}  {:8.1f}  {:8.1f} {:5.1f} % {:6.0f}  {:8.1f} {:5.1f} % {:6.0f}  {:.1f}-{:.1f}\n",
-             impl.name, desc.block_tokens, shape, step.layers(), 1 << step.plan().levels, step.plan().slots, floor,
-             plain.median, 100 * floor / plain.median, bytes / plain.median * 1e-3, overlap.median,
-             100 * floor / overlap.median, bytes / overlap.median * 1e-3, overlap.best, overlap.worst);
+  fmt::print(
+      "{:<14} {:>4} {:<9} {:>3} {:>6} {:>5}  {:8.1f}  {:8.1f} {:5.1f} % {:6.0f}  {:8.1f} {:5.1f} % {:6.0f}  "
+      "{:.1f}-{:.1f}\n",
+      impl.name, desc.block_tokens, shape, step.layers(), 1 << step.plan().levels, step.plan().slots, floor,
+      plain.median, 100 * floor / plain.median, bytes / plain.median * 1e-3, overlap.median,
+      100 * floor / overlap.median, bytes / overlap.median * 1e-3, overlap.best, overlap.worst);
 }
 
 int run(const Options& options) {
@@ -198,20 +202,18 @@ int run(const Options& options) {
   fmt::print("{}, copy {:.0f} GB/s; {}/{} heads of {}, {} query tokens; microseconds a layer, median of {} rounds\n",
              device.name, bandwidth * 1e-9, options.heads, options.kv_heads, options.head_dim, options.query,
              options.rounds);
-  fmt::print("{:<14} {:>4} {:<9} {:>3} {:>6} {:>5}  {:>8}  {:>8} {:>7} {:>6}  {:>8} {:>7} {:>6}  {}\n", "kernel", "page",
-             "shape", "L", "chunks", "slots", "floor", "plain", "share", "GB/s", "overlap", "share", "GB/s", "range");
+  fmt::print("{:<14} {:>4} {:<9} {:>3} {:>6} {:>5}  {:>8}  {:>8} {:>7} {:>6}  {:>8} {:>7} {:>6}  {}\n", "kernel",
+             "page", "shape", "L", "chunks", "slots", "floor", "plain", "share", "GB/s", "overlap", "share", "GB/s",
+             "range");
   for (const std::string& kv : options.kv) {
     const DecodeKv format = kv == "fp8" ? DecodeKv::kFp8 : DecodeKv::kBf16;
     fill(pool, format);
     for (const std::string& block_tokens : options.block_tokens) {
-      const DecodeAttentionDesc desc = {options.heads,
-                                        options.kv_heads,
-                                        options.head_dim,
-                                        std::stoi(block_tokens),
-                                        format,
-                                        1 / std::sqrt(static_cast<float>(options.head_dim))};
+      const DecodeAttentionDesc desc = {options.heads,    options.kv_heads,
+                                        options.head_dim, std::stoi(block_tokens),
+                                        format,           1 / std::sqrt(static_cast<float>(options.head_dim))};
       for (const std::string& shape : options.shapes) {
-        report(desc, shape, options, pool, device.multiProcessorCount, bandwidth, stream);
+        report(desc, shape, options, pool, bandwidth, stream);
       }
     }
   }

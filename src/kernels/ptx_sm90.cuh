@@ -137,6 +137,13 @@ __device__ inline uint4 load_matrices_transposed(uint32_t address) {
   return v;
 }
 
+// The way back for two matrices: lane l gives the address of row l % 8 of matrix l / 8 % 2, lanes 16 and up are
+// ignored.
+__device__ inline void store_matrices_transposed(uint32_t address, uint32_t first, uint32_t second) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x2.trans.shared.b16 [%0], {%1, %2};" ::"r"(address), "r"(first), "r"(second)
+               : "memory");
+}
+
 __device__ inline void store_shared_16(uint32_t address, uint4 v) {
   asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w)
                : "memory");
@@ -161,6 +168,13 @@ __device__ inline float exp2(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
+}
+
+// `low` in the lower half.
+__device__ inline uint32_t bf16_pair(float low, float high) {
+  uint32_t bits;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
+  return bits;
 }
 
 __device__ inline uint16_t bf16_bits(float value) {

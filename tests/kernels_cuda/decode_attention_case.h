@@ -55,7 +55,8 @@ class DecodeAttentionCase {
     const auto dim = static_cast<size_t>(desc_.head_dim);
     std::vector<double> scores(static_cast<size_t>(last + 1));
     std::vector<float> row(dim), query(dim);
-    for (size_t d = 0; d < dim; ++d) query[d] = f32_from_bf16(q_[static_cast<size_t>(token * columns() + head * desc_.head_dim) + d]);
+    for (size_t d = 0; d < dim; ++d)
+      query[d] = f32_from_bf16(q_[static_cast<size_t>(token * columns() + head * desc_.head_dim) + d]);
     for (int64_t key = 0; key <= last; ++key) {
       read(token / query_len_, key, kv_head, false, row);
       double sum = 0;
@@ -80,7 +81,9 @@ class DecodeAttentionCase {
 
  private:
   int64_t element_bytes() const { return desc_.kv == DecodeKv::kFp8 ? 1 : 2; }
-  int64_t block_bytes() const { return 2 * int64_t{desc_.kv_heads} * desc_.block_tokens * desc_.head_dim * element_bytes(); }
+  int64_t block_bytes() const {
+    return 2 * int64_t{desc_.kv_heads} * desc_.block_tokens * desc_.head_dim * element_bytes();
+  }
 
   std::vector<uint16_t> random_bf16(size_t count, float spread) {
     std::normal_distribution<float> normal(0, spread);
@@ -119,12 +122,14 @@ class DecodeAttentionCase {
     for (size_t s = 0; s < sequences_.size(); ++s) {
       const int64_t keys = sequences_[s].history_len + query_len_;
       for (int64_t key = 0; key < keys; ++key) {
-        int32_t& entry = tables_[s * static_cast<size_t>(table_stride_) + static_cast<size_t>(key / desc_.block_tokens)];
+        int32_t& entry =
+            tables_[s * static_cast<size_t>(table_stride_) + static_cast<size_t>(key / desc_.block_tokens)];
         if (key % desc_.block_tokens == 0) entry = order[next++];
         for (int32_t head = 0; head < desc_.kv_heads; ++head) {
           for (const bool value : {false, true}) {
             const size_t from = random_() % (numbers.size() - row_bytes) / 2 * 2;
-            std::memcpy(&pool_[static_cast<size_t>(offset(static_cast<int64_t>(s), key, head, value))], &numbers[from], row_bytes);
+            std::memcpy(&pool_[static_cast<size_t>(offset(static_cast<int64_t>(s), key, head, value))], &numbers[from],
+                        row_bytes);
           }
         }
       }

@@ -1,11 +1,11 @@
 // Attention of decoding steps on a GPU: sequences with a few query tokens each (1, or the tokens that a verification
-// checks) over a paged KV cache. Bound by reading K and V once. out[t, h] = softmax(scale * q[t, h] . K) V over the keys
-// at positions up to the token's own. Plain: CUDA files include this.
+// checks) over a paged KV cache. Bound by reading K and V once. out[t, h] = softmax(scale * q[t, h] . K) V over the
+// keys at positions up to the token's own. Plain: CUDA files include this.
 //
 // A row is a pair (query token, query head of one KV head's group): row r of a sequence is token r / group, head
 // r % group; all rows of a KV head are computed together. Keys come in chunks of kDecodeChunk positions counted from 0;
-// the (max, sum, output) of chunks are merged along one binary tree over absolute chunk numbers: node i of level l joins
-// nodes 2 i and 2 i + 1 of level l - 1. A unit of work is one node, so that a row's bits depend on its query, its
+// the (max, sum, output) of chunks are merged along one binary tree over absolute chunk numbers: node i of level l
+// joins nodes 2 i and 2 i + 1 of level l - 1. A unit of work is one node, so that a row's bits depend on its query, its
 // position and its keys alone, however the plan cuts the contexts and whatever else is in the batch.
 //
 // The plan (decode_attention_plan.h) is made once a step for all layers. Any thread, one stream at a time.
@@ -90,6 +90,8 @@ struct DecodeAttentionArgs {
 struct DecodeAttentionImpl {
   const char* name;  // "sm90_bf16_128"
   bool (*supports)(const DecodeAttentionDesc&);
+  // That run beside each other on this device, for units of `rows` rows: what to plan for.
+  int32_t (*thread_blocks)(int32_t rows);
   uint64_t (*workspace_bytes)(const DecodeAttentionDesc&, int32_t rows, int32_t slots);
   // Enqueues on `stream` (a cudaStream_t); returns a cudaError_t as int, 0 for success.
   int (*run)(const DecodeAttentionArgs&, void* stream);

@@ -2,8 +2,6 @@
 // the workspace between units (Milakov & Gimelshein 2018, arXiv 1805.02867, for the rule of joining two).
 #pragma once
 
-#include <cuda.h>
-
 #include <cmath>
 #include <cstdint>
 
@@ -51,7 +49,8 @@ struct Nodes {
       const int at = node * S::kTiles + n;
       outs[static_cast<int64_t>(at) * S::kThreads + thread] =
           make_float4(value.out[n][0], value.out[n][1], value.out[n][2], value.out[n][3]);
-      if (thread < 4) sums[at * 4 + thread] = make_float4(value.max[n][0], value.sum[n][0], value.max[n][1], value.sum[n][1]);
+      if (thread < 4)
+        sums[at * 4 + thread] = make_float4(value.max[n][0], value.sum[n][0], value.max[n][1], value.sum[n][1]);
     }
   }
   __device__ static void unpack(Node<S>& value, int n, float4 out, float4 sums) {
@@ -103,24 +102,30 @@ __device__ inline bool arrives_last(int32_t* counter, int nodes, int* shared_fla
   return *shared_flag != 0;
 }
 
-// The whole of `nodes` nodes from `first` on.
+// The whole of `nodes` nodes from `first` on: subtrees of kSubtree nodes in registers, those on the stack.
 template <class S>
 __device__ inline void join_units(const Nodes<S>& stored, const Nodes<S>& stack, int first, int nodes, Node<S>& node,
                                   int thread) {
-  constexpr int kAhead = 4 / S::kTiles;  // loads under way; more would not fit into the registers
-  for (int begin = 0; begin < nodes; begin += kAhead) {
-    Node<S> loaded[kAhead];
+  constexpr int kSubtree = (S::kBlocks > 1 ? 4 : 8) / S::kTiles;  // what the registers hold
+  for (int begin = 0; begin < nodes; begin += kSubtree) {
+    Node<S> loaded[kSubtree];
 #pragma unroll
-    for (int i = 0; i < kAhead; ++i) {
+    for (int i = 0; i < kSubtree; ++i) {
       if (begin + i < nodes) stored.load_shared(first + begin + i, loaded[i], thread);
     }
 #pragma unroll
-    for (int i = 0; i < kAhead; ++i) {
-      if (begin + i >= nodes) break;
-      ptx::sync(kComputeBarrier, S::kThreads);  // the stack's sums are written by one warp for all
-      node = loaded[i];
-      push<S>(stack, begin + i, begin + i + 1 == nodes, node, thread);
+    for (int step = 1; step < kSubtree; step *= 2) {
+#pragma unroll
+      for (int i = 0; i < kSubtree; i += 2 * step) {
+        if (begin + i + step >= nodes) continue;
+        join<S>(loaded[i], loaded[i + step]);
+        loaded[i] = loaded[i + step];
+      }
     }
+    node = loaded[0];
+    if (nodes <= kSubtree) return;
+    ptx::sync(kComputeBarrier, S::kThreads);  // the stack's sums are written by one warp for all
+    push<S>(stack, begin / kSubtree, begin + kSubtree >= nodes, node, thread);
   }
 }
 

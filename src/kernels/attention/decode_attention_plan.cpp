@@ -91,7 +91,8 @@ int32_t choose_level(const DecodeAttentionDesc& desc, const BatchShape& batch, i
     if (longest > 1 << (level + kDecodeLevels)) break;  // what joins them would need more levels
     if (level < kDecodeLevels && unit_count(desc, batch, rows, level) > kEnoughUnits * thread_blocks) break;
     int32_t slots = 0;
-    const auto load = static_cast<double>(deal(units_of_level(desc, batch, rows, level, &slots), thread_blocks, nullptr));
+    const auto load =
+        static_cast<double>(deal(units_of_level(desc, batch, rows, level, &slots), thread_blocks, nullptr));
     if (level == kDecodeLevels || load * kSlack < best) chosen = level, best = load;
   }
   return chosen;

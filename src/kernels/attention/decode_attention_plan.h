@@ -1,5 +1,5 @@
-// The plan of a decoding step's attention: which thread block computes which nodes of the contexts. Pure host code, made
-// once a step for all layers. What a plan decides is time only, never a bit of the result (decode_attention.h).
+// The plan of a decoding step's attention: which thread block computes which nodes of the contexts. Pure host code,
+// made once a step for all layers. What a plan decides is time only, never a bit of the result (decode_attention.h).
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ int32_t decode_attention_rows(const DecodeAttentionDesc& desc, int32_t query_len
 // Slots that suffice for every batch whose sequences have at most `keys` keys in all.
 int32_t decode_attention_slots(const DecodeAttentionDesc& desc, int32_t thread_blocks, int32_t query_len, int64_t keys);
 
-// `thread_blocks` is the number of multiprocessors. Contexts of at most kDecodeMaxKeys keys.
+// `thread_blocks` as the kernel says. Contexts of at most kDecodeMaxKeys keys.
 DecodeAttentionPlan plan_decode_attention(const DecodeAttentionDesc& desc, const BatchShape& batch, int32_t rows,
                                           int32_t thread_blocks);
 

@@ -14,13 +14,22 @@ using decode_attention::Params;
 using decode_attention::Shape;
 
 template <class S>
-__global__ void __launch_bounds__(S::kThreads + 32, 1) decode_attention_kernel(const __grid_constant__ Params p) {
+__global__ void __launch_bounds__(S::kThreads + 32, S::kBlocks)
+    decode_attention_kernel(const __grid_constant__ Params p) {
   extern __shared__ __align__(1024) uint8_t shared[];
   decode_attention::run_block<S>(p, shared);
 }
 
-// More than half of the shared memory keeps two blocks of a launch off one multiprocessor.
-constexpr int kMinSharedBytes = decode_attention::kMaxSharedBytes / 2 + 1024;
+// Two blocks a multiprocessor where a chunk is fetched in less time than its chain of latencies takes, and where two
+// fit: not with the partials of 32 rows of 128 dimensions.
+template <DecodeKv Kv, int HeadDim, int Tiles>
+using ShapeOf = Shape < Kv,
+      HeadDim, Tiles, (Kv == DecodeKv::kFp8 || HeadDim == 64) && HeadDim* Tiles<512 ? 2 : 1>;
+
+// More than half, or a third, of the shared memory keeps more blocks of a launch off one multiprocessor than it shall
+// have.
+template <class S>
+constexpr int kSharedBytes = std::max(Layout<S>::kBytes, decode_attention::kMaxSharedBytes / (S::kBlocks + 1) + 1024);
 
 int64_t counter_bytes(int32_t slots) { return (int64_t{slots} * 4 + 255) / 256 * 256; }
 int64_t sums_bytes(int32_t rows, int32_t slots) { return int64_t{slots} * rows * 8; }
@@ -38,10 +47,9 @@ cudaError_t encode_map(const DecodeAttentionArgs& args, int box_rows, CUtensorMa
   const cuuint64_t row_bytes = S::kHalves * 128;
   const cuuint64_t sizes[2] = {row_bytes, static_cast<cuuint64_t>(args.kv.blocks * args.kv.block_bytes) / row_bytes};
   const cuuint32_t box[2] = {128, static_cast<cuuint32_t>(box_rows)}, steps[2] = {1, 1};
-  const CUresult result =
-      encode(map, CU_TENSOR_MAP_DATA_TYPE_UINT8, 2, const_cast<void*>(args.kv.pool), sizes, &row_bytes, box, steps,
-             CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-             CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  const CUresult result = encode(map, CU_TENSOR_MAP_DATA_TYPE_UINT8, 2, const_cast<void*>(args.kv.pool), sizes,
+                                 &row_bytes, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                                 CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   return result == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
 }
 
@@ -71,8 +79,8 @@ int launch(const DecodeAttentionArgs& args, cudaStream_t stream) {
   p.scale = args.desc.scale * std::numbers::log2e_v<float>;
   cudaError_t error = encode_map<S>(args, p.box_tokens / S::kLineKeys, &p.map);
   if (error != cudaSuccess) return error;
-  constexpr int kBytes = std::max(Layout<S>::kBytes, kMinSharedBytes);
-  static_assert(kBytes <= decode_attention::kMaxSharedBytes);
+  constexpr int kBytes = kSharedBytes<S>;
+  static_assert((kBytes + 1024) * S::kBlocks <= decode_attention::kMaxSharedBytes + 1024);
   error = cudaFuncSetAttribute(decode_attention_kernel<S>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   if (error != cudaSuccess) return error;
   cudaLaunchConfig_t config = {};
@@ -113,18 +121,33 @@ int run(const DecodeAttentionArgs& args, void* stream) {
   const auto cuda_stream = static_cast<cudaStream_t>(stream);
   switch (args.rows) {
     case 8:
-      return launch<Shape<Kv, HeadDim, 1>>(args, cuda_stream);
+      return launch<ShapeOf<Kv, HeadDim, 1>>(args, cuda_stream);
     case 16:
-      return launch<Shape<Kv, HeadDim, 2>>(args, cuda_stream);
+      return launch<ShapeOf<Kv, HeadDim, 2>>(args, cuda_stream);
     case 32:
-      return launch<Shape<Kv, HeadDim, 4>>(args, cuda_stream);
+      return launch<ShapeOf<Kv, HeadDim, 4>>(args, cuda_stream);
     default:
       return cudaErrorInvalidValue;
   }
 }
 
+template <DecodeKv Kv, int HeadDim>
+int32_t thread_blocks(int32_t rows) {
+  static const int32_t multiprocessors = [] {
+    int device = 0, value = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, device);
+    return std::max(value, 1);
+  }();
+  const int32_t each = rows <= 8    ? ShapeOf<Kv, HeadDim, 1>::kBlocks
+                       : rows <= 16 ? ShapeOf<Kv, HeadDim, 2>::kBlocks
+                                    : ShapeOf<Kv, HeadDim, 4>::kBlocks;
+  return each * multiprocessors;
+}
+
 uint64_t workspace_bytes(const DecodeAttentionDesc& desc, int32_t rows, int32_t slots) {
-  return static_cast<uint64_t>(counter_bytes(slots) + sums_bytes(rows, slots) + int64_t{slots} * rows * desc.head_dim * 4);
+  return static_cast<uint64_t>(counter_bytes(slots) + sums_bytes(rows, slots) +
+                               int64_t{slots} * rows * desc.head_dim * 4);
 }
 
 Cost cost(const DecodeAttentionDesc& desc, int64_t tokens, int64_t keys) {
@@ -136,7 +159,7 @@ Cost cost(const DecodeAttentionDesc& desc, int64_t tokens, int64_t keys) {
 
 template <DecodeKv Kv, int HeadDim>
 constexpr DecodeAttentionImpl row_of(const char* name) {
-  return {name, supports<Kv, HeadDim>, workspace_bytes, run<Kv, HeadDim>, cost};
+  return {name, supports<Kv, HeadDim>, thread_blocks<Kv, HeadDim>, workspace_bytes, run<Kv, HeadDim>, cost};
 }
 
 constexpr DecodeAttentionImpl kRows[] = {

@@ -1,164 +1,36 @@
-// The body of decode attention (decode_attention.h) as a device function of one thread block, which takes its units from
-// the plan one after the other.
+// The body of decode attention (decode_attention.h) as a device function of one thread block, which takes its units
+// from the plan one after the other.
 //
 // One warp fetches: keys and values of a chunk are a stage each of one ring, filled block by block of the cache by
-// tensor copies. The others compute a chunk together: each its own 16 or 32 keys' scores, then, behind a barrier that
-// makes the maximum known and one that makes the weights, each its own 16 dimensions of the output. What a chunk takes
-// to compute is a fifth of what it takes to fetch, so the ring stays filled.
+// tensor copies. The others compute a chunk together: each its own 16 or 32 keys' scores and weights, then, behind one
+// barrier, each its own 16 dimensions of the output. Computing a chunk is a chain of latencies, not of work: where it
+// takes longer than fetching one (fp8, small heads), a multiprocessor has two blocks.
 //
 // Overlap. The next launch is let in at once and takes a multiprocessor as soon as this one's block leaves it; it
 // fetches the history before it waits for the rest of this one.
 #pragma once
 
-#include <cuda.h>
-
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/attention/decode_attention_fetch_sm90.cuh"
 #include "kernels/attention/decode_attention_join_sm90.cuh"
 
 namespace tern::decode_attention {
 
-constexpr int kMaxSharedBytes = 227 * 1024;  // of one block, on compute capability 9.0
-
-// What a launch is told.
-struct Params {
-  CUtensorMap map;  // the pool as rows of whole 128-byte lines, boxes of the lines of a block's keys
-  const uint16_t* q;
-  uint16_t* out;
-  const float* k_scales;
-  const float* v_scales;
-  const int32_t* block_tables;
-  const DecodeUnit* units;
-  int32_t* counters;
-  float4* outs;  // of nodes in the workspace
-  float4* sums;
-  int64_t q_stride, out_stride, table_stride;
-  int group;          // query heads of a KV head
-  int block_tokens;   // of the cache
-  int box_tokens;     // of a copy
-  int block_rows;     // of the map: a block, where its keys and values begin, and a head's
-  int k_row, v_row, head_rows;
-  float scale;        // of scores, for powers of two
-};
-
-// Dynamic shared memory, 1024-byte aligned.
-template <class S>
-struct Layout {
-  static constexpr int kStackOuts = kDecodeLevels * S::kTiles * S::kThreads * 16;
-  static constexpr int kStackSums = kDecodeLevels * S::kTiles * 64;
-  static constexpr int kWeights = S::kRows * kWeightPitch;
-  static constexpr int kExchange = S::kWarps * S::kRows * 4;  // a number a warp and row
-  static constexpr int kFixed = kStackOuts + kStackSums + kWeights + 2 * kExchange + 256;
-  // Three quarters of the memory at most are ring: what is under way hides latency many times over.
-  static constexpr int kFit = (kMaxSharedBytes - kFixed) / S::kStageBytes;
-  static constexpr int kStages = kFit < 12 ? kFit : 12;
-  static_assert(kStages >= 2);
-  static constexpr int kStackAt = kStages * S::kStageBytes;
-  static constexpr int kStackSumsAt = kStackAt + kStackOuts;
-  static constexpr int kWeightsAt = kStackSumsAt + kStackSums;
-  static constexpr int kMaxesAt = kWeightsAt + kWeights;
-  static constexpr int kSumsAt = kMaxesAt + kExchange;
-  static constexpr int kBarriersAt = kSumsAt + kExchange;  // full ones, then empty ones, then a flag
-  static constexpr int kFlagAt = kBarriersAt + kStages * 16;
-  static constexpr int kBytes = kFlagAt + 16;
-};
-
-// A place in the ring, and which time round it is.
-template <class S>
-struct Place {
-  int stage = 0;
-  uint32_t parity = 0;
-  __device__ void advance() {
-    if (++stage == Layout<S>::kStages) stage = 0, parity ^= 1;
-  }
-};
-
-__device__ inline DecodeUnit load_unit(const Params& p, int round) {
-  const auto* from = reinterpret_cast<const int4*>(p.units + static_cast<int64_t>(round) * gridDim.x + blockIdx.x);
-  union {
-    int4 words[3];
-    DecodeUnit unit;
-  } u;
-#pragma unroll
-  for (int i = 0; i < 3; ++i) u.words[i] = from[i];
-  return u.unit;
-}
-
-// ---- the warp that fetches ----
-
-// The cache's block that lane `lane` copies of a chunk: consecutive lanes have the two halves of a block, then the next.
-template <class S>
-__device__ inline int block_of(const Params& p, const DecodeUnit& unit, int chunk, int lane) {
-  const int position = (unit.first_chunk + chunk) * kDecodeChunk + lane / S::kHalves * p.box_tokens;
-  if (lane / S::kHalves >= kDecodeChunk / p.box_tokens || position >= unit.keys) return 0;
-  return p.block_tables[unit.sequence * p.table_stride + position / p.block_tokens];
-}
-
-template <class S>
-__device__ inline void fetch_stage(const Params& p, const DecodeUnit& unit, int position, int count, int block,
-                                   int first_row, uint32_t stage, uint32_t barrier, uint64_t policy, int lane) {
-  const int boxes = (count + p.box_tokens - 1) / p.box_tokens, box_bytes = p.box_tokens / S::kLineKeys * 128;
-  if (lane == 0) ptx::barrier_expect(barrier, boxes * S::kHalves * box_bytes);
-  __syncwarp();
-  const int box = lane / S::kHalves, half = lane % S::kHalves;
-  if (box >= boxes) return;
-  // A block of the cache may be longer than a chunk.
-  const int in_block = (position + box * p.box_tokens) % p.block_tokens / S::kLineKeys;
-  ptx::tensor_copy(stage + half * (kDecodeChunk * 128) + box * box_bytes, &p.map, half * 128,
-                   block * p.block_rows + first_row + unit.kv_head * p.head_rows + in_block, barrier, policy);
-}
-
-template <class S>
-__device__ inline void fetch(const Params& p, uint32_t shared, int lane) {
-  const uint32_t full = shared + Layout<S>::kBarriersAt, empty = full + Layout<S>::kStages * 8;
-  const uint64_t policy = ptx::evict_first_policy();
-  Place<S> place;
-  bool waited = false;
-  DecodeUnit unit = load_unit(p, 0);
-  int block = unit.chunks > 0 ? block_of<S>(p, unit, 0, lane) : 0;
-  for (int round = 1; unit.chunks > 0; ++round) {
-    const DecodeUnit next = load_unit(p, round);
-    for (int chunk = 0; chunk < unit.chunks; ++chunk) {
-      // Ahead, so that nothing waits for the table.
-      int next_block = 0;
-      if (chunk + 1 < unit.chunks) {
-        next_block = block_of<S>(p, unit, chunk + 1, lane);
-      } else if (next.chunks > 0) {
-        next_block = block_of<S>(p, next, 0, lane);
-      }
-      const int position = (unit.first_chunk + chunk) * kDecodeChunk, count = min(unit.keys - position, kDecodeChunk);
-      if (!waited && position + count > unit.history) {
-        ptx::wait_for_previous_launch();
-        waited = true;
-      }
-      for (const int first_row : {p.k_row, p.v_row}) {
-        ptx::barrier_wait(empty + place.stage * 8, place.parity ^ 1);
-        fetch_stage<S>(p, unit, position, count, block, first_row, shared + place.stage * S::kStageBytes,
-                       full + place.stage * 8, policy, lane);
-        place.advance();
-      }
-      block = next_block;
-    }
-    unit = next;
-  }
-}
-
-// ---- the warps that compute ----
-
+// The warps that compute.
 template <class S>
 struct Compute {
   const Params& p;
   uint8_t* shared;
   int warp, lane, thread;
   Place<S> place;
+  int turn;  // which of the two weights and maxima
   Queries<S> queries;
   float scale;
   int last_key[S::kTiles][2];  // positions that rows 2t and 2t + 1 of each tile see last
 
   __device__ uint32_t address() const { return ptx::shared_address(shared); }
-  __device__ float* maxes() const { return reinterpret_cast<float*>(shared + Layout<S>::kMaxesAt); }
-  __device__ float* sums() const { return reinterpret_cast<float*>(shared + Layout<S>::kSumsAt); }
   __device__ Nodes<S> stack() const {
     return {reinterpret_cast<float4*>(shared + Layout<S>::kStackAt),
             reinterpret_cast<float4*>(shared + Layout<S>::kStackSumsAt)};
@@ -209,88 +81,104 @@ struct Compute {
     release_stage();
   }
 
-  // Over the keys of a warp: lanes 4 g + t with all g hold the same rows.
-  template <typename Operation>
-  __device__ static float across_keys(float value, Operation operation) {
+  // The largest of the warp's keys for a row: lanes 4 g + t with all g hold the same rows.
+  __device__ static float largest(const float (&scores)[S::kKeyTiles][S::kTiles][4], int n, int j) {
+    float max = fmaxf(scores[0][n][j], scores[0][n][j + 2]);
+#pragma unroll
+    for (int i = 1; i < S::kKeyTiles; ++i) max = fmaxf(max, fmaxf(scores[i][n][j], scores[i][n][j + 2]));
 #pragma unroll
     for (int distance = 4; distance < 32; distance *= 2) {
-      value = operation(value, __shfl_xor_sync(0xffffffffu, value, distance));
+      max = fmaxf(max, __shfl_xor_sync(0xffffffffu, max, distance));
     }
-    return value;
+    return max;
   }
 
-  // Tells the other warps this one's maximum or sum of each row.
-  __device__ void tell(float* exchange, const float (&values)[S::kTiles][2]) const {
-    if (lane >= 4) return;
+  // Tells the other warps this one's maxima and weights.
+  __device__ void tell(const float (&scores)[S::kKeyTiles][S::kTiles][4], float* maxes, uint32_t weights) const {
 #pragma unroll
     for (int n = 0; n < S::kTiles; ++n) {
-      *reinterpret_cast<float2*>(exchange + warp * S::kRows + n * 8 + lane * 2) = make_float2(values[n][0], values[n][1]);
+      const float max[2] = {largest(scores, n, 0), largest(scores, n, 1)};
+      if (lane < 4)
+        *reinterpret_cast<float2*>(maxes + warp * S::kRows + n * 8 + lane * 2) = make_float2(max[0], max[1]);
+      const float base[2] = {max[0] == -INFINITY ? 0 : max[0], max[1] == -INFINITY ? 0 : max[1]};
+#pragma unroll
+      for (int i = 0; i < S::kKeyTiles; ++i) {
+        const float* s = scores[i][n];
+        const uint32_t low = ptx::bf16_pair(ptx::exp2(s[0] - base[0]), ptx::exp2(s[1] - base[1]));
+        const uint32_t high = ptx::bf16_pair(ptx::exp2(s[2] - base[0]), ptx::exp2(s[3] - base[1]));
+        const int key = (warp * S::kKeyTiles + i) * 16 + lane / 8 % 2 * 8;
+        ptx::store_matrices_transposed(weights + (n * 8 + lane % 8) * kWeightPitch + key * 2, low, high);
+      }
     }
   }
-  template <typename Operation>
-  __device__ void gather(const float* exchange, float (&values)[S::kTiles][2], Operation operation) const {
+
+  // The factor that brings the weights of each warp's keys to the maximum of all, which it finds.
+  __device__ void rescale(const float* maxes, int n, float (&factors)[S::kWarps][2], float (&max)[2]) const {
+    float2 own[S::kWarps];
+#pragma unroll
+    for (int w = 0; w < S::kWarps; ++w) {
+      own[w] = *reinterpret_cast<const float2*>(maxes + w * S::kRows + n * 8 + lane % 4 * 2);
+      max[0] = w == 0 ? own[w].x : fmaxf(max[0], own[w].x);
+      max[1] = w == 0 ? own[w].y : fmaxf(max[1], own[w].y);
+    }
+    const float base[2] = {max[0] == -INFINITY ? 0 : max[0], max[1] == -INFINITY ? 0 : max[1]};
+#pragma unroll
+    for (int w = 0; w < S::kWarps; ++w) {
+      factors[w][0] = ptx::exp2(own[w].x - base[0]);
+      factors[w][1] = ptx::exp2(own[w].y - base[1]);
+    }
+  }
+
+  // The sums of all keys' values and weights in this warp's dimensions: those of 32 keys on the matrix unit, for the
+  // weights' own sum with ones instead of values.
+  __device__ void weigh(uint32_t stage, const float* maxes, uint32_t weights, int count, Node<S>& node) const {
+    constexpr uint32_t kOnes = 0x3f803f80u;
+    float factors[S::kTiles][S::kWarps][2];
 #pragma unroll
     for (int n = 0; n < S::kTiles; ++n) {
+      rescale(maxes, n, factors[n], node.max[n]);
 #pragma unroll
-      for (int w = 0; w < S::kWarps; ++w) {
-        const float2 v = *reinterpret_cast<const float2*>(exchange + w * S::kRows + n * 8 + lane % 4 * 2);
-        values[n][0] = w == 0 ? v.x : operation(values[n][0], v.x);
-        values[n][1] = w == 0 ? v.y : operation(values[n][1], v.y);
+      for (int i = 0; i < 4; ++i) node.out[n][i] = 0;
+      node.sum[n][0] = node.sum[n][1] = 0;
+    }
+    const uint32_t row = weights + lane % 8 * kWeightPitch + lane / 8 * 16;
+#pragma unroll
+    for (int i = 0; i < kDecodeChunk / 32; ++i) {
+      if (i * 32 >= count) break;
+      uint32_t a[2][4];
+      load_values<S>(stage, i * 32, count, warp, lane, a);
+#pragma unroll
+      for (int n = 0; n < S::kTiles; ++n) {
+        const uint4 b = ptx::load_matrices(row + n * 8 * kWeightPitch + i * 64);
+        const uint32_t pairs[2][2] = {{b.x, b.y}, {b.z, b.w}};
+#pragma unroll
+        for (int j = 0; j < 2; ++j) {
+          float values[4] = {}, ones[4] = {};
+          ptx::multiply_bf16(values, a[j][0], a[j][1], a[j][2], a[j][3], pairs[j][0], pairs[j][1]);
+          ptx::multiply_bf16(ones, kOnes, kOnes, kOnes, kOnes, pairs[j][0], pairs[j][1]);
+          const auto& factor = factors[n][(i * 2 + j) / S::kKeyTiles];
+#pragma unroll
+          for (int k = 0; k < 4; ++k) node.out[n][k] = __fmaf_rn(values[k], factor[k % 2], node.out[n][k]);
+          node.sum[n][0] = __fmaf_rn(ones[0], factor[0], node.sum[n][0]);
+          node.sum[n][1] = __fmaf_rn(ones[1], factor[1], node.sum[n][1]);
+        }
       }
     }
   }
 
   // A chunk's share of the softmax.
   __device__ void chunk(const DecodeUnit& unit, int position, Node<S>& node) {
-    const auto larger = [](float a, float b) { return fmaxf(a, b); };
-    const auto plus = [](float a, float b) { return a + b; };
     const int count = min(unit.keys - position, kDecodeChunk);
+    auto* maxes = reinterpret_cast<float*>(shared + Layout<S>::kMaxesAt + turn * Layout<S>::kMaxes);
+    const uint32_t weights = address() + Layout<S>::kWeightsAt + turn * Layout<S>::kWeights;
+    turn ^= 1;
     float scores[S::kKeyTiles][S::kTiles][4];
     score(unit, position, count, scores);
-
-    float own[S::kTiles][2];
-#pragma unroll
-    for (int n = 0; n < S::kTiles; ++n) {
-#pragma unroll
-      for (int j = 0; j < 2; ++j) {
-        own[n][j] = fmaxf(scores[0][n][j], scores[0][n][j + 2]);
-#pragma unroll
-        for (int i = 1; i < S::kKeyTiles; ++i) {
-          own[n][j] = fmaxf(own[n][j], fmaxf(scores[i][n][j], scores[i][n][j + 2]));
-        }
-        own[n][j] = across_keys(own[n][j], larger);
-      }
-    }
-    tell(maxes(), own);
+    tell(scores, maxes, weights);
     ptx::sync(kComputeBarrier, S::kThreads);
-    gather(maxes(), node.max, larger);
-
-    auto* weights = reinterpret_cast<uint16_t*>(shared + Layout<S>::kWeightsAt);
-#pragma unroll
-    for (int n = 0; n < S::kTiles; ++n) {
-#pragma unroll
-      for (int j = 0; j < 2; ++j) {
-        const float base = node.max[n][j] == -INFINITY ? 0 : node.max[n][j];
-        const int row = n * 8 + lane % 4 * 2 + j;
-        float sum = 0;
-#pragma unroll
-        for (int i = 0; i < S::kKeyTiles; ++i) {
-          const int key = (warp * S::kKeyTiles + i) * 16 + lane / 4;
-          const float low = ptx::exp2(scores[i][n][j] - base), high = ptx::exp2(scores[i][n][j + 2] - base);
-          weights[row * (kWeightPitch / 2) + key] = ptx::bf16_bits(low);
-          weights[row * (kWeightPitch / 2) + key + 8] = ptx::bf16_bits(high);
-          sum += low + high;
-        }
-        own[n][j] = across_keys(sum, plus);
-      }
-    }
-    tell(sums(), own);
-    ptx::sync(kComputeBarrier, S::kThreads);
-    gather(sums(), node.sum, plus);
-
     const uint32_t stage = wait_for_stage();
     if (!S::kFp8 && count % 16 != 0) clear_values<S>(stage, count, warp, lane);
-    multiply_values<S>(stage, address() + Layout<S>::kWeightsAt, count, warp, lane, node.out);
+    weigh(stage, maxes, weights, count, node);
     release_stage();
   }
 
@@ -344,7 +232,7 @@ __device__ inline void run_block(const Params& p, uint8_t* shared) {
     fetch<S>(p, ptx::shared_address(shared), lane);
     return;
   }
-  Compute<S> compute = {p, shared, warp, lane, static_cast<int>(threadIdx.x), {}, {}, 0, {}};
+  Compute<S> compute = {p, shared, warp, lane, static_cast<int>(threadIdx.x), {}, 0, {}, 0, {}};
   DecodeUnit unit = load_unit(p, 0);
   ptx::wait_for_previous_launch();  // which may have written q, and may still use the workspace and read out
   for (int round = 1; unit.chunks > 0; ++round) {

@@ -3,6 +3,7 @@
 // The rows (query token, head) are the 8 columns of the matrix instruction, so that one head costs no more than eight.
 // Scores: 16 keys x 16 dimensions times 16 dimensions x 8 rows, a warp its own keys. Output: 16 dimensions x 16 keys
 // times 16 keys x 8 rows, a warp its own 16 dimensions and all keys: the weights cross between warps, the sums do not.
+// Weights are relative to the maximum of the warp that made them; sums over its keys are scaled to the chunk's maximum.
 #pragma once
 
 #include <cstdint>
@@ -13,13 +14,14 @@
 
 namespace tern::decode_attention {
 
-template <DecodeKv Kv, int HeadDim, int Tiles>
+template <DecodeKv Kv, int HeadDim, int Tiles, int Blocks>
 struct Shape {
   static constexpr DecodeKv kKv = Kv;
   static constexpr bool kFp8 = Kv == DecodeKv::kFp8;
   static constexpr int kDim = HeadDim;
   static constexpr int kTiles = Tiles;  // of 8 rows
   static constexpr int kRows = 8 * Tiles;
+  static constexpr int kBlocks = Blocks;       // of a multiprocessor
   static constexpr int kWarps = HeadDim / 16;  // that compute; one more fetches
   static constexpr int kThreads = 32 * kWarps;
   static constexpr int kKeyTiles = kDecodeChunk / 16 / kWarps;  // of a warp
@@ -73,8 +75,8 @@ __device__ inline void load_queries(Queries<S>& queries, const uint16_t* q, int6
   }
 }
 
-// scores[n] = keys key0 .. key0 + 15 times rows 8 n .. 8 n + 7: of lane 4 g + t keys g and g + 8, rows 2t and 2t + 1, in
-// the order (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
+// scores[n] = keys key0 .. key0 + 15 times rows 8 n .. 8 n + 7: of lane 4 g + t keys g and g + 8, rows 2t and 2t + 1,
+// in the order (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
 template <class S>
 __device__ inline void multiply_keys(uint32_t stage, int key0, const Queries<S>& queries, float scale, int lane,
                                      float (&scores)[S::kTiles][4]) {
@@ -117,49 +119,29 @@ __device__ inline int first_dim(int warp, int lane) {
 template <class S>
 constexpr int kDimStep = S::kFp8 ? 1 : 8;
 
-// sums[n] = the warp's 16 dimensions of values of keys 0 .. count - 1, weighted for rows 8 n .. 8 n + 7: of lane 4 g + t
-// (first dimension, row 2t), (first, 2t + 1), (second, 2t), (second, 2t + 1).
+// The 16 dimensions of warp `warp` of the values of keys key0 .. key0 + 31, as two left operands of the matrix unit of
+// 16 keys each. Of the second 16 nothing is read when they lie behind `count`.
 template <class S>
-__device__ inline void multiply_values(uint32_t stage, uint32_t weights, int count, int warp, int lane,
-                                       float (&sums)[S::kTiles][4]) {
-  float chain[S::kTiles][2][4] = {};
-  const uint32_t row = weights + lane % 8 * kWeightPitch + lane / 8 * 16;
+__device__ inline void load_values(uint32_t stage, int key0, int count, int warp, int lane, uint32_t (&a)[2][4]) {
+  if constexpr (S::kFp8) {
+    // A transposed 16-bit element is two neighbouring dimensions of a key. What lies behind `count` is a number, too.
+    const uint4 v = ptx::load_matrices_transposed(piece_address<S>(stage, key0 + lane, warp));
+    const uint32_t words[4] = {v.x, v.y, v.z, v.w};
 #pragma unroll
-  for (int i = 0; i < kDecodeChunk / 32; ++i) {  // 32 keys
-    if (i * 32 >= count) break;
-    uint32_t a[2][4];
-    if constexpr (S::kFp8) {
-      // A transposed 16-bit element is two neighbouring dimensions of a key. Weights behind `count` are zero, and what
-      // lies there is a number.
-      const uint4 v = ptx::load_matrices_transposed(piece_address<S>(stage, i * 32 + lane, warp));
-      const uint32_t words[4] = {v.x, v.y, v.z, v.w};
-#pragma unroll
-      for (int j = 0; j < 4; ++j) {
-        a[j / 2][j % 2 * 2] = fp8::pair<0, 2>(words[j]);
-        a[j / 2][j % 2 * 2 + 1] = fp8::pair<1, 3>(words[j]);
-      }
-    } else {
-#pragma unroll
-      for (int j = 0; j < 2; ++j) {
-        uint4 v = {};
-        if (i * 32 + j * 16 < count) {
-          const int key = i * 32 + j * 16 + lane / 16 * 8 + lane % 8;
-          v = ptx::load_matrices_transposed(piece_address<S>(stage, key, 2 * warp + lane / 8 % 2));
-        }
-        a[j][0] = v.x, a[j][1] = v.y, a[j][2] = v.z, a[j][3] = v.w;
-      }
+    for (int j = 0; j < 4; ++j) {
+      a[j / 2][j % 2 * 2] = fp8::pair<0, 2>(words[j]);
+      a[j / 2][j % 2 * 2 + 1] = fp8::pair<1, 3>(words[j]);
     }
+  } else {
 #pragma unroll
-    for (int n = 0; n < S::kTiles; ++n) {
-      const uint4 b = ptx::load_matrices(row + n * 8 * kWeightPitch + i * 64);
-      ptx::multiply_bf16(chain[n][0], a[0][0], a[0][1], a[0][2], a[0][3], b.x, b.y);
-      ptx::multiply_bf16(chain[n][1], a[1][0], a[1][1], a[1][2], a[1][3], b.z, b.w);
+    for (int j = 0; j < 2; ++j) {
+      uint4 v = {};
+      if (key0 + j * 16 < count) {
+        const int key = key0 + j * 16 + lane / 16 * 8 + lane % 8;
+        v = ptx::load_matrices_transposed(piece_address<S>(stage, key, 2 * warp + lane / 8 % 2));
+      }
+      a[j][0] = v.x, a[j][1] = v.y, a[j][2] = v.z, a[j][3] = v.w;
     }
-  }
-#pragma unroll
-  for (int n = 0; n < S::kTiles; ++n) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) sums[n][i] = chain[n][0][i] + chain[n][1][i];
   }
 }
 
