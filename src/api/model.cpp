@@ -70,7 +70,7 @@ ModelFacts ModelFacts::read(const std::string& path) {
   facts.checkpoint = open_checkpoint(path);
   facts.config = model_config(*facts.checkpoint);
   facts.source = arch_of(*facts.checkpoint).program(facts.config);
-  facts.lowered = lower(facts.source);
+  facts.lowered = lower(facts.source, PassSelection::from_environment());
   WeightMap(*facts.checkpoint).check(facts.lowered);
   return facts;
 }
@@ -124,7 +124,8 @@ std::unique_ptr<Model> Model::load(const std::string& path, const LoadOptions& o
                              .kv_tokens = kv_tokens(o, model->facts_.lowered),
                              .block_tokens = o.block_tokens,
                              .kv_format = *o.kv_format,
-                             .kernels = o.kernels};
+                             .kernels = o.kernels,
+                             .pool = ThreadPoolOptions::from_environment()};
   auto executable = make_cpu_runner(model->facts_.checkpoint, model->facts_.config, model->facts_.lowered, runner);
   model->runner_ = executable.get();
   o.threads = executable->threads();

@@ -37,6 +37,7 @@ Engine::Engine(std::unique_ptr<Runner> runner, const EngineOptions& options, std
   }
   batch_.reserve(options.scheduler.max_batched_tokens, options.scheduler.max_sequences);
   draws_.reserve(static_cast<size_t>(options.scheduler.max_sequences));
+  for (Sampler& sampler : samplers_) sampler.reserve(static_cast<size_t>(options.vocabulary));
 }
 
 void Engine::check(const std::vector<int32_t>& ids, int64_t& max_tokens) const {
@@ -158,10 +159,12 @@ void Engine::draw_all(std::span<const float> logits) {
 void Engine::draw(Draw& draw, std::span<const float> logits, Sampler& sampler) const {
   const auto vocabulary = static_cast<size_t>(options_.vocabulary);
   const std::span<const float> row = logits.subspan(draw.row * vocabulary, vocabulary);
+  std::span<const float> maxima = runner_->block_maxima();
+  if (!maxima.empty()) maxima = maxima.subspan(draw.row * RowScan::blocks(vocabulary), RowScan::blocks(vocabulary));
   const Request& request = draw.sequence->request;
-  draw.token = sampler.sample(row, request.sampling, request.prompt, draw.sequence->answer);
+  draw.token = sampler.sample(row, request.sampling, request.prompt, draw.sequence->answer, maxima);
   if (draw.token >= 0 && request.logprobs >= 0) {
-    draw.logprobs = sampler.log_probabilities(row, draw.token, request.logprobs);
+    draw.logprobs = sampler.log_probabilities(row, draw.token, request.logprobs, maxima);
   }
 }
 

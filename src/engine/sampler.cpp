@@ -37,16 +37,28 @@ std::string_view name_of(FinishReason reason) {
   return "error";
 }
 
+void Sampler::reserve(size_t vocabulary) {
+  const size_t blocks = RowScan::blocks(vocabulary);
+  for (std::vector<float>* values : {&scanned_, &sums_, &order_}) values->reserve(blocks);
+  logits_.reserve(vocabulary);
+  counts_.reserve(vocabulary);
+  candidates_.reserve(vocabulary);
+}
+
 // In the order of preference: the larger logit, then the lower id.
 bool Sampler::before(const Candidate& a, const Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
 }
 
 // False when the row has no token to give.
-bool Sampler::scan_row(std::span<const float> row) {
+bool Sampler::scan_row(std::span<const float> row, std::span<const float> maxima) {
   row_ = row;
-  maxima_.resize(RowScan::blocks(row.size()));
-  scan_.maxima(row, maxima_);
+  maxima_ = maxima;
+  if (maxima_.empty()) {
+    scanned_.resize(RowScan::blocks(row_.size()));
+    scan_.maxima(row_, scanned_);
+    maxima_ = scanned_;
+  }
   best_ = -std::numeric_limits<float>::infinity();
   bool nan = false;
   for (const float largest : maxima_) {
@@ -198,14 +210,14 @@ int32_t Sampler::draw_from_row(float inverse, double unit) {
 }
 
 int32_t Sampler::sample(std::span<const float> logits, const SamplingParams& p, std::span<const int32_t> prompt,
-                        std::span<const int32_t> answer) {
-  if (!scan_row(logits)) return -1;
+                        std::span<const int32_t> answer, std::span<const float> maxima) {
+  if (!scan_row(logits, maxima)) return -1;
   const bool changed = p.repetition_penalty != 1.0f || p.presence_penalty != 0.0f || p.frequency_penalty != 0.0f ||
                        !p.logit_bias.empty();
   if (changed) {
     logits_.assign(logits.begin(), logits.end());
     apply_penalties(p, prompt, answer);
-    if (!scan_row(logits_)) return -1;
+    if (!scan_row(logits_, {})) return -1;
   }
   if (p.temperature < kGreedyTemperature) return best_token();
   const float inverse = 1.0f / p.temperature;
@@ -233,8 +245,9 @@ double log_sum_exp(std::span<const float> logits) {
   return static_cast<double>(best) + std::log(sum);
 }
 
-TokenLogprobs Sampler::log_probabilities(std::span<const float> logits, int32_t chosen, int32_t top) {
-  scan_row(logits);
+TokenLogprobs Sampler::log_probabilities(std::span<const float> logits, int32_t chosen, int32_t top,
+                                         std::span<const float> maxima) {
+  scan_row(logits, maxima);
   double sum = 0;
   for (size_t b = 0; b < maxima_.size(); ++b) sum += scan_.weigh(RowScan::block(row_, b), best_, kLog2E, weights_);
   const double log_sum = static_cast<double>(best_) + std::log(sum);

@@ -18,13 +18,17 @@ namespace tern {
 class Sampler {
  public:
   explicit Sampler(const KernelSelection& kernels = KernelSelection()) : scan_(kernels) {}
+  // Room for rows of `vocabulary` columns, so that no draw allocates; rows may be of any length without it.
+  void reserve(size_t vocabulary);
 
-  // `prompt` and `answer` feed the penalties; `answer.size()` is the index of the draw. A row that holds a NaN, or
-  // nothing finite, has no token: returns -1.
+  // `prompt` and `answer` feed the penalties; `answer.size()` is the index of the draw. `maxima`: of each block of the
+  // row, as RowScan::maxima() gives them, when they are known already. A row that holds a NaN, or nothing finite, has
+  // no token: returns -1.
   int32_t sample(std::span<const float> logits, const SamplingParams& params, std::span<const int32_t> prompt,
-                 std::span<const int32_t> answer);
+                 std::span<const int32_t> answer, std::span<const float> maxima = {});
   // Log-softmax of the raw logits: the chosen token's and the `top` largest.
-  TokenLogprobs log_probabilities(std::span<const float> logits, int32_t chosen, int32_t top);
+  TokenLogprobs log_probabilities(std::span<const float> logits, int32_t chosen, int32_t top,
+                                  std::span<const float> maxima = {});
 
  private:
   struct Candidate {
@@ -32,7 +36,7 @@ class Sampler {
     int32_t id;
   };
   static bool before(const Candidate& a, const Candidate& b);
-  bool scan_row(std::span<const float> row);
+  bool scan_row(std::span<const float> row, std::span<const float> maxima);
   int32_t best_token() const;
   void apply_penalties(const SamplingParams& params, std::span<const int32_t> prompt, std::span<const int32_t> answer);
   void collect_from(float inverse, float floor);
@@ -47,7 +51,8 @@ class Sampler {
   // Of the row at hand.
   std::span<const float> row_;
   float best_ = 0;
-  std::vector<float> maxima_;  // [blocks]
+  std::span<const float> maxima_;  // [blocks]
+  std::vector<float> scanned_;     // maxima that nobody gave
 
   std::vector<float> logits_;    // a row with bias and penalties
   std::vector<int32_t> counts_;  // occurrences in the answer, zeroed after use

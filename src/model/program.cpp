@@ -31,6 +31,18 @@ std::string weights_text(const std::vector<WeightUse>& weights) {
   return text;
 }
 
+std::string op_text(const Program& program, const Op& op) {
+  std::string text = fmt::format("{:<13}", name_of(op.kind));
+  for (size_t o = 0; o < op.outputs.size(); ++o) text += (o ? ", " : " ") + operand_text(program, op.outputs[o]);
+  if (!op.outputs.empty()) text += " =";
+  for (size_t n = 0; n < op.inputs.size(); ++n) text += (n ? ", " : " ") + operand_text(program, op.inputs[n]);
+  if (!op.weights.empty()) text += " * " + weights_text(op.weights);
+  if (!op.biases.empty()) text += " + " + weights_text(op.biases);
+  if (op.by_head) text += " by head";
+  if (op.cache_group >= 0) text += fmt::format(" cache{}[{}]", op.cache_group, op.layer);
+  return text;
+}
+
 }  // namespace
 
 std::string_view name_of(OpKind kind) { return kOpNames.at(static_cast<size_t>(kind)); }
@@ -39,14 +51,9 @@ std::string to_string(const Program& program) {
   std::string text;
   for (size_t i = 0; i < program.ops.size(); ++i) {
     const Op& op = program.ops[i];
-    const std::string layer = op.layer >= 0 ? fmt::format("L{}", op.layer) : "-";
-    text += fmt::format("{:4} {:>4} {:<13}", i, layer, name_of(op.kind));
-    for (size_t o = 0; o < op.outputs.size(); ++o) text += (o ? ", " : " ") + operand_text(program, op.outputs[o]);
-    if (!op.outputs.empty()) text += " =";
-    for (size_t n = 0; n < op.inputs.size(); ++n) text += (n ? ", " : " ") + operand_text(program, op.inputs[n]);
-    if (!op.weights.empty()) text += " * " + weights_text(op.weights);
-    if (!op.biases.empty()) text += " + " + weights_text(op.biases);
-    if (op.cache_group >= 0) text += fmt::format(" cache{}[{}]", op.cache_group, op.layer);
+    text += fmt::format("{:4} {:>4} {}", i, op.layer >= 0 ? fmt::format("L{}", op.layer) : "-", op_text(program, op));
+    for (const Op& part : op.prologue) text += "; its input: " + op_text(program, part);
+    for (const Op& part : op.epilogue) text += "; then: " + op_text(program, part);
     text += '\n';
   }
   return text;
@@ -59,7 +66,7 @@ void check_program(const Program& program) {
     TERN_CHECK(operand.begin >= 0 &&
                operand.begin + operand.cols <= program.buffers[static_cast<size_t>(operand.buffer)].cols);
   };
-  for (const Op& op : program.ops) {
+  const auto check_op = [&](const Op& op) {
     for (const Operand& input : op.inputs) {
       in_range(input);
       TERN_CHECK(assigned[static_cast<size_t>(input.buffer)], program.buffers[static_cast<size_t>(input.buffer)].name);
@@ -71,7 +78,8 @@ void check_program(const Program& program) {
       assigned[static_cast<size_t>(output.buffer)] = true;
     }
     TERN_CHECK(op.cache_group < static_cast<int32_t>(program.caches.size()));
-  }
+  };
+  for (const Op& op : program.ops) for_each_part(op, check_op);
   for (const Entry& entry : program.entries) in_range(entry.result);
 }
 

@@ -66,6 +66,12 @@ struct Op {
   std::vector<WeightUse> biases;   // kLinear: empty, or one a matrix (role kNone where a matrix has none)
   int32_t cache_group = -1;        // what the op reads or writes, -1: none
   float eps = 0;                   // norms
+  // kAttention: it waits for the KV heads of the op before it one by one, so it may begin while others are still in
+  // that op.
+  bool by_head = false;
+  // kLinear, written by fuse_into_linear(): an op that makes the rows of the input where they are read, so that its
+  // last output is not a buffer in memory; and one that goes on with columns of the output as they are completed.
+  std::vector<Op> prologue, epilogue;
   Activation activation = Activation::kSilu;
 };
 
@@ -102,6 +108,14 @@ struct Program {
   AttentionFacts attention;
   int64_t vocabulary = 0;
 };
+
+// The op with what is fused into it, in the order of their meaning: visit(const Op&).
+template <typename OpT, typename Visit>
+void for_each_part(OpT& op, const Visit& visit) {
+  for (auto& part : op.prologue) visit(part);
+  visit(op);
+  for (auto& part : op.epilogue) visit(part);
+}
 
 // One line an op: "  7 L0 linear        qkv[t,960] = norm[t,576] * attn_q[576,576] | ...".
 std::string to_string(const Program& program);

@@ -38,22 +38,24 @@ std::vector<float> decode_tensor(const TensorInfo& tensor) {
 std::vector<float> WeightMap::vector(const WeightUse& use) const { return decode_tensor(tensor(use)); }
 
 void WeightMap::check(const Program& program) const {
-  for (const Op& op : program.ops) {
+  const auto check_op = [&](const Op& op) {
     for (const WeightUse& use : op.weights) tensor(use);
     for (const WeightUse& use : op.biases) {
       if (use.role != Role::kNone) tensor(use);
     }
-  }
+  };
+  for (const Op& op : program.ops) for_each_part(op, check_op);
 }
 
 uint64_t weight_bytes_per_token(const Program& program, const WeightMap& weights) {
   uint64_t bytes = 0;
-  for (const Op& op : program.ops) {
+  const auto count = [&](const Op& op) {
     for (const WeightUse& use : op.weights) {
       const TensorInfo& tensor = weights.tensor(use);
       bytes += op.kind == OpKind::kEmbed ? tensor.data.size() / static_cast<uint64_t>(use.rows) : tensor.data.size();
     }
-  }
+  };
+  for (const Op& op : program.ops) for_each_part(op, count);
   return bytes;
 }
 

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <set>
 #include <thread>
 #include <vector>
@@ -67,6 +70,42 @@ TEST(ThreadPool, BarriersOrderMemory) {
   }
 }
 
+// Every piece once, walk after walk, whoever comes late.
+TEST(ThreadPool, WalksVisitEveryPieceOnce) {
+  for (const int size : sizes()) {
+    ThreadPool pool(size);
+    std::vector<std::atomic<int>> visits(1000);
+    for (int run = 1; run <= 50; ++run) {
+      pool.run([&](const Team& team) {
+        for (int walk = 0; walk < 4; ++walk) {
+          if (walk > 0) team.sync();
+          if (team.index() == run % team.size()) std::this_thread::sleep_for(std::chrono::microseconds(50));
+          const auto share_of = [&](int worker) { return Team(worker, team.size(), nullptr).share(1000); };
+          team.each_piece(share_of, [&](Team::Range piece) {
+            for (int64_t i = piece.begin; i < piece.end; ++i) ++visits[static_cast<size_t>(i)];
+          });
+        }
+      });
+      for (const std::atomic<int>& count : visits) ASSERT_EQ(count, 4 * run);
+    }
+  }
+}
+
+// What a worker that does not come leaves undone, the others do.
+TEST(ThreadPool, WalksGoOnWithoutALateWorker) {
+  ThreadPool pool(0);
+  if (pool.size() == 1) GTEST_SKIP() << "one processor";
+  std::vector<int> visitor(64, -1);
+  pool.run([&](const Team& team) {
+    const auto share_of = [&](int worker) { return Team(worker, team.size(), nullptr).share(64); };
+    team.each_piece(share_of, [&](Team::Range piece) {
+      if (team.index() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      for (int64_t i = piece.begin; i < piece.end; ++i) visitor[static_cast<size_t>(i)] = team.index();
+    });
+  });
+  EXPECT_LE(std::count(visitor.begin(), visitor.end(), 1), 64 / pool.size() / 4);
+}
+
 TEST(ThreadPool, WakesAfterParking) {
   ThreadPool pool(0);
   for (int i = 0; i < 5; ++i) {
@@ -79,7 +118,7 @@ TEST(ThreadPool, WakesAfterParking) {
 
 TEST(ThreadPool, ComesAndGoes) {
   for (int i = 0; i < 100; ++i) {
-    ThreadPool pool(0, i % 2 == 0);
+    ThreadPool pool(0, {.pin = i % 2 == 0});
     if (i % 3 == 0) pool.run([](const Team& team) { team.sync(); });
   }
 }

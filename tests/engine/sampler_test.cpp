@@ -223,5 +223,25 @@ TEST(LogProbabilities, AreTheLogSoftmaxWithTiesById) {
   EXPECT_EQ(out.top[2].first, 0);
 }
 
+// The maxima that a runner makes beside the logits change nothing.
+TEST(Sampler, KnownMaximaGiveTheSameTokens) {
+  std::vector<float> logits(1000);
+  for (size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<float>(i * 7919 % 1000) / 100;
+  std::vector<float> maxima(RowScan::blocks(logits.size()));
+  RowScan(KernelSelection()).maxima(logits, maxima);
+  Sampler scans, knows;
+  knows.reserve(logits.size());
+  for (const auto& [temperature, top_k, penalty] : {std::tuple{0.0f, 0, 1.0f}, {0.8f, 0, 1.0f}, {0.8f, 5, 1.3f}}) {
+    SamplingParams p;
+    p.temperature = temperature;
+    p.top_k = top_k;
+    p.repetition_penalty = penalty;
+    for (p.seed = 0; p.seed < 20; ++p.seed) {
+      EXPECT_EQ(scans.sample(logits, p, {}, {}), knows.sample(logits, p, {}, {}, maxima));
+    }
+  }
+  EXPECT_EQ(scans.log_probabilities(logits, 3, 4).top, knows.log_probabilities(logits, 3, 4, maxima).top);
+}
+
 }  // namespace
 }  // namespace tern

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -325,8 +326,8 @@ class LinearDriver : public testing::TestWithParam<const char*> {
 };
 
 TEST_P(LinearDriver, PartsThreadsAndBits) {
-  ThreadPool one(1, false);
-  ThreadPool two(2, false);
+  ThreadPool one(1, {.pin = false});
+  ThreadPool two(2, {.pin = false});
   const Made alone = make(one);
   const Made shared = make(two);
   constexpr int64_t kTokens = 21;
@@ -344,6 +345,93 @@ TEST_P(LinearDriver, PartsThreadsAndBits) {
     shared.linear->read_row(n, row.data());
     EXPECT_TRUE(same_bits(row, alone.w.data() + n * kCols)) << n;
   }
+}
+
+// Rows made on the spot and columns handed on at once give the same bits; every column is handed on once, in whole
+// grains, by the worker that has it.
+TEST_P(LinearDriver, RowsFromACallbackAndColumnsToOne) {
+  ThreadPool two(2, {.pin = false});
+  Made made = make(two);
+  made.linear->divide({});
+  for (const int64_t tokens : {1, 2, 9}) {
+    const std::vector<float> x = test::random_activations(tokens, kCols, ActivationCase::kNormal, 5);
+    const std::vector<float> expected = run(made, two, x.data(), tokens);
+    std::vector<float> out(expected.size());
+    std::vector<std::atomic<int>> completed(static_cast<size_t>(made.linear->rows())),
+        owned(static_cast<size_t>(tokens));
+    Storage workspace(made.linear->workspace_bytes(tokens, two.size()));
+    const auto row = [&](int64_t token, bool owner, float* scratch) -> const float* {
+      if (owner) ++owned[static_cast<size_t>(token)];
+      std::copy_n(x.data() + token * kCols, kCols, scratch + kCols);
+      std::copy_n(scratch + kCols, kCols, scratch);
+      return scratch;
+    };
+    const auto done = [&](int64_t begin, int64_t end) {
+      for (int64_t n = begin; n < end; ++n) {
+        ++completed[static_cast<size_t>(n)];
+        for (int64_t t = 0; t < tokens; ++t) {
+          const auto at = static_cast<size_t>(t * made.linear->rows() + n);
+          ASSERT_TRUE(same_bits({out[at]}, &expected[at]));
+        }
+      }
+    };
+    LinearArgs args{.x = nullptr,
+                    .x_stride = 0,
+                    .tokens = tokens,
+                    .out = out.data(),
+                    .out_stride = made.linear->rows(),
+                    .workspace = workspace.data()};
+    args.row = row;
+    args.done = done;
+    two.run([&](const Team& team) { made.linear->run(args, team); });
+    for (const auto& count : completed) EXPECT_EQ(count, 1);
+    for (const auto& count : owned) EXPECT_EQ(count, 1);
+    EXPECT_TRUE(same_bits(out, expected.data()));
+  }
+}
+
+// Gate and up: columns i of both parts are completed together.
+TEST_P(LinearDriver, PairsAreCompletedTogether) {
+  ThreadPool two(2, {.pin = false});
+  constexpr int64_t kRows = 112, kTokens = 3;
+  const std::vector<std::byte> gate = test::random_weights(Format::kQ4_1, kRows, kCols, WeightCase::kNormal, 1);
+  const std::vector<std::byte> up = test::random_weights(Format::kQ8_0, kRows, kCols, WeightCase::kNormal, 2);
+  const std::vector<LinearPart> parts{{Format::kQ4_1, kRows, gate.data(), nullptr},
+                                      {Format::kQ8_0, kRows, up.data(), nullptr}};
+  const KernelSelection selection = KernelSelection::parse(GetParam());
+  Linear plain("plain", kCols, parts, selection), paired("paired", kCols, parts, selection);
+  ASSERT_FALSE(Linear("three", kCols, {parts[0], parts[1], parts[0]}, selection).divides({16, true}));
+  ASSERT_FALSE(paired.divides({.grain = 24})) << "112 is no multiple";
+  ASSERT_TRUE(paired.divides({16, true}));
+  paired.divide({16, true});
+  Storage a(plain.packed_bytes()), b(paired.packed_bytes());
+  two.run([&](const Team& team) {
+    plain.pack(a.data(), team);
+    paired.pack(b.data(), team);
+  });
+  const std::vector<float> x = test::random_activations(kTokens, kCols, ActivationCase::kNormal, 6);
+  std::vector<float> expected(kTokens * 2 * kRows), out(expected.size());
+  Storage workspace(plain.workspace_bytes(kTokens, 2));
+  LinearArgs args{.x = x.data(),
+                  .x_stride = kCols,
+                  .tokens = kTokens,
+                  .out = expected.data(),
+                  .out_stride = 2 * kRows,
+                  .workspace = workspace.data()};
+  two.run([&](const Team& team) { plain.run(args, team); });
+  std::vector<std::atomic<int>> completed(kRows);
+  const auto done = [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) {
+      ++completed[static_cast<size_t>(n)];
+      EXPECT_EQ(out[static_cast<size_t>(n)], expected[static_cast<size_t>(n)]);
+      EXPECT_EQ(out[static_cast<size_t>(kRows + n)], expected[static_cast<size_t>(kRows + n)]);
+    }
+  };
+  args.out = out.data();
+  args.done = done;
+  two.run([&](const Team& team) { paired.run(args, team); });
+  for (const auto& count : completed) EXPECT_EQ(count, 1);
+  EXPECT_TRUE(same_bits(out, expected.data()));
 }
 
 std::vector<const char*> selections() {

@@ -26,7 +26,9 @@ ModelConfig small_config(bool bias = false) {
 }
 
 int64_t count(const Program& program, OpKind kind) {
-  return std::count_if(program.ops.begin(), program.ops.end(), [&](const Op& op) { return op.kind == kind; });
+  int64_t n = 0;
+  for (const Op& op : program.ops) for_each_part(op, [&](const Op& part) { n += part.kind == kind; });
+  return n;
 }
 
 TEST(SourceProgram, IsUnfusedAndPrintable) {
@@ -52,6 +54,38 @@ TEST(LoweredProgram, HasFiveKindsOfOpsALayer) {
   }
 }
 
+// Between two waits of all workers stands one op: four products and attention a layer.
+TEST(LoweredProgram, NormsRopeAndGluAreFusedIntoProducts) {
+  const Program lowered = lower(decoder(small_config()));
+  EXPECT_EQ(std::count_if(lowered.ops.begin(), lowered.ops.end(), [](const Op& op) { return op.layer == 1; }), 5);
+  for (const Op& op : lowered.ops) {
+    EXPECT_TRUE(op.kind == OpKind::kEmbed || op.kind == OpKind::kLinear || op.kind == OpKind::kAttention ||
+                op.kind == OpKind::kSelectRows)
+        << name_of(op.kind);
+  }
+  const auto waits =
+      std::count_if(lowered.ops.begin(), lowered.ops.end(), [](const Op& op) { return op.layer == 1 && !op.by_head; });
+  EXPECT_EQ(waits, 4);
+  const MemoryPlan plan = plan_memory(lowered);
+  for (const Op& op : lowered.ops) {
+    for (const Op& norm : op.prologue) EXPECT_EQ(plan.offset[static_cast<size_t>(norm.outputs.back().buffer)], -1);
+  }
+}
+
+// A norm that two ops read stays an op.
+TEST(LoweredProgram, WhatOthersReadIsNotFused) {
+  Program program = lower(decoder(small_config()));
+  const Op& first =
+      *std::find_if(program.ops.begin(), program.ops.end(), [](const Op& op) { return !op.prologue.empty(); });
+  Program plain = program;
+  plain.ops = {first.prologue[0], first};
+  plain.ops[1].prologue.clear();
+  plain.ops[1].epilogue.clear();
+  EXPECT_EQ(fuse_into_linear(plain).ops.size(), 1u);
+  plain.entries = {{"normed", first.prologue[0].outputs.back()}};
+  EXPECT_EQ(fuse_into_linear(plain).ops.size(), 2u);
+}
+
 TEST(LoweredProgram, MergedLinearsKeepTheirOrderAndBiases) {
   const Program lowered = lower(decoder(small_config(true)));
   const auto qkv =
@@ -70,9 +104,11 @@ TEST(LoweredProgram, UnwantedRowsLeaveBehindTheLastAttention) {
   bool after = false;
   for (const Op& op : lowered.ops) {
     if (after && op.kind != OpKind::kSelectRows) {
-      for (const Operand& output : op.outputs) {
-        EXPECT_EQ(lowered.buffers[static_cast<size_t>(output.buffer)].rows, RowCount::kRows) << name_of(op.kind);
-      }
+      for_each_part(op, [&](const Op& part) {
+        for (const Operand& output : part.outputs) {
+          EXPECT_EQ(lowered.buffers[static_cast<size_t>(output.buffer)].rows, RowCount::kRows) << name_of(part.kind);
+        }
+      });
     }
     after |= op.kind == OpKind::kAttention && op.layer == 2;
   }
@@ -95,16 +131,19 @@ struct Span {
 std::vector<Span> spans(const Program& program, const MemoryPlan& plan, RowCount rows) {
   std::vector<Span> out;
   for (size_t b = 0; b < program.buffers.size(); ++b) {
-    if (program.buffers[b].rows != rows) continue;
+    if (program.buffers[b].rows != rows || plan.offset[b] < 0) continue;
     Span span{plan.offset[b], plan.offset[b] + program.buffers[b].cols, SIZE_MAX, 0};
     const auto touch = [&](const Operand& operand, size_t at) {
       if (operand.buffer != static_cast<int32_t>(b)) return;
       span.first = std::min(span.first, at);
-      span.last = std::max(span.last, at);
+      const bool overlaps_next = at + 1 < program.ops.size() && program.ops[at + 1].by_head;
+      span.last = std::max(span.last, overlaps_next ? at + 1 : at);
     };
     for (size_t i = 0; i < program.ops.size(); ++i) {
-      for (const Operand& operand : program.ops[i].inputs) touch(operand, i);
-      for (const Operand& operand : program.ops[i].outputs) touch(operand, i);
+      for_each_part(program.ops[i], [&](const Op& op) {
+        for (const Operand& operand : op.inputs) touch(operand, i);
+        for (const Operand& operand : op.outputs) touch(operand, i);
+      });
     }
     for (const Entry& entry : program.entries) touch(entry.result, program.ops.size());
     out.push_back(span);

@@ -12,8 +12,8 @@ Place CpuArena::place(const Operand& operand) const {
   const auto index = static_cast<size_t>(operand.buffer);
   const Buffer& memory = program_.buffers[index].rows == RowCount::kTokens ? tokens_ : rows_;
   const int64_t capacity = program_.buffers[index].rows == RowCount::kTokens ? max_tokens_ : max_rows_;
-  return {memory.floats() + plan_.offset[index] * capacity + operand.begin, program_.buffers[index].cols, operand.cols,
-          program_.buffers[index].rows};
+  float* data = plan_.offset[index] < 0 ? nullptr : memory.floats() + plan_.offset[index] * capacity + operand.begin;
+  return {data, program_.buffers[index].cols, operand.cols, program_.buffers[index].rows};
 }
 
 }  // namespace tern

@@ -13,7 +13,7 @@
 namespace tern {
 
 struct Place {
-  float* data = nullptr;  // row 0, first column of the operand
+  float* data = nullptr;  // row 0, first column of the operand; null: it never lies in memory
   int64_t stride = 0;     // floats from row to row
   int64_t cols = 0;
   RowCount rows = RowCount::kTokens;

@@ -2,7 +2,6 @@
 // threads.
 #include <algorithm>
 #include <cstring>
-#include <map>
 
 #include "core/checked.h"
 #include "core/error.h"
@@ -34,12 +33,19 @@ AttentionDesc attention_desc(const AttentionFacts& facts) {
   return desc;
 }
 
+// With many tokens the steps are run in parts, so that the pool can do without a worker whose processor is wanted
+// before the whole program is through: a hundredth of a prompt's time is then lost to it, not a slice of the system's
+// scheduler at each of its hundreds of waits. Few tokens are through in milliseconds.
+constexpr int32_t kManyTokens = 32;
+constexpr size_t kStepsOfARun = 10;  // two layers
+
 class CpuRunner final : public Runner {
  public:
   CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelConfig& config, const Program& lowered,
             const RunnerOptions& options);
 
   std::span<const float> execute(const Batch& batch) override;
+  std::span<const float> block_maxima() const override { return block_maxima_; }
   std::vector<KvGroup> kv_groups() const override;
   int threads() const override { return pool_.size(); }
   ThreadPool* pool() override { return &pool_; }
@@ -54,14 +60,22 @@ class CpuRunner final : public Runner {
   };
   void bind_rope(const ModelConfig& config);
   void bind_linears();
-  const Linear& bind_linear(const Op& op);
+  std::unique_ptr<CpuStep> bind_linear(const Op& op);
   void pack(PackedLinear& packed, const Op& op);
   void reserve_kv();
   void reserve_workspace(const Attention& attention);
   std::unique_ptr<CpuStep> bind_step(const Op& op);
+  std::unique_ptr<NormStep> bind_norm(const Op& op) const;
+  std::unique_ptr<RopeKvStep> bind_rope_kv(const Op& op);
+  std::unique_ptr<AttentionStep> bind_attention(const Op& op);
+  std::unique_ptr<GluStep> bind_glu(const Op& op) const;
+  Place place_in(const Op& op, size_t i) const { return arena_.place(op.inputs[i]); }
+  Place place_out(const Op& op, size_t i) const { return arena_.place(op.outputs[i]); }
+  size_t vocabulary_blocks() const { return RowScan::blocks(static_cast<size_t>(program_.vocabulary)); }
   int64_t block_bytes(const CacheGroup& group) const;
   KvLayerView kv_view(const Op& op) const;
   void copy_blocks(const Batch& batch, const Team& team);
+  void run_steps(const StepContext& context, size_t first, size_t end);
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   WeightMap weights_;
@@ -70,11 +84,13 @@ class CpuRunner final : public Runner {
   ThreadPool pool_;
   CpuArena arena_;
   RopeTable rope_;
+  HeadCounters heads_;
   std::vector<PackedLinear> linears_;
-  std::map<size_t, const Linear*> linear_of_op_;
   const Linear* tied_head_ = nullptr;
   std::vector<Buffer> kv_;  // [cache groups]
-  Buffer workspace_;
+  Buffer workspace_, attention_workspace_;
+  std::vector<float> maxima_;  // [max_rows, blocks of the vocabulary]
+  std::span<const float> block_maxima_;
   int32_t kv_blocks_ = 0;
   std::vector<std::unique_ptr<CpuStep>> steps_;
   MemoryReport memory_;
@@ -86,18 +102,24 @@ CpuRunner::CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelCo
       weights_(*checkpoint_),
       program_(lowered),
       options_(options),
-      pool_(options.threads),
-      arena_(program_, options.max_batched_tokens, options.max_rows) {
+      pool_(options.threads, options.pool),
+      arena_(program_, options.max_batched_tokens, options.max_rows),
+      heads_(program_.attention.heads, program_.attention.kv_heads) {
   // What can be refused is refused before weights are packed.
   weights_.check(program_);
   reserve_kv();
   options_.max_model_len = std::min(options_.max_model_len, kv_blocks_ * options_.block_tokens);
   const Attention attention(attention_desc(program_.attention), options_.kv_format, options_.kernels);
   bind_rope(config);
+  maxima_.resize(static_cast<size_t>(options_.max_rows) * vocabulary_blocks());
+  steps_.resize(program_.ops.size());
   bind_linears();
   reserve_workspace(attention);
-  for (const Op& op : program_.ops) steps_.push_back(bind_step(op));
-  memory_.activations = arena_.bytes() + workspace_.bytes() + 2 * rope_.cos.size() * sizeof(float);
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (steps_[i] == nullptr) steps_[i] = bind_step(program_.ops[i]);
+  }
+  memory_.activations = arena_.bytes() + workspace_.bytes() + attention_workspace_.bytes() +
+                        (2 * rope_.cos.size() + maxima_.size()) * sizeof(float);
   for (const Buffer& pool : kv_) memory_.kv_pool += pool.bytes();
 }
 
@@ -113,11 +135,11 @@ void CpuRunner::bind_rope(const ModelConfig& config) {
 // its copy are both resident, so it goes first, when nothing else is.
 void CpuRunner::bind_linears() {
   for (size_t i = program_.ops.size(); i-- > 0;) {
-    if (program_.ops[i].kind == OpKind::kLinear) linear_of_op_[i] = &bind_linear(program_.ops[i]);
+    if (program_.ops[i].kind == OpKind::kLinear) steps_[i] = bind_linear(program_.ops[i]);
   }
 }
 
-const Linear& CpuRunner::bind_linear(const Op& op) {
+std::unique_ptr<CpuStep> CpuRunner::bind_linear(const Op& op) {
   PackedLinear& packed = linears_.emplace_back();
   std::vector<LinearPart> parts;
   std::string name;
@@ -130,9 +152,19 @@ const Linear& CpuRunner::bind_linear(const Op& op) {
     name += (name.empty() ? "" : "+") + std::string(tensor.name);
   }
   packed.linear = std::make_unique<Linear>(std::move(name), op.weights[0].cols, std::move(parts), options_.kernels);
+  const Place out = place_out(op, 0);
+  auto step = std::make_unique<LinearStep>(*packed.linear, place_in(op, 0), out, pool_.size());
+  if (!op.prologue.empty()) step->set_prologue(bind_norm(op.prologue[0]));
+  for (const Op& part : op.epilogue) {
+    if (part.kind == OpKind::kRopeKv) step->set_epilogue(bind_rope_kv(part));
+    if (part.kind == OpKind::kGlu) step->set_epilogue(bind_glu(part));
+  }
+  if (op.outputs[0].buffer == program_.entries[0].result.buffer) {
+    step->set_epilogue(std::make_unique<BlockMaximaStep>(RowScan(options_.kernels), out, maxima_.data()));
+  }
   pack(packed, op);
   if (op.weights[0].role == Role::kTokenEmbedding) tied_head_ = packed.linear.get();
-  return *packed.linear;
+  return step;
 }
 
 // One matrix at a time, and the file's pages of what was copied are given back at once: the peak is one copy.
@@ -204,7 +236,9 @@ void CpuRunner::copy_blocks(const Batch& batch, const Team& team) {
 }
 
 void CpuRunner::reserve_workspace(const Attention& attention) {
-  uint64_t bytes = attention.workspace_bytes(options_.max_batched_tokens, options_.max_model_len, pool_.size());
+  attention_workspace_ = Buffer(
+      attention.workspace_bytes(options_.max_batched_tokens, options_.max_model_len, pool_.size()), "kernel workspace");
+  uint64_t bytes = 0;
   for (const PackedLinear& packed : linears_) {
     bytes = std::max(bytes, packed.linear->workspace_bytes(options_.max_batched_tokens, pool_.size()));
   }
@@ -212,31 +246,20 @@ void CpuRunner::reserve_workspace(const Attention& attention) {
 }
 
 std::unique_ptr<CpuStep> CpuRunner::bind_step(const Op& op) {
-  const auto in = [&](size_t i) { return arena_.place(op.inputs[i]); };
-  const auto out = [&](size_t i) { return arena_.place(op.outputs[i]); };
-  const auto index = static_cast<size_t>(&op - program_.ops.data());
   switch (op.kind) {
     case OpKind::kEmbed:
-      return std::make_unique<EmbedStep>(weights_.tensor(op.weights[0]), tied_head_, out(0));
+      return std::make_unique<EmbedStep>(weights_.tensor(op.weights[0]), tied_head_, place_out(op, 0));
     case OpKind::kSelectRows:
-      return std::make_unique<SelectRowsStep>(in(0), out(0));
-    case OpKind::kLinear:
-      return std::make_unique<LinearStep>(*linear_of_op_.at(index), in(0), out(0));
+      return std::make_unique<SelectRowsStep>(place_in(op, 0), place_out(op, 0));
     case OpKind::kRmsNorm:
-      return std::make_unique<NormStep>(RmsNorm(options_.kernels), weights_.vector(op.weights[0]), op.eps, in(0),
-                                        Place{}, Place{}, out(0));
     case OpKind::kAddRmsNorm:
-      return std::make_unique<NormStep>(RmsNorm(options_.kernels), weights_.vector(op.weights[0]), op.eps, in(0), in(1),
-                                        out(0), out(1));
+      return bind_norm(op);
     case OpKind::kRopeKv:
-      return std::make_unique<RopeKvStep>(RopeKv(options_.kv_format, options_.kernels), program_.attention, rope_,
-                                          CachePlace{kv_view(op), static_cast<size_t>(op.cache_group)}, in(0), out(0));
+      return bind_rope_kv(op);
     case OpKind::kAttention:
-      return std::make_unique<AttentionStep>(
-          Attention(attention_desc(program_.attention), options_.kv_format, options_.kernels),
-          CachePlace{kv_view(op), static_cast<size_t>(op.cache_group)}, in(0), out(0));
+      return bind_attention(op);
     case OpKind::kGlu:
-      return std::make_unique<GluStep>(Glu(op.activation, options_.kernels), in(0), out(0));
+      return bind_glu(op);
     default:
       break;
   }
@@ -244,20 +267,57 @@ std::unique_ptr<CpuStep> CpuRunner::bind_step(const Op& op) {
   return nullptr;
 }
 
+std::unique_ptr<NormStep> CpuRunner::bind_norm(const Op& op) const {
+  const bool alone = op.kind == OpKind::kRmsNorm;
+  return std::make_unique<NormStep>(RmsNorm(options_.kernels), weights_.vector(op.weights[0]), op.eps, place_in(op, 0),
+                                    alone ? Place{} : place_in(op, 1), alone ? Place{} : place_out(op, 0),
+                                    place_out(op, alone ? 0 : 1));
+}
+
+std::unique_ptr<AttentionStep> CpuRunner::bind_attention(const Op& op) {
+  const auto at = program_.ops.begin() + (&op - program_.ops.data()) + 1;
+  const auto layers =
+      std::count_if(program_.ops.begin(), at, [](const Op& before) { return before.kind == OpKind::kAttention; });
+  return std::make_unique<AttentionStep>(
+      Attention(attention_desc(program_.attention), options_.kv_format, options_.kernels),
+      CachePlace{kv_view(op), static_cast<size_t>(op.cache_group)}, place_in(op, 0), place_out(op, 0),
+      op.by_head ? &heads_ : nullptr, static_cast<uint32_t>(layers));
+}
+
+std::unique_ptr<RopeKvStep> CpuRunner::bind_rope_kv(const Op& op) {
+  return std::make_unique<RopeKvStep>(RopeKv(options_.kv_format, options_.kernels), program_.attention, rope_,
+                                      CachePlace{kv_view(op), static_cast<size_t>(op.cache_group)}, place_in(op, 0),
+                                      place_out(op, 0), heads_);
+}
+
+std::unique_ptr<GluStep> CpuRunner::bind_glu(const Op& op) const {
+  return std::make_unique<GluStep>(Glu(op.activation, options_.kernels), place_in(op, 0), place_out(op, 0));
+}
+
+void CpuRunner::run_steps(const StepContext& context, size_t first, size_t end) {
+  pool_.run([&](const Team& team) {
+    for (size_t i = first; i < end; ++i) {
+      // The pool's own barrier stands behind the last step.
+      if (i > first && !steps_[i]->begins_at_once()) team.sync();
+      steps_[i]->run(context, team);
+    }
+  });
+}
+
 std::span<const float> CpuRunner::execute(const Batch& batch) {
-  const StepContext context{batch, batch.shape(), workspace_.data()};
+  const StepContext context{batch, batch.shape(), workspace_.data(), attention_workspace_.data()};
   TERN_CHECK(context.shape.tokens <= options_.max_batched_tokens && context.shape.rows <= options_.max_rows);
   for (const SequenceSlice& slice : batch.slices[0]) {
     TERN_CHECK(slice.history_len + slice.query_len <= options_.max_model_len);
   }
-  pool_.run([&](const Team& team) {
-    copy_blocks(batch, team);
-    for (const auto& step : steps_) {
-      if (step != steps_.front()) team.sync();  // the pool's own barrier stands behind the last
-      step->run(context, team);
-    }
-  });
+  heads_.reset();
+  if (!batch.copies.empty()) pool_.run([&](const Team& team) { copy_blocks(batch, team); });
+  const size_t most = context.shape.tokens < kManyTokens ? steps_.size() : kStepsOfARun;
+  for (size_t first = 0; first < steps_.size(); first += most) {
+    run_steps(context, first, std::min(first + most, steps_.size()));
+  }
   const Place logits = arena_.place(program_.entries[0].result);
+  block_maxima_ = {maxima_.data(), static_cast<size_t>(context.shape.rows) * vocabulary_blocks()};
   return {logits.data, static_cast<size_t>(context.shape.rows * logits.cols)};
 }
 

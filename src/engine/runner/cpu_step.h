@@ -1,5 +1,5 @@
 // One op of a CPU executable: bound to its weights and to its places in the activation arenas. Called by all workers of
-// the team together; the runner puts a barrier behind each.
+// the team together; the runner puts a barrier behind each. Some can be fused into the product beside them instead.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include "engine/batch.h"
 #include "kernels/cost.h"
 #include "kernels/kv_view.h"
+#include "kernels/linear/linear.h"
 
 namespace tern {
 
@@ -18,14 +19,35 @@ struct StepContext {
   const Batch& batch;
   BatchShape shape;
   std::byte* workspace;
+  std::byte* attention_workspace;  // its own: attention may begin while a product is still at work
 };
 
 class CpuStep {
  public:
   virtual ~CpuStep() = default;
   virtual void run(const StepContext& context, const Team& team) const = 0;
+  // No barrier is needed in front of it.
+  virtual bool begins_at_once() const { return false; }
   virtual std::string kernel() const = 0;
   virtual Cost cost(int64_t tokens, int64_t rows) const = 0;
+};
+
+// A step that can also make its output a row at a time, where a product reads it: the product's prologue.
+class RowSource {
+ public:
+  virtual ~RowSource() = default;
+  // See LinearRow.
+  virtual const float* row(const StepContext& context, int64_t token, bool owner, float* scratch) const = 0;
+};
+
+// A step that can also be done for some columns of its input, by the worker that completed them: a product's epilogue.
+class ColumnSink {
+ public:
+  virtual ~ColumnSink() = default;
+  // Which columns must come together.
+  virtual LinearDivision division() const = 0;
+  // See LinearDone.
+  virtual void columns(const StepContext& context, int64_t begin, int64_t end) const = 0;
 };
 
 }  // namespace tern

@@ -44,17 +44,70 @@ void SelectRowsStep::run(const StepContext& context, const Team& team) const {
 
 Cost SelectRowsStep::cost(int64_t, int64_t rows) const { return {8.0 * static_cast<double>(rows * in_.cols), 0}; }
 
+LinearStep::LinearStep(Linear& linear, Place in, Place out, int workers)
+    : linear_(linear), in_(in), out_(out), workers_(workers) {}
+
+// Columns come together where whole panels fit, and where that leaves every worker something to do.
+void LinearStep::divide() {
+  const LinearDivision division = sink_->division();
+  at_once_ = linear_.divides(division) && linear_.rows() >= workers_ * division.grain;
+  if (at_once_) linear_.divide(division);
+}
+
 void LinearStep::run(const StepContext& context, const Team& team) const {
   const int64_t tokens = count_of(in_, context.shape);
   if (tokens == 0) return;
-  linear_.run({in_.data, in_.stride, tokens, out_.data, out_.stride, context.workspace}, team);
+  LinearArgs args{.x = in_.data,
+                  .x_stride = in_.stride,
+                  .tokens = tokens,
+                  .out = out_.data,
+                  .out_stride = out_.stride,
+                  .workspace = context.workspace};
+  const auto row = [&](int64_t token, bool owner, float* scratch) {
+    return source_->row(context, token, owner, scratch);
+  };
+  const auto done = [&](int64_t begin, int64_t end) { sink_->columns(context, begin, end); };
+  if (source_ != nullptr) args.row = row;
+  if (at_once_) args.done = done;
+  linear_.run(args, team);
+  if (epilogue_ != nullptr && !at_once_) {
+    team.sync();
+    epilogue_->run(context, team);
+    team.sync();  // the step behind this one may begin at once
+  }
 }
 
-Cost LinearStep::cost(int64_t tokens, int64_t rows) const { return linear_.cost(count_of(in_, tokens, rows)); }
+std::string LinearStep::kernel() const {
+  std::string text = linear_.kernel_names();
+  if (prologue_ != nullptr) text = prologue_->kernel() + " > " + text;
+  if (epilogue_ != nullptr) text += " > " + epilogue_->kernel();
+  return text;
+}
+
+Cost LinearStep::cost(int64_t tokens, int64_t rows) const {
+  Cost sum = linear_.cost(count_of(in_, tokens, rows));
+  for (const CpuStep* part : {prologue_.get(), epilogue_.get()}) {
+    if (part == nullptr) continue;
+    const Cost cost = part->cost(tokens, rows);
+    sum.bytes += cost.bytes;
+    sum.ops += cost.ops;
+  }
+  return sum;
+}
 
 void NormStep::run(const StepContext& context, const Team& team) const {
   norm_.run({in_.data, delta_.data, sum_.data, weight_.data(), out_.data, count_of(in_, context.shape), in_.cols, eps_},
             team);
+}
+
+// Everybody needs the row, its owner alone writes the sum that later steps read.
+const float* NormStep::row(const StepContext&, int64_t token, bool owner, float* scratch) const {
+  const int64_t at = token * in_.cols;
+  float* sum = nullptr;
+  if (delta_.data != nullptr) sum = owner ? sum_.data + at : scratch + in_.cols;
+  norm_.run({in_.data + at, delta_.data == nullptr ? nullptr : delta_.data + at, sum, weight_.data(), scratch, 1,
+             in_.cols, eps_});
+  return scratch;
 }
 
 Cost NormStep::cost(int64_t tokens, int64_t rows) const {
@@ -78,6 +131,14 @@ RopeKvArgs RopeKvStep::args(const BatchShape& shape) const {
 
 void RopeKvStep::run(const StepContext& context, const Team& team) const {
   rope_.run(args(context.batch.shape(cache_.group)), team);
+  if (team.index() == 0) heads_.add_all();
+}
+
+void RopeKvStep::columns(const StepContext& context, int64_t begin, int64_t end) const {
+  begin /= facts_.head_dim;
+  end /= facts_.head_dim;
+  rope_.run_heads(args(context.batch.shape(cache_.group)), begin, end);
+  heads_.add(begin, end);
 }
 
 Cost RopeKvStep::cost(int64_t tokens, int64_t rows) const {
@@ -85,8 +146,15 @@ Cost RopeKvStep::cost(int64_t tokens, int64_t rows) const {
 }
 
 void AttentionStep::run(const StepContext& context, const Team& team) const {
-  attention_.run({q_.data, q_.stride, out_.data, cache_.kv, context.batch.shape(cache_.group), context.workspace},
-                 team);
+  AttentionArgs args{.q = q_.data,
+                     .q_stride = q_.stride,
+                     .out = out_.data,
+                     .kv = cache_.kv,
+                     .batch = context.batch.shape(cache_.group),
+                     .workspace = context.attention_workspace};
+  const auto ready = [&](int32_t kv_head) { heads_->wait(team, kv_head, layers_); };
+  if (heads_ != nullptr) args.ready = ready;
+  attention_.run(args, team);
 }
 
 Cost AttentionStep::cost(int64_t tokens, int64_t) const {
@@ -98,6 +166,29 @@ void GluStep::run(const StepContext& context, const Team& team) const {
   glu_.run({in_.data, out_.data, count_of(in_, context.shape), out_.cols}, team);
 }
 
+void GluStep::columns(const StepContext& context, int64_t begin, int64_t end) const {
+  glu_.run_columns({in_.data, out_.data, count_of(in_, context.shape), out_.cols}, begin, end);
+}
+
 Cost GluStep::cost(int64_t tokens, int64_t rows) const { return Glu::cost(count_of(in_, tokens, rows), out_.cols); }
+
+void BlockMaximaStep::run(const StepContext& context, const Team& team) const {
+  const Team::Range share = team.share(in_.cols, kScanBlock);
+  if (share.begin < share.end) columns(context, share.begin, share.end);
+}
+
+void BlockMaximaStep::columns(const StepContext& context, int64_t begin, int64_t end) const {
+  const size_t blocks = RowScan::blocks(static_cast<size_t>(in_.cols));
+  const auto count = static_cast<size_t>(end - begin);
+  for (int64_t r = 0; r < count_of(in_, context.shape); ++r) {
+    float* maxima = maxima_ + static_cast<size_t>(r) * blocks + begin / kScanBlock;
+    scan_.maxima({in_.data + r * in_.stride + begin, count}, {maxima, RowScan::blocks(count)});
+  }
+}
+
+Cost BlockMaximaStep::cost(int64_t tokens, int64_t rows) const {
+  const auto elements = static_cast<double>(count_of(in_, tokens, rows) * in_.cols);
+  return {.bytes = 4 * elements, .ops = elements};
+}
 
 }  // namespace tern

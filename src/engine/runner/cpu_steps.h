@@ -7,11 +7,13 @@
 
 #include "engine/runner/cpu_arena.h"
 #include "engine/runner/cpu_step.h"
+#include "engine/runner/head_counters.h"
 #include "kernels/activation/glu.h"
 #include "kernels/attention/attention.h"
 #include "kernels/linear/linear.h"
 #include "kernels/norm/norm.h"
 #include "kernels/rope/rope.h"
+#include "kernels/sample/row_scan.h"
 #include "model/rope_table.h"
 #include "model/weights.h"
 
@@ -42,24 +44,46 @@ class SelectRowsStep final : public CpuStep {
   Place in_, out_;
 };
 
+// A product, with the step that makes its input and the one that goes on with its columns fused into it; either may be
+// null. Where the epilogue's columns cannot be kept together, it runs as a step of its own behind a barrier.
 class LinearStep final : public CpuStep {
  public:
-  LinearStep(const Linear& linear, Place in, Place out) : linear_(linear), in_(in), out_(out) {}
+  LinearStep(Linear& linear, Place in, Place out, int workers);
+  template <class Step>
+  void set_prologue(std::unique_ptr<Step> step) {
+    source_ = step.get();
+    prologue_ = std::move(step);
+  }
+  // Before the product's weights are packed: it decides about the division of its work.
+  template <class Step>
+  void set_epilogue(std::unique_ptr<Step> step) {
+    sink_ = step.get();
+    epilogue_ = std::move(step);
+    divide();
+  }
   void run(const StepContext& context, const Team& team) const override;
-  std::string kernel() const override { return linear_.kernel_names(); }
+  std::string kernel() const override;
   Cost cost(int64_t tokens, int64_t rows) const override;
 
  private:
-  const Linear& linear_;
+  void divide();
+
+  Linear& linear_;
   Place in_, out_;
+  int workers_;
+  bool at_once_ = false;  // the epilogue's columns come together
+  std::unique_ptr<CpuStep> prologue_, epilogue_;
+  const RowSource* source_ = nullptr;
+  const ColumnSink* sink_ = nullptr;
 };
 
 // Norm alone (no delta) or behind a residual sum.
-class NormStep final : public CpuStep {
+class NormStep final : public CpuStep, public RowSource {
  public:
   NormStep(RmsNorm norm, std::vector<float> weight, float eps, Place in, Place delta, Place sum, Place out)
       : norm_(norm), weight_(std::move(weight)), eps_(eps), in_(in), delta_(delta), sum_(sum), out_(out) {}
   void run(const StepContext& context, const Team& team) const override;
+  const float* row(const StepContext& context, int64_t token, bool owner, float* scratch) const override;
   std::string kernel() const override { return norm_.kernel_name(); }
   Cost cost(int64_t tokens, int64_t rows) const override;
 
@@ -76,11 +100,15 @@ struct CachePlace {
   size_t group;
 };
 
-class RopeKvStep final : public CpuStep {
+class RopeKvStep final : public CpuStep, public ColumnSink {
  public:
-  RopeKvStep(RopeKv rope, const AttentionFacts& facts, const RopeTable& table, CachePlace cache, Place qkv, Place q_out)
-      : rope_(rope), facts_(facts), table_(table), cache_(cache), qkv_(qkv), q_out_(q_out) {}
+  // `heads` is told what is complete.
+  RopeKvStep(RopeKv rope, const AttentionFacts& facts, const RopeTable& table, CachePlace cache, Place qkv, Place q_out,
+             HeadCounters& heads)
+      : rope_(rope), facts_(facts), table_(table), cache_(cache), qkv_(qkv), q_out_(q_out), heads_(heads) {}
   void run(const StepContext& context, const Team& team) const override;
+  LinearDivision division() const override { return {.grain = facts_.head_dim}; }
+  void columns(const StepContext& context, int64_t begin, int64_t end) const override;
   std::string kernel() const override { return rope_.kernel_name(); }
   Cost cost(int64_t tokens, int64_t rows) const override;
 
@@ -92,13 +120,16 @@ class RopeKvStep final : public CpuStep {
   const RopeTable& table_;
   CachePlace cache_;
   Place qkv_, q_out_;
+  HeadCounters& heads_;
 };
 
 class AttentionStep final : public CpuStep {
  public:
-  AttentionStep(Attention attention, CachePlace cache, Place q, Place out)
-      : attention_(attention), cache_(cache), q_(q), out_(out) {}
+  // Waits for the heads of the first `layers` layers one by one; null: all heads are complete when it runs.
+  AttentionStep(Attention attention, CachePlace cache, Place q, Place out, HeadCounters* heads, uint32_t layers)
+      : attention_(attention), cache_(cache), q_(q), out_(out), heads_(heads), layers_(layers) {}
   void run(const StepContext& context, const Team& team) const override;
+  bool begins_at_once() const override { return heads_ != nullptr; }
   std::string kernel() const override { return attention_.kernel_name(); }
   Cost cost(int64_t tokens, int64_t rows) const override;
 
@@ -106,18 +137,41 @@ class AttentionStep final : public CpuStep {
   Attention attention_;
   CachePlace cache_;
   Place q_, out_;
+  HeadCounters* heads_;
+  uint32_t layers_;
 };
 
-class GluStep final : public CpuStep {
+class GluStep final : public CpuStep, public ColumnSink {
  public:
   GluStep(Glu glu, Place in, Place out) : glu_(glu), in_(in), out_(out) {}
   void run(const StepContext& context, const Team& team) const override;
+  LinearDivision division() const override { return {.grain = kGrain, .paired = true}; }
+  void columns(const StepContext& context, int64_t begin, int64_t end) const override;
   std::string kernel() const override { return glu_.kernel_name(); }
   Cost cost(int64_t tokens, int64_t rows) const override;
 
  private:
+  static constexpr int64_t kGrain = 16;  // a panel of every layout, a cache line of the output
+
   Glu glu_;
   Place in_, out_;
+};
+
+// Behind the output head: the largest logit of each block of columns, which is what a sampler looks at first.
+class BlockMaximaStep final : public CpuStep, public ColumnSink {
+ public:
+  // maxima: [rows, blocks of in's columns].
+  BlockMaximaStep(RowScan scan, Place in, float* maxima) : scan_(scan), in_(in), maxima_(maxima) {}
+  void run(const StepContext& context, const Team& team) const override;
+  LinearDivision division() const override { return {.grain = kScanBlock}; }
+  void columns(const StepContext& context, int64_t begin, int64_t end) const override;
+  std::string kernel() const override { return scan_.kernel_name(); }
+  Cost cost(int64_t tokens, int64_t rows) const override;
+
+ private:
+  RowScan scan_;
+  Place in_;
+  float* maxima_;
 };
 
 }  // namespace tern

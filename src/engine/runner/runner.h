@@ -27,6 +27,7 @@ struct RunnerOptions {
   int64_t block_tokens = 16;
   Format kv_format = Format::kF16;
   KernelSelection kernels;
+  ThreadPoolOptions pool;
 };
 
 // What was reserved, in bytes.
@@ -49,6 +50,9 @@ class Runner {
   virtual ~Runner() = default;
   // Logits of the batch's wanted rows: [rows, vocabulary], valid until the next call.
   virtual std::span<const float> execute(const Batch& batch) = 0;
+  // Of those rows the largest logit of each block of kScanBlock columns, [rows, blocks], NaN where a block holds one;
+  // empty when the runner does not make them.
+  virtual std::span<const float> block_maxima() const { return {}; }
   // The cache groups of the program, as they were reserved.
   virtual std::vector<KvGroup> kv_groups() const = 0;
   virtual int threads() const = 0;

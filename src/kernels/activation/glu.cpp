@@ -30,6 +30,13 @@ void Glu::run(const GluArgs& args, const Team& team) const {
   }
 }
 
+void Glu::run_columns(const GluArgs& args, int64_t begin, int64_t end) const {
+  for (int64_t token = 0; token < args.tokens; ++token) {
+    const float* gate = args.gate_up + token * 2 * args.cols + begin;
+    impl_->run(activation_, gate, gate + args.cols, args.out + token * args.cols + begin, end - begin);
+  }
+}
+
 Cost Glu::cost(int64_t tokens, int64_t cols) {
   const double elements = static_cast<double>(tokens) * static_cast<double>(cols);
   return {.bytes = 12 * elements, .ops = 16 * elements};

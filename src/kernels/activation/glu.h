@@ -24,6 +24,8 @@ class Glu {
  public:
   Glu(Activation activation, const KernelSelection& selection);
   void run(const GluArgs& args, const Team& team) const;
+  // Columns [begin, end) of all tokens, by one worker.
+  void run_columns(const GluArgs& args, int64_t begin, int64_t end) const;
   static Cost cost(int64_t tokens, int64_t cols);
   std::string kernel_name() const;
 

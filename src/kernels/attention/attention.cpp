@@ -171,6 +171,7 @@ bool Attention::compute(const AttentionArgs& args, int worker, int workers) cons
     const int64_t begin = division.cut(item, worker), end = division.cut(item, worker + 1);
     if (begin >= end) return;
     const AttentionBlock block = block_of(desc_, args, item, space.scratch_of(worker));
+    if (args.ready) args.ready(item.kv_head);
     impl_->begin(block);
     if (begin > item.chunk_begin) {
       for (int64_t c = begin; c < end; ++c) impl_->chunk(block, c, space.shared(workers, index, c - item.chunk_begin));

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "core/function_ref.h"
 #include "core/thread_pool.h"
 #include "kernels/attention/attention_impl.h"
 #include "kernels/batch_shape.h"
@@ -26,7 +27,8 @@ struct AttentionArgs {
   float* out;  // [tokens, heads * head_dim]
   KvLayerView kv;
   BatchShape batch;
-  std::byte* workspace;  // at least workspace_bytes()
+  std::byte* workspace;                           // at least workspace_bytes()
+  FunctionRef<void(int32_t kv_head)> ready = {};  // waits until that head may be read; null: all may
 };
 
 class Attention {

@@ -15,9 +15,10 @@ constexpr uint64_t kAlignment = 64;  // a cache line, and a zmm
 
 uint64_t aligned(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-LinearDesc desc_of(const LinearPart& part, int64_t cols) { return {part.rows, cols, part.format}; }
+// Of one worker: a row that a LinearRow makes, and as much for its own use.
+uint64_t scratch_bytes(int64_t cols) { return aligned(2 * static_cast<uint64_t>(cols) * sizeof(float)); }
 
-int64_t panels_of(const LinearImpl& impl, int64_t rows) { return (rows + impl.panel_rows - 1) / impl.panel_rows; }
+LinearDesc desc_of(const LinearPart& part, int64_t cols) { return {part.rows, cols, part.format}; }
 
 const LinearImpl* choose(const std::string& name, const LinearDesc& desc, const KernelSelection& selection) {
   std::string tried;
@@ -44,7 +45,10 @@ std::vector<const LinearImpl*> linear_impls() {
 Linear::Linear(std::string name, int64_t cols, std::vector<LinearPart> parts, const KernelSelection& selection)
     : name_(std::move(name)), cols_(cols) {
   for (const LinearPart& part : parts) {
-    BoundPart bound{part, choose(name_, desc_of(part, cols), selection), nullptr, rows_, 0, 0};
+    BoundPart bound{};
+    bound.part = part;
+    bound.impl = choose(name_, desc_of(part, cols), selection);
+    bound.first_row = rows_;
     if (bound.impl->pack == nullptr) bound.weights = part.data;
     // Parts that prepare activations alike read one prepared copy.
     const auto alike = std::find_if(parts_.begin(), parts_.end(),
@@ -54,6 +58,39 @@ Linear::Linear(std::string name, int64_t cols, std::vector<LinearPart> parts, co
     if (bound.owns_slot) prepared_row_bytes_ += bound.impl->prepared_bytes(cols);
     rows_ += part.rows;
     parts_.push_back(bound);
+  }
+  divide({});
+}
+
+int64_t Linear::unit_rows_of(const LinearImpl& impl) const {
+  return division_.grain > 0 ? division_.grain : impl.panel_rows;
+}
+
+bool Linear::divides(const LinearDivision& division) const {
+  if (division.paired && (parts_.size() != 2 || parts_[0].part.rows != parts_[1].part.rows || division.grain == 0)) {
+    return false;
+  }
+  for (const BoundPart& bound : parts_) {
+    if (division.grain % bound.impl->panel_rows != 0) return false;
+    const bool last = &bound == &parts_.back();
+    if (!last && !division.paired && division.grain > 0 && bound.part.rows % division.grain != 0) return false;
+  }
+  return true;
+}
+
+void Linear::divide(const LinearDivision& division) {
+  TERN_CHECK(divides(division), name_);
+  division_ = division;
+  int64_t first_unit = 0;
+  for (BoundPart& bound : parts_) {
+    const LinearDesc desc = desc_of(bound.part, cols_);
+    const int64_t unit_rows = unit_rows_of(*bound.impl);
+    bound.first_unit = division.paired ? 0 : first_unit;
+    bound.unit_panels = unit_rows / bound.impl->panel_rows;
+    bound.units = (bound.part.rows + unit_rows - 1) / unit_rows;
+    bound.unit_bytes = static_cast<double>(unit_rows) * bound.impl->cost(desc, 1).bytes /
+                       static_cast<double>(std::max<int64_t>(desc.rows, 1));
+    first_unit += bound.units;
   }
 }
 
@@ -66,67 +103,84 @@ uint64_t Linear::packed_bytes() const {
 bool Linear::copies(int64_t part) const { return parts_[static_cast<size_t>(part)].impl->pack != nullptr; }
 
 void Linear::pack(std::byte* storage, const Team& team) {
+  // By the division of a single token: on a machine with several memories a worker's share lies in its own.
+  const Team::Range units = share_of(team.index(), team.size(), true);
   for (BoundPart& bound : parts_) {
     if (bound.impl->pack == nullptr) continue;
     const LinearDesc desc = desc_of(bound.part, cols_);
-    const Team::Range panels = team.share(panels_of(*bound.impl, desc.rows));
-    bound.impl->pack(desc, bound.part.data, storage, panels.begin, panels.end);
+    const int64_t begin = std::clamp(units.begin - bound.first_unit, int64_t{0}, bound.units) * bound.unit_panels;
+    const int64_t end = std::clamp(units.end - bound.first_unit, int64_t{0}, bound.units) * bound.unit_panels;
+    if (begin < end) bound.impl->pack(desc, bound.part.data, storage, begin, std::min(end, bound.panels()));
     if (team.index() == 0) bound.weights = storage;
     storage += aligned(bound.impl->packed_bytes(desc));
   }
 }
 
 uint64_t Linear::workspace_bytes(int64_t tokens, int workers) const {
-  return static_cast<uint64_t>(std::max<int64_t>(tokens, workers)) * prepared_row_bytes_;
+  return static_cast<uint64_t>(workers) * scratch_bytes(cols_) +
+         static_cast<uint64_t>(std::max<int64_t>(tokens, workers)) * prepared_row_bytes_;
+}
+
+void Linear::prepare_row(const LinearArgs& args, int64_t token, bool owner, float* scratch, std::byte* prepared,
+                         int64_t index) const {
+  const float* x = args.row ? args.row(token, owner, scratch) : args.x + token * args.x_stride;
+  for (const BoundPart& bound : parts_) {
+    if (!bound.owns_slot) continue;
+    const int64_t stride = static_cast<int64_t>(bound.impl->prepared_bytes(cols_));
+    bound.impl->prepare(x, cols_, prepared + bound.prepared_offset * args.tokens + index * stride);
+  }
 }
 
 void Linear::run(const LinearArgs& args, const Team& team) const {
   if (args.tokens <= 0) return;
-  // Prepared rows lie slot after slot, [tokens] rows in each. A single row is prepared by every worker for itself: that
-  // is cheaper than a barrier.
-  std::byte* prepared = args.workspace;
-  Team::Range rows{0, 1};
-  if (args.tokens == 1) {
+  // A scratch a worker; then prepared rows, slot after slot, [tokens] rows in each. A single row is prepared by every
+  // worker for itself: that is cheaper than a barrier.
+  auto* scratch = reinterpret_cast<float*>(args.workspace + static_cast<uint64_t>(team.index()) * scratch_bytes(cols_));
+  std::byte* prepared = args.workspace + static_cast<uint64_t>(team.size()) * scratch_bytes(cols_);
+  const bool one_token = args.tokens == 1;
+  if (one_token) {
     prepared += static_cast<uint64_t>(team.index()) * prepared_row_bytes_;
+    prepare_row(args, 0, team.index() == 0, scratch, prepared, 0);
   } else {
-    rows = team.share(args.tokens);
+    const Team::Range tokens = team.share(args.tokens);
+    for (int64_t t = tokens.begin; t < tokens.end; ++t) prepare_row(args, t, true, scratch, prepared, t);
+    team.sync();
   }
-  for (const BoundPart& bound : parts_) {
-    if (!bound.owns_slot) continue;
-    const int64_t stride = static_cast<int64_t>(bound.impl->prepared_bytes(cols_));
-    std::byte* slot = prepared + bound.prepared_offset * args.tokens;
-    for (int64_t t = rows.begin; t < rows.end; ++t) {
-      bound.impl->prepare(args.x + t * args.x_stride, cols_, slot + t * stride);
-    }
-  }
-  if (args.tokens > 1) team.sync();
-  run_share(args, prepared, team);
+  team.each_piece([&](int worker) { return share_of(worker, team.size(), one_token); },
+                  [&](Team::Range units) { run_units(args, prepared, units); });
 }
 
-void Linear::run_share(const LinearArgs& args, const std::byte* prepared, const Team& team) const {
-  // The panels of all parts are one list, cut into as many contiguous pieces of equal work as there are workers. Work
-  // is the bytes of a panel when one token reads them, and rows (so operations) when several do.
-  const auto panel_work = [&](const BoundPart& bound) {
-    const LinearDesc desc = desc_of(bound.part, cols_);
-    const double rows = static_cast<double>(bound.impl->panel_rows);
-    return args.tokens == 1 ? rows * bound.impl->cost(desc, 1).bytes / static_cast<double>(desc.rows) : rows;
+// The units of all parts are one list, cut into as many contiguous pieces of equal work as there are workers. Work is
+// the bytes of a unit when one token reads them, and rows (so operations) when several do.
+Team::Range Linear::share_of(int worker, int workers, bool one_token) const {
+  const auto work_of = [&](const BoundPart& bound) {
+    return one_token ? bound.unit_bytes : static_cast<double>(bound.unit_rows());
   };
   double total = 0;
+  int64_t units = 0;
   for (const BoundPart& bound : parts_) {
-    total += panel_work(bound) * static_cast<double>(panels_of(*bound.impl, bound.part.rows));
+    total += work_of(bound) * static_cast<double>(bound.units);
+    units = bound.first_unit + bound.units;
   }
-  const double from = total * team.index() / team.size();
-  const double to = total * (team.index() + 1) / team.size();
-  double offset = 0;
+  if (division_.paired) return {units * worker / workers, units * (worker + 1) / workers};
+  const auto cut = [&](int index) -> int64_t {
+    if (index == workers) return units;
+    double left = total * index / workers;
+    for (const BoundPart& bound : parts_) {
+      const double work = work_of(bound) * static_cast<double>(bound.units);
+      if (left < work) return bound.first_unit + std::llround(left / work_of(bound));
+      left -= work;
+    }
+    return units;
+  };
+  return {cut(worker), cut(worker + 1)};
+}
+
+void Linear::run_units(const LinearArgs& args, const std::byte* prepared, Team::Range units) const {
+  int64_t rows_begin = rows_, rows_end = 0;
   for (const BoundPart& bound : parts_) {
-    const int64_t panels = panels_of(*bound.impl, bound.part.rows);
-    const double work = panel_work(bound);
-    const auto panel_at = [&](double target) {
-      return std::clamp(static_cast<int64_t>(std::llround((target - offset) / work)), int64_t{0}, panels);
-    };
-    const int64_t begin = team.index() == 0 ? 0 : panel_at(from);
-    const int64_t end = team.index() + 1 == team.size() ? panels : panel_at(to);
-    offset += work * static_cast<double>(panels);
+    const int64_t begin = std::clamp(units.begin - bound.first_unit, int64_t{0}, bound.units);
+    const int64_t end = std::clamp(units.end - bound.first_unit, int64_t{0}, bound.units);
     if (begin >= end) continue;
     const LinearJob job{.desc = desc_of(bound.part, cols_),
                         .weights = bound.weights,
@@ -136,8 +190,12 @@ void Linear::run_share(const LinearArgs& args, const std::byte* prepared, const 
                         .out = args.out + bound.first_row,
                         .out_stride = args.out_stride,
                         .bias = bound.part.bias};
-    bound.impl->run(job, begin, end);
+    bound.impl->run(job, begin * bound.unit_panels, std::min(end * bound.unit_panels, bound.panels()));
+    const int64_t first_row = division_.paired ? 0 : bound.first_row;
+    rows_begin = std::min(rows_begin, first_row + begin * bound.unit_rows());
+    rows_end = std::max(rows_end, first_row + std::min(end * bound.unit_rows(), bound.part.rows));
   }
+  if (args.done && rows_begin < rows_end) args.done(rows_begin, rows_end);
 }
 
 void Linear::read_row(int64_t row, float* out) const {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "core/function_ref.h"
 #include "core/thread_pool.h"
 #include "kernels/linear/linear_impl.h"
 #include "kernels/selection.h"
@@ -25,13 +26,28 @@ struct LinearPart {
   const float* bias;      // [rows] f32 or null; borrowed
 };
 
+// Makes row `token` of x: returns cols() floats, in `scratch` (2 * cols() floats) or elsewhere. Every token is asked
+// for by one worker as its owner; a single token by all, of whom one is its owner and may write what others will read
+// later.
+using LinearRow = FunctionRef<const float*(int64_t token, bool owner, float* scratch)>;
+// Told by the worker that completed it: columns [begin, end) of `out`, all tokens; see LinearDivision.
+using LinearDone = FunctionRef<void(int64_t begin, int64_t end)>;
+
 struct LinearArgs {
-  const float* x;  // [tokens, x_stride], the first cols() columns are used
+  const float* x;  // [tokens, x_stride], the first cols() columns are used; unused when there is `row`
   int64_t x_stride;
   int64_t tokens;
   float* out;  // [tokens, out_stride], the first rows() columns are written
   int64_t out_stride;
   std::byte* workspace;  // at least workspace_bytes(tokens, team size), 64-byte aligned
+  LinearRow row = {};    // null: rows are read from x
+  LinearDone done = {};  // null: nobody wants to know
+};
+
+// Which output features one worker completes together, for what goes on with them at once.
+struct LinearDivision {
+  int64_t grain = 0;    // features [i * grain, (i + 1) * grain); 0: a panel, whatever that is
+  bool paired = false;  // features i of both parts; done() then tells the range within a part
 };
 
 class Linear {
@@ -43,6 +59,10 @@ class Linear {
   int64_t rows() const { return rows_; }
   int64_t cols() const { return cols_; }
   int64_t part_count() const { return static_cast<int64_t>(parts_.size()); }
+  // Whether work can be divided so: whole panels, no grain across two parts.
+  bool divides(const LinearDivision& division) const;
+  void divide(const LinearDivision& division);  // before pack()
+
   // Bytes of storage that pack() fills; 0 when every part keeps the file's bytes.
   uint64_t packed_bytes() const;
   // Whether part i is copied by pack(), so that the file's pages may be released afterwards.
@@ -67,12 +87,22 @@ class Linear {
     int64_t first_row;
     int64_t prepared_offset;  // bytes a token before this part's prepared rows; parts that prepare alike share them
     bool owns_slot;           // the first part of those that share
+    // Division: units [first_unit, first_unit + units) of unit_panels panels each are this part's.
+    int64_t first_unit, units, unit_panels;
+    double unit_bytes;  // read for one token
+    int64_t panels() const { return (part.rows + impl->panel_rows - 1) / impl->panel_rows; }
+    int64_t unit_rows() const { return unit_panels * impl->panel_rows; }
   };
-  void run_share(const LinearArgs& args, const std::byte* prepared, const Team& team) const;
+  int64_t unit_rows_of(const LinearImpl& impl) const;
+  Team::Range share_of(int worker, int workers, bool one_token) const;
+  void prepare_row(const LinearArgs& args, int64_t token, bool owner, float* scratch, std::byte* prepared,
+                   int64_t index) const;
+  void run_units(const LinearArgs& args, const std::byte* prepared, Team::Range units) const;
 
   std::string name_;
   int64_t cols_ = 0, rows_ = 0;
   uint64_t prepared_row_bytes_ = 0;  // of one token, all preparations together
+  LinearDivision division_;
   std::vector<BoundPart> parts_;
 };
 

@@ -17,6 +17,8 @@ class RmsNorm {
  public:
   explicit RmsNorm(const KernelSelection& selection);
   void run(const NormArgs& args, const Team& team) const;
+  // All rows of `args`, by one worker.
+  void run(const NormArgs& args) const { impl_->run(args, 0, args.tokens); }
   static Cost cost(int64_t tokens, int64_t cols, bool with_delta);
   std::string kernel_name() const;
 

@@ -31,6 +31,11 @@ RopeRun run_of(const RopeKvArgs& args, const SequenceSlice& sequence, int64_t in
           .slot = static_cast<int32_t>(begin % args.kv.block_tokens)};
 }
 
+void check(const RopeKvArgs& args) {
+  TERN_CHECK(args.kv.block_tokens % kRopeRun == 0 && args.head_dim <= 256 && args.rope_dims <= args.head_dim &&
+             args.rope_dims % 2 == 0);
+}
+
 }  // namespace
 
 RopeKv::RopeKv(Format kv_format, const KernelSelection& selection) : impl_(nullptr) {
@@ -42,8 +47,7 @@ RopeKv::RopeKv(Format kv_format, const KernelSelection& selection) : impl_(nullp
 }
 
 void RopeKv::run(const RopeKvArgs& args, const Team& team) const {
-  TERN_CHECK(args.kv.block_tokens % kRopeRun == 0 && args.head_dim <= 256 && args.rope_dims <= args.head_dim &&
-             args.rope_dims % 2 == 0);
+  check(args);
   int64_t runs = 0;
   for (int32_t s = 0; s < args.batch.sequence_count; ++s) runs += runs_of(args.batch.sequences[s]);
   // The unit of work is one head of one run: a single token is shared out too, and no two workers write one cache line
@@ -64,6 +68,17 @@ void RopeKv::run(const RopeKvArgs& args, const Team& team) const {
       at += count;
     }
     first += units;
+  }
+}
+
+void RopeKv::run_heads(const RopeKvArgs& args, int64_t begin, int64_t end) const {
+  check(args);
+  for (int32_t s = 0; s < args.batch.sequence_count; ++s) {
+    const SequenceSlice& sequence = args.batch.sequences[s];
+    const int64_t runs = runs_of(sequence);
+    for (int64_t i = 0; i < runs; ++i) {
+      impl_->run(args, run_of(args, sequence, i), static_cast<int32_t>(begin), static_cast<int32_t>(end));
+    }
   }
 }
 

@@ -21,6 +21,8 @@ class RopeKv {
  public:
   RopeKv(Format kv_format, const KernelSelection& selection);
   void run(const RopeKvArgs& args, const Team& team) const;
+  // Heads [begin, end) of all tokens, by one worker; heads of q, then of k, then of v.
+  void run_heads(const RopeKvArgs& args, int64_t begin, int64_t end) const;
   Cost cost(const RopeKvArgs& args) const;
   std::string kernel_name() const;
 

@@ -1,3 +1,7 @@
+#include <cstdlib>
+#include <sstream>
+
+#include "core/error.h"
 #include "model/passes/passes.h"
 
 namespace tern {
@@ -21,13 +25,30 @@ Program drop_unused_buffers(const Program& program) {
   return out;
 }
 
-Program lower(const Program& source) {
+PassSelection PassSelection::from_environment() {
+  PassSelection passes;
+  const char* text = std::getenv("TERN_PASSES");
+  std::istringstream list(text == nullptr ? "" : text);
+  for (std::string entry; std::getline(list, entry, ',');) {
+    if (entry == "-select_rows_early") {
+      passes.select_rows_early = false;
+    } else if (entry == "-fuse_into_linear") {
+      passes.fuse_into_linear = false;
+    } else {
+      bad_input("[program] TERN_PASSES: \"" + printable(entry) + "\" is none of -select_rows_early, -fuse_into_linear");
+    }
+  }
+  return passes;
+}
+
+Program lower(const Program& source, const PassSelection& passes) {
   Program program = merge_linears(source);
   program = fuse_rope_kv(program);
   program = fuse_glu(program);
-  program = select_rows_early(program);
+  if (passes.select_rows_early) program = select_rows_early(program);
   program = fuse_add_norm(program);
   program = drop_unused_buffers(program);
+  if (passes.fuse_into_linear) program = fuse_into_linear(program);
   check_program(program);
   return program;
 }

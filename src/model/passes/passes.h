@@ -22,15 +22,28 @@ Program fuse_glu(const Program& program);
 // Rows whose logits nobody wants leave the program as early as possible: select_rows moves up to the last attention.
 Program select_rows_early(const Program& program);
 
+// A norm in front of a linear becomes its prologue, rope_kv or glu behind it its epilogue, where nobody else reads what
+// passes between: no wait of all workers stands between them then. Attention behind such a product begins head by head.
+// The last pass: the others look at plain ops.
+Program fuse_into_linear(const Program& program);
+
 // Drops buffers that no op assigns any more and numbers the rest anew.
 Program drop_unused_buffers(const Program& program);
 
-Program lower(const Program& source);
+// The passes that a program runs without as well, for measuring what they give.
+struct PassSelection {
+  bool select_rows_early = true;
+  bool fuse_into_linear = true;
+  // TERN_PASSES: a comma list of -select_rows_early, -fuse_into_linear. Throws bad_input for anything else.
+  static PassSelection from_environment();
+};
+
+Program lower(const Program& source, const PassSelection& passes = {});
 
 // Where each buffer lives: column offsets inside one arena of `token_cols` f32 columns a token and one of `row_cols` a
-// wanted row. Buffers whose lifetimes do not overlap share columns.
+// wanted row. Buffers whose lifetimes do not overlap share columns. What a prologue hands to its linear has no place.
 struct MemoryPlan {
-  std::vector<int64_t> offset;  // per buffer, in columns
+  std::vector<int64_t> offset;  // per buffer, in columns; -1: no place
   int64_t token_cols = 0;
   int64_t row_cols = 0;
 };

@@ -15,16 +15,23 @@ struct Lifetime {
 
 std::vector<Lifetime> lifetimes(const Program& program) {
   std::vector<Lifetime> lives(program.buffers.size());
-  const auto touch = [&](const Operand& operand, int64_t at) {
+  const auto touch = [&](const Operand& operand, size_t first, size_t last) {
     Lifetime& life = lives[static_cast<size_t>(operand.buffer)];
-    life.first = std::min(life.first, at);
-    life.last = std::max(life.last, at);
+    life.first = std::min(life.first, static_cast<int64_t>(first));
+    life.last = std::max(life.last, static_cast<int64_t>(last));
   };
   for (size_t i = 0; i < program.ops.size(); ++i) {
-    for (const Operand& input : program.ops[i].inputs) touch(input, static_cast<int64_t>(i));
-    for (const Operand& output : program.ops[i].outputs) touch(output, static_cast<int64_t>(i));
+    // What an op touches is in use while the next one runs already, when that does not wait for all workers.
+    const size_t last = i + 1 < program.ops.size() && program.ops[i + 1].by_head ? i + 1 : i;
+    for_each_part(program.ops[i], [&](const Op& op) {
+      for (const Operand& input : op.inputs) touch(input, i, last);
+      for (const Operand& output : op.outputs) touch(output, i, last);
+    });
   }
-  for (const Entry& entry : program.entries) touch(entry.result, static_cast<int64_t>(program.ops.size()));
+  for (const Op& op : program.ops) {
+    for (const Op& part : op.prologue) lives[static_cast<size_t>(part.outputs.back().buffer)] = Lifetime{};
+  }
+  for (const Entry& entry : program.entries) touch(entry.result, program.ops.size(), program.ops.size());
   return lives;
 }
 
