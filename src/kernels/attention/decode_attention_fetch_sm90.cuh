@@ -39,8 +39,8 @@ struct Layout {
   static constexpr int kStackOuts = kDecodeLevels * S::kTiles * S::kThreads * 16;
   static constexpr int kStackSums = kDecodeLevels * S::kTiles * 64;
   static constexpr int kWeights = S::kRows * kWeightPitch;
-  static constexpr int kMaxes = S::kWarps * S::kRows * 4;  // a number a warp and row
-  static constexpr int kFixed = kStackOuts + kStackSums + 2 * (kWeights + kMaxes) + 256;
+  static constexpr int kExchange = S::kWarps * S::kRows * 4;  // a number a warp and row
+  static constexpr int kFixed = kStackOuts + kStackSums + kWeights + 2 * kExchange + 256;
   // A kilobyte of each block belongs to the system. What is under way hides latency many times over.
   static constexpr int kFit = ((kMaxSharedBytes + 1024) / S::kBlocks - 1024 - kFixed) / S::kStageBytes;
   static constexpr int kStages = kFit < 12 ? kFit : 12;
@@ -48,8 +48,9 @@ struct Layout {
   static constexpr int kStackAt = kStages * S::kStageBytes;
   static constexpr int kStackSumsAt = kStackAt + kStackOuts;
   static constexpr int kWeightsAt = kStackSumsAt + kStackSums;
-  static constexpr int kMaxesAt = kWeightsAt + 2 * kWeights;  // two of each: this chunk's and the last one's
-  static constexpr int kBarriersAt = kMaxesAt + 2 * kMaxes;   // full ones, then empty ones, then a flag
+  static constexpr int kMaxesAt = kWeightsAt + kWeights;
+  static constexpr int kSumsAt = kMaxesAt + kExchange;
+  static constexpr int kBarriersAt = kSumsAt + kExchange;  // full ones, then empty ones, then a flag
   static constexpr int kFlagAt = kBarriersAt + kStages * 16;
   static constexpr int kBytes = kFlagAt + 16;
 };

@@ -106,7 +106,7 @@ __device__ inline bool arrives_last(int32_t* counter, int nodes, int* shared_fla
 template <class S>
 __device__ inline void join_units(const Nodes<S>& stored, const Nodes<S>& stack, int first, int nodes, Node<S>& node,
                                   int thread) {
-  constexpr int kSubtree = (S::kBlocks > 1 ? 4 : 8) / S::kTiles;  // what the registers hold
+  constexpr int kSubtree = 4 / S::kTiles;  // what the registers hold
   for (int begin = 0; begin < nodes; begin += kSubtree) {
     Node<S> loaded[kSubtree];
 #pragma unroll

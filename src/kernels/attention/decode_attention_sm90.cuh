@@ -2,9 +2,9 @@
 // from the plan one after the other.
 //
 // One warp fetches: keys and values of a chunk are a stage each of one ring, filled block by block of the cache by
-// tensor copies. The others compute a chunk together: each its own 16 or 32 keys' scores and weights, then, behind one
-// barrier, each its own 16 dimensions of the output. Computing a chunk is a chain of latencies, not of work: where it
-// takes longer than fetching one (fp8, small heads), a multiprocessor has two blocks.
+// tensor copies. The others compute a chunk together: each its own 16 or 32 keys' scores, then, behind a barrier that
+// makes the maximum known and one that makes the weights, each its own 16 dimensions of the output. With heads of 64 a
+// chunk is four warps' work, and a multiprocessor has two blocks.
 //
 // Overlap. The next launch is let in at once and takes a multiprocessor as soon as this one's block leaves it; it
 // fetches the history before it waits for the rest of this one.
@@ -25,12 +25,13 @@ struct Compute {
   uint8_t* shared;
   int warp, lane, thread;
   Place<S> place;
-  int turn;  // which of the two weights and maxima
   Queries<S> queries;
   float scale;
   int last_key[S::kTiles][2];  // positions that rows 2t and 2t + 1 of each tile see last
 
   __device__ uint32_t address() const { return ptx::shared_address(shared); }
+  __device__ float* maxes() const { return reinterpret_cast<float*>(shared + Layout<S>::kMaxesAt); }
+  __device__ float* sums() const { return reinterpret_cast<float*>(shared + Layout<S>::kSumsAt); }
   __device__ Nodes<S> stack() const {
     return {reinterpret_cast<float4*>(shared + Layout<S>::kStackAt),
             reinterpret_cast<float4*>(shared + Layout<S>::kStackSumsAt)};
@@ -81,104 +82,90 @@ struct Compute {
     release_stage();
   }
 
-  // The largest of the warp's keys for a row: lanes 4 g + t with all g hold the same rows.
-  __device__ static float largest(const float (&scores)[S::kKeyTiles][S::kTiles][4], int n, int j) {
-    float max = fmaxf(scores[0][n][j], scores[0][n][j + 2]);
-#pragma unroll
-    for (int i = 1; i < S::kKeyTiles; ++i) max = fmaxf(max, fmaxf(scores[i][n][j], scores[i][n][j + 2]));
+  // Over the keys of a warp: lanes 4 g + t with all g hold the same rows.
+  template <typename Operation>
+  __device__ static float across_keys(float value, Operation operation) {
 #pragma unroll
     for (int distance = 4; distance < 32; distance *= 2) {
-      max = fmaxf(max, __shfl_xor_sync(0xffffffffu, max, distance));
+      value = operation(value, __shfl_xor_sync(0xffffffffu, value, distance));
     }
-    return max;
+    return value;
   }
 
-  // Tells the other warps this one's maxima and weights.
-  __device__ void tell(const float (&scores)[S::kKeyTiles][S::kTiles][4], float* maxes, uint32_t weights) const {
+  // Tells the other warps this one's maximum or sum of each row.
+  __device__ void tell(float* exchange, const float (&values)[S::kTiles][2]) const {
+    if (lane >= 4) return;
 #pragma unroll
     for (int n = 0; n < S::kTiles; ++n) {
-      const float max[2] = {largest(scores, n, 0), largest(scores, n, 1)};
-      if (lane < 4)
-        *reinterpret_cast<float2*>(maxes + warp * S::kRows + n * 8 + lane * 2) = make_float2(max[0], max[1]);
-      const float base[2] = {max[0] == -INFINITY ? 0 : max[0], max[1] == -INFINITY ? 0 : max[1]};
-#pragma unroll
-      for (int i = 0; i < S::kKeyTiles; ++i) {
-        const float* s = scores[i][n];
-        const uint32_t low = ptx::bf16_pair(ptx::exp2(s[0] - base[0]), ptx::exp2(s[1] - base[1]));
-        const uint32_t high = ptx::bf16_pair(ptx::exp2(s[2] - base[0]), ptx::exp2(s[3] - base[1]));
-        const int key = (warp * S::kKeyTiles + i) * 16 + lane / 8 % 2 * 8;
-        ptx::store_matrices_transposed(weights + (n * 8 + lane % 8) * kWeightPitch + key * 2, low, high);
-      }
+      *reinterpret_cast<float2*>(exchange + warp * S::kRows + n * 8 + lane * 2) =
+          make_float2(values[n][0], values[n][1]);
     }
   }
-
-  // The factor that brings the weights of each warp's keys to the maximum of all, which it finds.
-  __device__ void rescale(const float* maxes, int n, float (&factors)[S::kWarps][2], float (&max)[2]) const {
-    float2 own[S::kWarps];
-#pragma unroll
-    for (int w = 0; w < S::kWarps; ++w) {
-      own[w] = *reinterpret_cast<const float2*>(maxes + w * S::kRows + n * 8 + lane % 4 * 2);
-      max[0] = w == 0 ? own[w].x : fmaxf(max[0], own[w].x);
-      max[1] = w == 0 ? own[w].y : fmaxf(max[1], own[w].y);
-    }
-    const float base[2] = {max[0] == -INFINITY ? 0 : max[0], max[1] == -INFINITY ? 0 : max[1]};
-#pragma unroll
-    for (int w = 0; w < S::kWarps; ++w) {
-      factors[w][0] = ptx::exp2(own[w].x - base[0]);
-      factors[w][1] = ptx::exp2(own[w].y - base[1]);
-    }
-  }
-
-  // The sums of all keys' values and weights in this warp's dimensions: those of 32 keys on the matrix unit, for the
-  // weights' own sum with ones instead of values.
-  __device__ void weigh(uint32_t stage, const float* maxes, uint32_t weights, int count, Node<S>& node) const {
-    constexpr uint32_t kOnes = 0x3f803f80u;
-    float factors[S::kTiles][S::kWarps][2];
+  template <typename Operation>
+  __device__ void gather(const float* exchange, float (&values)[S::kTiles][2], Operation operation) const {
 #pragma unroll
     for (int n = 0; n < S::kTiles; ++n) {
-      rescale(maxes, n, factors[n], node.max[n]);
 #pragma unroll
-      for (int i = 0; i < 4; ++i) node.out[n][i] = 0;
-      node.sum[n][0] = node.sum[n][1] = 0;
-    }
-    const uint32_t row = weights + lane % 8 * kWeightPitch + lane / 8 * 16;
-#pragma unroll
-    for (int i = 0; i < kDecodeChunk / 32; ++i) {
-      if (i * 32 >= count) break;
-      uint32_t a[2][4];
-      load_values<S>(stage, i * 32, count, warp, lane, a);
-#pragma unroll
-      for (int n = 0; n < S::kTiles; ++n) {
-        const uint4 b = ptx::load_matrices(row + n * 8 * kWeightPitch + i * 64);
-        const uint32_t pairs[2][2] = {{b.x, b.y}, {b.z, b.w}};
-#pragma unroll
-        for (int j = 0; j < 2; ++j) {
-          float values[4] = {}, ones[4] = {};
-          ptx::multiply_bf16(values, a[j][0], a[j][1], a[j][2], a[j][3], pairs[j][0], pairs[j][1]);
-          ptx::multiply_bf16(ones, kOnes, kOnes, kOnes, kOnes, pairs[j][0], pairs[j][1]);
-          const auto& factor = factors[n][(i * 2 + j) / S::kKeyTiles];
-#pragma unroll
-          for (int k = 0; k < 4; ++k) node.out[n][k] = __fmaf_rn(values[k], factor[k % 2], node.out[n][k]);
-          node.sum[n][0] = __fmaf_rn(ones[0], factor[0], node.sum[n][0]);
-          node.sum[n][1] = __fmaf_rn(ones[1], factor[1], node.sum[n][1]);
-        }
+      for (int w = 0; w < S::kWarps; ++w) {
+        const float2 v = *reinterpret_cast<const float2*>(exchange + w * S::kRows + n * 8 + lane % 4 * 2);
+        values[n][0] = w == 0 ? v.x : operation(values[n][0], v.x);
+        values[n][1] = w == 0 ? v.y : operation(values[n][1], v.y);
       }
     }
   }
 
   // A chunk's share of the softmax.
   __device__ void chunk(const DecodeUnit& unit, int position, Node<S>& node) {
+    const auto larger = [](float a, float b) { return fmaxf(a, b); };
+    const auto plus = [](float a, float b) { return a + b; };
     const int count = min(unit.keys - position, kDecodeChunk);
-    auto* maxes = reinterpret_cast<float*>(shared + Layout<S>::kMaxesAt + turn * Layout<S>::kMaxes);
-    const uint32_t weights = address() + Layout<S>::kWeightsAt + turn * Layout<S>::kWeights;
-    turn ^= 1;
     float scores[S::kKeyTiles][S::kTiles][4];
     score(unit, position, count, scores);
-    tell(scores, maxes, weights);
+
+    float own[S::kTiles][2];
+#pragma unroll
+    for (int n = 0; n < S::kTiles; ++n) {
+#pragma unroll
+      for (int j = 0; j < 2; ++j) {
+        own[n][j] = fmaxf(scores[0][n][j], scores[0][n][j + 2]);
+#pragma unroll
+        for (int i = 1; i < S::kKeyTiles; ++i) {
+          own[n][j] = fmaxf(own[n][j], fmaxf(scores[i][n][j], scores[i][n][j + 2]));
+        }
+        own[n][j] = across_keys(own[n][j], larger);
+      }
+    }
+    tell(maxes(), own);
     ptx::sync(kComputeBarrier, S::kThreads);
+    gather(maxes(), node.max, larger);
+
+    const uint32_t weights = address() + Layout<S>::kWeightsAt;
+#pragma unroll
+    for (int n = 0; n < S::kTiles; ++n) {
+      const float base[2] = {node.max[n][0] == -INFINITY ? 0 : node.max[n][0],
+                             node.max[n][1] == -INFINITY ? 0 : node.max[n][1]};
+      own[n][0] = own[n][1] = 0;
+#pragma unroll
+      for (int i = 0; i < S::kKeyTiles; ++i) {
+        float weight[4];
+#pragma unroll
+        for (int j = 0; j < 4; ++j) weight[j] = ptx::exp2(scores[i][n][j] - base[j % 2]);
+        own[n][0] += weight[0] + weight[2];
+        own[n][1] += weight[1] + weight[3];
+        const int key = (warp * S::kKeyTiles + i) * 16 + lane / 8 % 2 * 8;
+        ptx::store_matrices_transposed(weights + (n * 8 + lane % 8) * kWeightPitch + key * 2,
+                                       ptx::bf16_pair(weight[0], weight[1]), ptx::bf16_pair(weight[2], weight[3]));
+      }
+      own[n][0] = across_keys(own[n][0], plus);
+      own[n][1] = across_keys(own[n][1], plus);
+    }
+    tell(sums(), own);
+    ptx::sync(kComputeBarrier, S::kThreads);
+    gather(sums(), node.sum, plus);
+
     const uint32_t stage = wait_for_stage();
     if (!S::kFp8 && count % 16 != 0) clear_values<S>(stage, count, warp, lane);
-    weigh(stage, maxes, weights, count, node);
+    multiply_values<S>(stage, weights, count, warp, lane, node.out);
     release_stage();
   }
 
@@ -232,7 +219,7 @@ __device__ inline void run_block(const Params& p, uint8_t* shared) {
     fetch<S>(p, ptx::shared_address(shared), lane);
     return;
   }
-  Compute<S> compute = {p, shared, warp, lane, static_cast<int>(threadIdx.x), {}, 0, {}, 0, {}};
+  Compute<S> compute = {p, shared, warp, lane, static_cast<int>(threadIdx.x), {}, {}, 0, {}};
   DecodeUnit unit = load_unit(p, 0);
   ptx::wait_for_previous_launch();  // which may have written q, and may still use the workspace and read out
   for (int round = 1; unit.chunks > 0; ++round) {

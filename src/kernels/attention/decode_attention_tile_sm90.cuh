@@ -3,7 +3,6 @@
 // The rows (query token, head) are the 8 columns of the matrix instruction, so that one head costs no more than eight.
 // Scores: 16 keys x 16 dimensions times 16 dimensions x 8 rows, a warp its own keys. Output: 16 dimensions x 16 keys
 // times 16 keys x 8 rows, a warp its own 16 dimensions and all keys: the weights cross between warps, the sums do not.
-// Weights are relative to the maximum of the warp that made them; sums over its keys are scaled to the chunk's maximum.
 #pragma once
 
 #include <cstdint>
@@ -142,6 +141,32 @@ __device__ inline void load_values(uint32_t stage, int key0, int count, int warp
       }
       a[j][0] = v.x, a[j][1] = v.y, a[j][2] = v.z, a[j][3] = v.w;
     }
+  }
+}
+
+// sums[n] = the warp's 16 dimensions of values of keys 0 .. count - 1, weighted for rows 8 n .. 8 n + 7: of lane 4 g +
+// t (first dimension, row 2t), (first, 2t + 1), (second, 2t), (second, 2t + 1).
+template <class S>
+__device__ inline void multiply_values(uint32_t stage, uint32_t weights, int count, int warp, int lane,
+                                       float (&sums)[S::kTiles][4]) {
+  float chain[S::kTiles][2][4] = {};
+  const uint32_t row = weights + lane % 8 * kWeightPitch + lane / 8 * 16;
+#pragma unroll
+  for (int i = 0; i < kDecodeChunk / 32; ++i) {
+    if (i * 32 >= count) break;
+    uint32_t a[2][4];
+    load_values<S>(stage, i * 32, count, warp, lane, a);
+#pragma unroll
+    for (int n = 0; n < S::kTiles; ++n) {
+      const uint4 b = ptx::load_matrices(row + n * 8 * kWeightPitch + i * 64);
+      ptx::multiply_bf16(chain[n][0], a[0][0], a[0][1], a[0][2], a[0][3], b.x, b.y);
+      ptx::multiply_bf16(chain[n][1], a[1][0], a[1][1], a[1][2], a[1][3], b.z, b.w);
+    }
+  }
+#pragma unroll
+  for (int n = 0; n < S::kTiles; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) sums[n][i] = chain[n][0][i] + chain[n][1][i];
   }
 }
 
