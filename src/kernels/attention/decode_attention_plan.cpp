@@ -10,7 +10,7 @@
 namespace tern {
 namespace {
 
-// What a unit costs beside its chunks (queries, joining), in chunks. Measured: about half a chunk's 1 to 2.5 us.
+// What a unit costs beside its chunks (queries, joining), in chunks: an estimate, not measured by itself.
 constexpr int32_t kUnitOverhead = 1;
 // More units than this a thread block only add overhead: their lengths even out.
 constexpr int64_t kEnoughUnits = 16;
