@@ -42,11 +42,12 @@ class Events {
 
 struct Sample {
   double median, best;
+  double worst = 0;
 };
 
 inline Sample sample_of(std::vector<double> values) {
   std::sort(values.begin(), values.end());
-  return {values[values.size() / 2], values[0]};
+  return {values[values.size() / 2], values[0], values.back()};
 }
 
 // Microseconds of one replay of what `enqueue(stream)` captures. `replays` are timed in rounds of four after a warm-up.

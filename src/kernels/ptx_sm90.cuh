@@ -128,7 +128,60 @@ __device__ inline uint4 load_matrices(uint32_t address) {
   return v;
 }
 
+// The same, each matrix transposed: elements of rows 2 (l % 4) and 2 (l % 4) + 1 in column l / 4.
+__device__ inline uint4 load_matrices_transposed(uint32_t address) {
+  uint4 v;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "r"(address));
+  return v;
+}
+
+// The way back for two matrices: lane l gives the address of row l % 8 of matrix l / 8 % 2, lanes 16 and up are
+// ignored.
+__device__ inline void store_matrices_transposed(uint32_t address, uint32_t first, uint32_t second) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x2.trans.shared.b16 [%0], {%1, %2};" ::"r"(address), "r"(first), "r"(second)
+               : "memory");
+}
+
+__device__ inline void store_shared_16(uint32_t address, uint4 v) {
+  asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w)
+               : "memory");
+}
+
+// Orders this thread's own stores to shared memory before copies that the copy engine makes later.
+__device__ inline void copy_engine_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+// ---- between blocks ----
+
+// Adds and returns what was there; orders everything before and behind it for all blocks.
+__device__ inline int32_t add_acquire_release(int32_t* counter, int32_t value) {
+  int32_t before;
+  asm volatile("atom.add.acq_rel.gpu.global.s32 %0, [%1], %2;" : "=r"(before) : "l"(counter), "r"(value) : "memory");
+  return before;
+}
+
 // ---- arithmetic ----
+
+// 2^x; 0 for minus infinity.
+__device__ inline float exp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+// `low` in the lower half.
+__device__ inline uint32_t bf16_pair(float low, float high) {
+  uint32_t bits;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
+  return bits;
+}
+
+__device__ inline uint16_t bf16_bits(float value) {
+  uint16_t bits;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+  return bits;
+}
 
 // d[16, 8] += a[16, 16] b[16, 8], bf16 inputs, f32 sums. Lane l = 4 g + t holds a: (g, 2t), (g + 8, 2t), (g, 2t + 8),
 // (g + 8, 2t + 8), each with its right neighbour; b: (2t, g), (2t + 8, g), each with the one below; d: (g, 2t),

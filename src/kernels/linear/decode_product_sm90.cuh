@@ -15,6 +15,7 @@
 
 #include <cstdint>
 
+#include "kernels/fp8_sm90.cuh"
 #include "kernels/linear/decode_product.h"
 #include "kernels/linear/w4_tiles.h"
 #include "kernels/ptx_sm90.cuh"
@@ -138,14 +139,6 @@ __device__ inline uint32_t w4_pair(uint32_t word, int pair) {
   return ptx::subtract_bf16x2(biased, 0x43084308u);
 }
 
-// Two e4m3 numbers as bf16, moved to the high bytes of the halves first: the fields move to their places, the
-// exponent's bias (7 instead of 127) is a factor of 2^120, exact also for subnormal numbers.
-__device__ inline uint32_t fp8_pair(uint32_t word, bool upper) {
-  const uint32_t spread = __byte_perm(word, 0, upper ? 0x3424 : 0x1404);
-  const uint32_t placed = ptx::and_or(spread, 0x80008000u, spread >> 4 & 0x07f007f0u);
-  return ptx::multiply_bf16x2(placed, 0x7b807b80u);
-}
-
 // Where a lane reads: fixed for the launch.
 template <class R, int N>
 struct Lane {
@@ -186,8 +179,8 @@ __device__ inline void multiply_group(const Lane<R, N>& at, uint32_t group, uint
       }
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
-        const uint32_t a0 = fp8_pair(low_words[j], false), a1 = fp8_pair(high_words[j], false);
-        const uint32_t a2 = fp8_pair(low_words[j], true), a3 = fp8_pair(high_words[j], true);
+        const uint32_t a0 = fp8::pair<0, 1>(low_words[j]), a1 = fp8::pair<0, 1>(high_words[j]);
+        const uint32_t a2 = fp8::pair<2, 3>(low_words[j]), a3 = fp8::pair<2, 3>(high_words[j]);
 #pragma unroll
         for (int n = 0; n < N; ++n) {
           const uint4 v = b[n][j / 2];
@@ -227,12 +220,6 @@ __device__ inline void multiply_group(const Lane<R, N>& at, uint32_t group, uint
       sums[n][i] = __fmaf_rn(i < 2 ? scale_low : scale_high, sum, sums[n][i]);
     }
   }
-}
-
-__device__ inline uint16_t bf16_bits(float value) {
-  uint16_t bits;
-  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
-  return bits;
 }
 
 // Starts to copy the scales that a block needs into shared memory: fp8, one a row or one for 8 tiles and a group;
@@ -282,7 +269,7 @@ __device__ inline void write_sums(const Params& p, const uint8_t* slots, const u
       if (row >= p.rows || token >= p.tokens) continue;
       if constexpr (R::kWeight == DecodeWeight::kFp8Channel)
         sum[j] *= reinterpret_cast<const float*>(scales)[row_in_block];
-      p.y[token * p.y_stride + row] = bf16_bits(sum[j]);
+      p.y[token * p.y_stride + row] = ptx::bf16_bits(sum[j]);
     }
   }
 }

@@ -1,0 +1,164 @@
+// A decoding step's attention for tests: random queries and a paged cache whose blocks lie in random order and hold
+// what is not a number wherever no key is; the expected result in f64.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "core/fp8.h"
+#include "core/half.h"
+#include "kernels/attention/decode_attention_plan.h"
+#include "support/device_memory.h"
+
+namespace tern::test {
+
+class DecodeAttentionCase {
+ public:
+  DecodeAttentionCase(const DecodeAttentionDesc& desc, const std::vector<int32_t>& keys, int32_t query_len,
+                      uint32_t seed)
+      : desc_(desc), query_len_(query_len), random_(seed) {
+    for (size_t i = 0; i < keys.size(); ++i) {
+      sequences_.push_back({static_cast<int32_t>(i) * query_len, query_len, keys[i] - query_len, nullptr});
+      table_stride_ = std::max<int64_t>(table_stride_, (keys[i] + desc.block_tokens - 1) / desc.block_tokens);
+    }
+    q_ = random_bf16(static_cast<size_t>(tokens() * columns()), 1.0f);
+    k_scales_ = random_scales();
+    v_scales_ = random_scales();
+    lay_out();
+  }
+
+  const DecodeAttentionDesc& desc() const { return desc_; }
+  int64_t columns() const { return int64_t{desc_.heads} * desc_.head_dim; }
+  int64_t tokens() const { return static_cast<int64_t>(sequences_.size()) * query_len_; }
+  const std::vector<SequenceSlice>& sequences() const { return sequences_; }
+  const std::vector<uint16_t>& q() const { return q_; }
+  const std::vector<std::byte>& pool() const { return pool_; }
+  const std::vector<int32_t>& tables() const { return tables_; }
+  int64_t table_stride() const { return table_stride_; }
+  const std::vector<float>& k_scales() const { return k_scales_; }
+  const std::vector<float>& v_scales() const { return v_scales_; }
+  // Of the pool, without its address.
+  DecodeKvView view() const {
+    const int64_t half = block_bytes() / 2;
+    return {nullptr, static_cast<int64_t>(pool_.size()) / block_bytes(), block_bytes(), 0, half, nullptr, nullptr};
+  }
+
+  // out[token, head] and the sum of its weights' magnitudes times values, for tolerances.
+  void expect(int64_t token, int32_t head, std::vector<double>& out, std::vector<double>& magnitude) const {
+    const SequenceSlice& sequence = sequences_[static_cast<size_t>(token / query_len_)];
+    const int64_t last = sequence.history_len + token % query_len_;
+    const int32_t kv_head = head / (desc_.heads / desc_.kv_heads);
+    const auto dim = static_cast<size_t>(desc_.head_dim);
+    std::vector<double> scores(static_cast<size_t>(last + 1));
+    std::vector<float> row(dim), query(dim);
+    for (size_t d = 0; d < dim; ++d)
+      query[d] = f32_from_bf16(q_[static_cast<size_t>(token * columns() + head * desc_.head_dim) + d]);
+    for (int64_t key = 0; key <= last; ++key) {
+      read(token / query_len_, key, kv_head, false, row);
+      double sum = 0;
+      for (size_t d = 0; d < dim; ++d) sum += static_cast<double>(row[d]) * static_cast<double>(query[d]);
+      scores[static_cast<size_t>(key)] = sum * static_cast<double>(desc_.scale);
+    }
+    const double max = *std::max_element(scores.begin(), scores.end());
+    double total = 0;
+    out.assign(dim, 0);
+    magnitude.assign(dim, 0);
+    for (int64_t key = 0; key <= last; ++key) {
+      const double weight = std::exp(scores[static_cast<size_t>(key)] - max);
+      total += weight;
+      read(token / query_len_, key, kv_head, true, row);
+      for (size_t d = 0; d < dim; ++d) {
+        out[d] += weight * static_cast<double>(row[d]);
+        magnitude[d] += weight * static_cast<double>(std::fabs(row[d]));
+      }
+    }
+    for (size_t d = 0; d < dim; ++d) out[d] /= total, magnitude[d] /= total;
+  }
+
+ private:
+  int64_t element_bytes() const { return desc_.kv == DecodeKv::kFp8 ? 1 : 2; }
+  int64_t block_bytes() const {
+    return 2 * int64_t{desc_.kv_heads} * desc_.block_tokens * desc_.head_dim * element_bytes();
+  }
+
+  std::vector<uint16_t> random_bf16(size_t count, float spread) {
+    std::normal_distribution<float> normal(0, spread);
+    std::vector<uint16_t> values(count);
+    for (uint16_t& bits : values) bits = bf16_from_f32(normal(random_));
+    return values;
+  }
+  std::vector<float> random_scales() {
+    std::vector<float> scales;
+    for (int32_t i = 0; i < desc_.kv_heads; ++i) scales.push_back(0.5f + static_cast<float>(random_() % 1024) / 1024);
+    return scales;
+  }
+
+  int64_t offset(int64_t sequence, int64_t key, int32_t kv_head, bool value) const {
+    const int32_t block = tables_[static_cast<size_t>(sequence * table_stride_ + key / desc_.block_tokens)];
+    return block * block_bytes() + (value ? block_bytes() / 2 : 0) +
+           (kv_head * desc_.block_tokens + key % desc_.block_tokens) * desc_.head_dim * element_bytes();
+  }
+
+  void lay_out() {
+    std::vector<int32_t> order(sequences_.size() * static_cast<size_t>(table_stride_) + 3);
+    std::iota(order.begin(), order.end(), 0);
+    std::shuffle(order.begin(), order.end(), random_);
+    tables_.assign(sequences_.size() * static_cast<size_t>(table_stride_), 1 << 30);
+    pool_.assign(order.size() * static_cast<size_t>(block_bytes()), std::byte{0xff});
+    // One block of numbers, taken from another place for each key: enough for a cache, and quick.
+    std::vector<std::byte> numbers(1 << 16);
+    std::normal_distribution<float> normal;
+    for (size_t i = 0; i < numbers.size(); i += static_cast<size_t>(element_bytes())) {
+      const uint16_t bits = bf16_from_f32(normal(random_));
+      if (element_bytes() == 2) std::memcpy(&numbers[i], &bits, 2);
+      if (element_bytes() == 1) numbers[i] = std::byte{e4m3_from_f32(f32_from_bf16(bits))};
+    }
+    const auto row_bytes = static_cast<size_t>(desc_.head_dim * element_bytes());
+    size_t next = 0;
+    for (size_t s = 0; s < sequences_.size(); ++s) {
+      const int64_t keys = sequences_[s].history_len + query_len_;
+      for (int64_t key = 0; key < keys; ++key) {
+        int32_t& entry =
+            tables_[s * static_cast<size_t>(table_stride_) + static_cast<size_t>(key / desc_.block_tokens)];
+        if (key % desc_.block_tokens == 0) entry = order[next++];
+        for (int32_t head = 0; head < desc_.kv_heads; ++head) {
+          for (const bool value : {false, true}) {
+            const size_t from = random_() % (numbers.size() - row_bytes) / 2 * 2;
+            std::memcpy(&pool_[static_cast<size_t>(offset(static_cast<int64_t>(s), key, head, value))], &numbers[from],
+                        row_bytes);
+          }
+        }
+      }
+    }
+  }
+
+  void read(int64_t sequence, int64_t key, int32_t kv_head, bool value, std::vector<float>& row) const {
+    const std::byte* from = &pool_[static_cast<size_t>(offset(sequence, key, kv_head, value))];
+    const float scale = (value ? v_scales_ : k_scales_)[static_cast<size_t>(kv_head)];
+    for (size_t d = 0; d < row.size(); ++d) {
+      if (element_bytes() == 1) {
+        row[d] = f32_from_e4m3(static_cast<uint8_t>(from[d])) * scale;
+      } else {
+        uint16_t bits;
+        std::memcpy(&bits, from + 2 * d, 2);
+        row[d] = f32_from_bf16(bits);
+      }
+    }
+  }
+
+  DecodeAttentionDesc desc_;
+  int32_t query_len_;
+  std::mt19937 random_;
+  std::vector<SequenceSlice> sequences_;
+  int64_t table_stride_ = 0;
+  std::vector<uint16_t> q_;
+  std::vector<std::byte> pool_;
+  std::vector<int32_t> tables_;
+  std::vector<float> k_scales_, v_scales_;
+};
+
+}  // namespace tern::test
