@@ -26,8 +26,8 @@ class MappedFile {
   // When the contents last changed as the file system knows it, of the very file that is mapped.
   int64_t modified_ns() const { return modified_ns_; }
   bool in_memory() const { return memory_; }  // of our own, not of a file
-  std::span<std::byte> writable();  // of memory that is not sealed
-  void seal();                      // read-only from now on
+  std::span<std::byte> writable();            // of memory that is not sealed
+  void seal();                                // read-only from now on
   // Gives the pages wholly inside `part` (a sub-span of bytes()) back to the system. Reading a file's again refaults;
   // memory's are gone, and reading them ends the process rather than answering zeros.
   void release(std::span<const std::byte> part) const;

@@ -35,7 +35,8 @@ std::vector<Pair> integer_pairs() {
       if (std::string_view(other->layout) != amx->layout || !std::string_view(other->name).starts_with("avx512"))
         continue;
       for (const FormatInfo& info : formats()) {
-        if (amx->supports({16, 1536, info.format})) pairs.push_back({amx, other, info.format, emulated});
+        const LinearDesc desc{16, 1536, info.format};
+        if (amx->supports(desc) && other->supports(desc)) pairs.push_back({amx, other, info.format, emulated});
       }
     }
   };

@@ -228,7 +228,7 @@ TEST_P(LinearKernel, ShapesAndBits) {
 
 // Rows so long that kernels cut them for several tokens: the cuts are at other places for every number of tokens.
 TEST_P(LinearKernel, LongRows) {
-  const auto& [impl, format] = GetParam();
+  const auto& [impl, format, emulated] = GetParam();
   constexpr int64_t kRows = 35, kTokens = 33;
   for (int64_t cols : {4864, 8960}) {
     SCOPED_TRACE(cols);
