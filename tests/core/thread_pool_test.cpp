@@ -103,7 +103,7 @@ TEST(ThreadPool, WalksGoOnWithoutALateWorker) {
       for (int64_t i = piece.begin; i < piece.end; ++i) visitor[static_cast<size_t>(i)] = team.index();
     });
   });
-  EXPECT_LE(std::count(visitor.begin(), visitor.end(), 1), 64 / pool.size() / 4);
+  EXPECT_LE(std::count(visitor.begin(), visitor.end(), 1), 64 / pool.size() / 2);
 }
 
 TEST(ThreadPool, WakesAfterParking) {
