@@ -192,7 +192,7 @@ void around(const Options& o, ThreadPool& pool, int32_t tokens) {
 
 int run(int argc, char** argv) {
   const Options o = parse(argc, argv);
-  ThreadPool pool(o.threads);
+  ThreadPool pool(o.threads, {.leave_out = false});
   own_time = pool.size() == 1;
   if ((detect_isa() & kIsaAvx512) != 0) {
     double flops = 0;

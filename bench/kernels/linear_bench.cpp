@@ -216,7 +216,7 @@ void run_case(const Options& options, const Limits& limits, ThreadPool& pool, co
 
 int run(int argc, char** argv) {
   const Options options = parse(argc, argv);
-  ThreadPool pool(options.threads);
+  ThreadPool pool(options.threads, {.leave_out = false});
   const Limits limits = measure_limits(pool, options.stream_bytes);
   for (const std::string& name : options.formats) {
     const FormatInfo* format = find_format(name);

@@ -16,9 +16,10 @@ import compare
 BUSY = compare.BUSY
 LIMIT_LOSS = 0.10  # of the read limit, beyond which a run is void
 
-# Read and int8 limits at two threads that were seen on kinds of machines before, by family and model of the CPU.
+# Read limits in GB/s at two threads that were seen on kinds of machines before, by vendor and family of the CPU.
 SEEN_BEFORE = {
-    "AuthenticAMD 25": {"read": 36, "int8": 880},
+    "AuthenticAMD 25": {"read": 36},  # Zen 4
+    "AuthenticAMD 26": {"read": 49},  # Zen 5
 }
 
 

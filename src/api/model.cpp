@@ -137,7 +137,6 @@ std::unique_ptr<Model> Model::load(const std::string& name, const LoadOptions& o
                              .kv_format = *o.kv_format,
                              .kernels = o.kernels,
                              .pool = ThreadPoolOptions::from_environment(),
-
                              .pack_cache = o.pack_cache};
   auto executable = make_cpu_runner(model->facts_.checkpoint, model->facts_.config, model->facts_.lowered, runner);
   model->runner_ = executable.get();

@@ -141,7 +141,7 @@ void run_roofline(const BenchOptions& options) {
   const bool has_model = !options.model.model.empty();
   const std::string path = has_model ? options.model.path(PullMode::kFetch) : "";
   RooflineReport report;
-  ThreadPool pool(*std::max_element(threads.begin(), threads.end()));
+  ThreadPool pool(*std::max_element(threads.begin(), threads.end()), {.leave_out = false});
   report.limits = measure_limits(pool, limit_threads(threads, pool.size()));
   if (has_model) {
     measure_phases(options, path, phases, threads, report);

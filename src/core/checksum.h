@@ -9,9 +9,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 namespace tern {
 
 uint64_t checksum64(std::span<const std::byte> bytes);
+inline uint64_t checksum64(std::string_view text) {
+  return checksum64(std::as_bytes(std::span(text.data(), text.size())));
+}
 
 }  // namespace tern

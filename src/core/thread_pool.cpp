@@ -165,7 +165,7 @@ void ThreadPool::start_workers() {
 void ThreadPool::place_caller() const {
   if (cpus_.empty() || sched_getcpu() == cpus_[0].id) return;
   cpu_set_t mask;
-  if (sched_getaffinity(0, sizeof mask, &mask) != 0) return;
+  if (sched_getaffinity(0, sizeof mask, &mask) != 0 || !CPU_ISSET(cpus_[0].id, &mask)) return;
   const cpu_set_t first = only(cpus_[0]);
   sched_setaffinity(0, sizeof first, &first);
   sched_setaffinity(0, sizeof mask, &mask);
@@ -228,9 +228,11 @@ void ThreadPool::worker_main(int worker) {
 // Returns the nanoseconds parked. Behind the last barrier of a run the slot belongs to the caller of the next.
 int64_t ThreadPool::barrier(Slot& slot) {
   const uint32_t opened = opened_.load(std::memory_order_acquire);
+  // Read before arriving: from the last barrier's opening on the caller may make the team of the next run.
+  const auto size = static_cast<uint32_t>(members_.size());
   // The walk of the phase before this one is over for everybody: its counter may begin anew for the next phase.
   slot.next[++slot.phase % 2].store(0, std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<uint32_t>(members_.size())) {
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size) {
     arrived_.store(0, std::memory_order_relaxed);
     opened_.fetch_add(1, std::memory_order_release);
     opened_.notify_all();

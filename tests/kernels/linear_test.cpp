@@ -387,9 +387,12 @@ TEST_P(LinearDriver, AdoptsWhatIsPacked) {
   adopting.linear->adopt(copy.data());
   const std::vector<float> x = test::random_activations(3, kCols, ActivationCase::kNormal, 4);
   EXPECT_TRUE(same_bits(run(adopting, one, x.data(), 3), run(packed, one, x.data(), 3).data()));
-  for (uint64_t seed = 0; seed < 40; ++seed) EXPECT_TRUE(adopting.linear->agrees_with_file(seed)) << seed;
+  std::vector<float> scratch(2 * kCols);
+  for (uint64_t seed = 0; seed < 40; ++seed)
+    EXPECT_TRUE(adopting.linear->agrees_with_file(seed, scratch.data())) << seed;
   for (uint64_t i = 0; i < bytes; ++i) copy.data()[i] ^= std::byte{0x11};
-  for (uint64_t seed = 0; seed < 40; ++seed) EXPECT_EQ(adopting.linear->agrees_with_file(seed), bytes == 0) << seed;
+  for (uint64_t seed = 0; seed < 40; ++seed)
+    EXPECT_EQ(adopting.linear->agrees_with_file(seed, scratch.data()), bytes == 0) << seed;
 }
 
 // Rows made on the spot and columns handed on at once give the same bits; every column is handed on once, in whole

@@ -85,7 +85,7 @@ class CpuRunner final : public Runner {
   const Linear* tied_head_ = nullptr;
   std::vector<Buffer> kv_;  // [cache groups]
   Buffer workspace_, attention_workspace_;
-  std::vector<float> maxima_;  // [max_rows, blocks of the vocabulary]
+  std::vector<float> maxima_;  // [max_rows, blocks of the vocabulary]; empty when no product makes the logits
   std::span<const float> block_maxima_;
   int32_t kv_blocks_ = 0;
   std::vector<std::unique_ptr<CpuStep>> steps_;
@@ -108,7 +108,6 @@ CpuRunner::CpuRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelCo
   options_.max_model_len = std::min(options_.max_model_len, kv_blocks_ * options_.block_tokens);
   const Attention attention(attention_desc(program_.attention), options_.kv_format, options_.kernels);
   bind_rope(config);
-  maxima_.resize(static_cast<size_t>(options_.max_rows) * vocabulary_blocks());
   steps_.resize(program_.ops.size());
   bind_linears();
   reserve_workspace(attention);
@@ -164,6 +163,7 @@ std::unique_ptr<CpuStep> CpuRunner::bind_linear(const Op& op) {
     if (part.kind == OpKind::kGlu) step->set_epilogue(bind_glu(part));
   }
   if (op.outputs[0].buffer == program_.entries[0].result.buffer) {
+    maxima_.resize(static_cast<size_t>(options_.max_rows) * vocabulary_blocks());
     step->set_epilogue(std::make_unique<BlockMaximaStep>(RowScan(options_.kernels), out, maxima_.data()));
   }
   if (op.weights[0].role == Role::kTokenEmbedding) tied_head_ = packed.linear.get();
@@ -304,7 +304,9 @@ std::span<const float> CpuRunner::execute(const Batch& batch) {
     run_steps(context, first, std::min(first + most, steps_.size()));
   }
   const Place logits = arena_.place(program_.entries[0].result);
-  block_maxima_ = {maxima_.data(), static_cast<size_t>(context.shape.rows) * vocabulary_blocks()};
+  if (!maxima_.empty()) {
+    block_maxima_ = {maxima_.data(), static_cast<size_t>(context.shape.rows) * vocabulary_blocks()};
+  }
   return {logits.data, static_cast<size_t>(context.shape.rows * logits.cols)};
 }
 

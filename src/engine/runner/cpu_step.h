@@ -1,5 +1,6 @@
 // One op of a CPU executable: bound to its weights and to its places in the activation arenas. Called by all workers of
-// the team together; the runner puts a barrier behind each. Some can be fused into the product beside them instead.
+// the team together; the runner puts a barrier between two, except before one that begins_at_once(). Some can be fused
+// into the product beside them instead.
 #pragma once
 
 #include <cstdint>

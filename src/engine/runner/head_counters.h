@@ -2,7 +2,7 @@
 // behind the product that makes them without a wait of all workers: who computes a KV head waits for that head's
 // columns alone, which are mostly its own work or long done.
 //
-// Counts grow from layer to layer within a run. All workers of a team; reset() between runs.
+// Counts grow from layer to layer within a step of the engine. All workers of a team; reset() between steps.
 #pragma once
 
 #include <atomic>
@@ -30,7 +30,7 @@ class HeadCounters {
     }
   }
   void add_all() { add(0, heads_ + 2 * kv_heads_); }
-  // Until `kv_head` is complete in the first `layers` layers of the run.
+  // Until `kv_head` is complete in the first `layers` layers of the step.
   void wait(const Team& team, int64_t kv_head, uint32_t layers) {
     team.wait_for(counts_[static_cast<size_t>(kv_head)].heads, layers * static_cast<uint32_t>(heads_ / kv_heads_ + 2));
   }

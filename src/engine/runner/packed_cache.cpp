@@ -22,10 +22,6 @@ constexpr const char* kSuffix = ".packed";
 constexpr const char* kPartialSuffix = ".packed.partial";
 constexpr size_t kStemBytes = 64;  // of a name, for people; the sum behind it tells models apart
 
-uint64_t checksum_of(std::string_view text) {
-  return checksum64({reinterpret_cast<const std::byte*>(text.data()), text.size()});
-}
-
 std::string absolute_path(const std::string& path) {
   std::error_code error;
   const fs::path whole = fs::canonical(path, error);
@@ -59,7 +55,7 @@ std::string name_of(const Checkpoint& checkpoint, const std::string& layout) {
   std::string stem = fs::path(checkpoint.files.front()->path()).stem().string().substr(0, kStemBytes);
   const auto plain = [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.'; };
   std::replace_if(stem.begin(), stem.end(), [&](char c) { return !plain(static_cast<unsigned char>(c)); }, '_');
-  return fmt::format("{}-{:016x}{}", stem, checksum_of(paths + layout), kSuffix);
+  return fmt::format("{}-{:016x}{}", stem, checksum64(paths + layout), kSuffix);
 }
 
 struct Kept {

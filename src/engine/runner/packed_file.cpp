@@ -27,10 +27,6 @@ void append(std::string& to, T value) {
   to.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-uint64_t checksum_of(std::string_view text) {
-  return checksum64({reinterpret_cast<const std::byte*>(text.data()), text.size()});
-}
-
 bool read_fully(int fd, char* to, uint64_t bytes, uint64_t offset) {
   while (bytes > 0) {
     const ssize_t got = ::pread(fd, to, bytes, static_cast<off_t>(offset));
@@ -109,7 +105,7 @@ bool PackedReader::read_head(std::string& reason) {
     std::memcpy(&sum, found.data() + found.size() - sizeof sum, sizeof sum);
   }
   found.resize(found.size() - sizeof sum);
-  if (sum != checksum_of(found)) {
+  if (sum != checksum64(found)) {
     reason = "damaged";
     return false;
   }
@@ -196,7 +192,7 @@ void PackedWriter::write_block(uint64_t block, const std::byte* data) {
 void PackedWriter::finish() {
   std::string head = contents_.head();
   head.append(reinterpret_cast<const char*>(checksums_.data()), checksums_.size() * sizeof(uint64_t));
-  append(head, checksum_of(head));
+  append(head, checksum64(head));
   named_ = write_fully(file_.get(), head.data(), head.size(), 0) && ::rename(partial_.c_str(), path_.c_str()) == 0;
 }
 

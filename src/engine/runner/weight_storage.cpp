@@ -94,11 +94,15 @@ bool WeightStorage::copy(const PackedReader& reader, ThreadPool& pool) {
 // same size, time and header, and a layout that changed behind its name.
 bool WeightStorage::agrees_with_file(const Checkpoint& checkpoint, ThreadPool& pool) const {
   std::atomic<bool> agrees{true};
+  int64_t cols = 0;
+  for (const Matrix& matrix : matrices_) cols = std::max(cols, matrix.linear->cols());
+  std::vector<float> rows(static_cast<size_t>(pool.size() * 2 * cols));  // workers must not allocate: they cannot throw
   pool.run([&](const Team& team) {
+    float* two_rows = rows.data() + team.index() * 2 * cols;
     const Team::Range share = team.share(static_cast<int64_t>(matrices_.size()));
     for (int64_t i = share.begin; i < share.end; ++i) {
       const Matrix& matrix = matrices_[static_cast<size_t>(i)];
-      if (!matrix.linear->agrees_with_file(static_cast<uint64_t>(i))) agrees = false;
+      if (!matrix.linear->agrees_with_file(static_cast<uint64_t>(i), two_rows)) agrees = false;
       release(matrix, checkpoint);
     }
   });

@@ -205,7 +205,8 @@ Cost Attention::cost(const BatchShape& batch) const {
   const auto head_bytes = static_cast<double>(kv_head_bytes(kv_format_, desc_.head_dim));
   return {.bytes = 8 * rows + keys_read * 2 * desc_.kv_heads * head_bytes,
           .ops = 4 * pairs * desc_.heads * desc_.head_dim,
-          .activations = 8 * rows};
+          .activations = 8 * rows,
+          .arithmetic = impl_->arithmetic};
 }
 
 std::string Attention::kernel_name() const { return impl_->name; }

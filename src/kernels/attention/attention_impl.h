@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/cost.h"
 #include "kernels/kv_view.h"
 
 namespace tern {
@@ -62,6 +63,7 @@ struct AttentionBlock {
 struct AttentionImpl {
   const char* name;
   uint32_t needs;  // IsaBits
+  Arithmetic arithmetic;
   bool (*supports)(const AttentionDesc&, Format kv_format);
   uint64_t (*scratch_bytes)(const AttentionDesc&);
   // Once a block, before its chunks.

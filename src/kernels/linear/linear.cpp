@@ -147,8 +147,8 @@ std::string Linear::packed_layout() const {
   return text;
 }
 
-bool Linear::agrees_with_file(uint64_t seed) const {
-  std::vector<float> packed(static_cast<size_t>(cols_)), file(static_cast<size_t>(cols_));
+bool Linear::agrees_with_file(uint64_t seed, float* scratch) const {
+  float *packed = scratch, *file = scratch + cols_;
   for (const BoundPart& bound : parts_) {
     if (bound.impl->pack == nullptr) continue;
     const LinearDesc desc = desc_of(bound.part, cols_);
@@ -156,10 +156,10 @@ bool Linear::agrees_with_file(uint64_t seed) const {
     const auto half = static_cast<uint64_t>((desc.rows + 1) / 2);
     const int64_t at = desc.rows / 4 + static_cast<int64_t>(random_bits(seed, half) % half);
     const int64_t blocks = cols_ / format.block_elements;
-    bound.impl->read_row(desc, bound.weights, at, packed.data());
-    format.decode(bound.part.data + at * blocks * format.block_bytes, blocks, file.data());
+    bound.impl->read_row(desc, bound.weights, at, packed);
+    format.decode(bound.part.data + at * blocks * format.block_bytes, blocks, file);
     // As bits: a NaN of the file is one here too.
-    if (std::memcmp(packed.data(), file.data(), file.size() * sizeof(float)) != 0) return false;
+    if (std::memcmp(packed, file, static_cast<size_t>(cols_) * sizeof(float)) != 0) return false;
   }
   return true;
 }

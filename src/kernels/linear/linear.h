@@ -75,8 +75,8 @@ class Linear {
   // every copied part. Equal texts, equal layouts.
   std::string packed_layout() const;
   // Whether a row of each copied part, as it is packed, has the values of the file's. `seed` chooses the row, from the
-  // middle half, so that the pages read are the part's own and may be given back with it.
-  bool agrees_with_file(uint64_t seed) const;
+  // middle half, so that the pages read are the part's own and may be given back with it. scratch: 2 * cols() floats.
+  bool agrees_with_file(uint64_t seed, float* scratch) const;
 
   // Grows with tokens and workers only.
   uint64_t workspace_bytes(int64_t tokens, int workers) const;
