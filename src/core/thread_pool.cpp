@@ -6,12 +6,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
-#include <sstream>
 #include <string>
 #include <system_error>
 
 #include "core/error.h"
+#include "core/switch_list.h"
 
 namespace tern {
 namespace {
@@ -117,19 +116,8 @@ void Team::each_piece(FunctionRef<Range(int)> share_of, FunctionRef<void(Range)>
 
 ThreadPoolOptions ThreadPoolOptions::from_environment() {
   ThreadPoolOptions options;
-  const char* text = std::getenv("TERN_THREADS");
-  std::istringstream list(text == nullptr ? "" : text);
-  for (std::string entry; std::getline(list, entry, ',');) {
-    if (entry == "-pin") {
-      options.pin = false;
-    } else if (entry == "-even-out") {
-      options.even_out = false;
-    } else if (entry == "-leave-out") {
-      options.leave_out = false;
-    } else {
-      bad_input("[threads] TERN_THREADS: \"" + printable(entry) + "\" is none of -pin, -even-out, -leave-out");
-    }
-  }
+  read_switches("TERN_THREADS", "[threads]",
+                {{"pin", &options.pin}, {"even-out", &options.even_out}, {"leave-out", &options.leave_out}});
   return options;
 }
 

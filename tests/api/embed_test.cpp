@@ -78,10 +78,14 @@ TEST(Embed, APromptSeenBeforeIsFoundUnlessTheSaltDiffers) {
 TEST(Embed, CancelTimeoutAndDestructionEndStreams) {
   Engine engine = Engine::load(tiny_model());
   Event last;
-  Stream cancelled = engine.submit(greedy({1, 2, 3}, 0));
-  cancelled.next();
-  cancelled.cancel();
-  cancelled.rest(&last);
+  // The whole context takes some 20 ms, so on a busy machine a stream may be through before this thread cancels it.
+  for (int attempt = 0; attempt < 50 && last.finish != Finish::kCancelled; ++attempt) {
+    Stream cancelled = engine.submit(greedy({1, 2, 3}, 0));
+    cancelled.next();
+    cancelled.cancel();
+    cancelled.rest(&last);
+    EXPECT_TRUE(last.finish == Finish::kCancelled || last.finish == Finish::kLength);
+  }
   EXPECT_EQ(last.finish, Finish::kCancelled);
 
   Request late = greedy({1, 2, 3}, 0);

@@ -1,7 +1,4 @@
-#include <cstdlib>
-#include <sstream>
-
-#include "core/error.h"
+#include "core/switch_list.h"
 #include "model/passes/passes.h"
 
 namespace tern {
@@ -27,17 +24,8 @@ Program drop_unused_buffers(const Program& program) {
 
 PassSelection PassSelection::from_environment() {
   PassSelection passes;
-  const char* text = std::getenv("TERN_PASSES");
-  std::istringstream list(text == nullptr ? "" : text);
-  for (std::string entry; std::getline(list, entry, ',');) {
-    if (entry == "-select_rows_early") {
-      passes.select_rows_early = false;
-    } else if (entry == "-fuse_into_linear") {
-      passes.fuse_into_linear = false;
-    } else {
-      bad_input("[program] TERN_PASSES: \"" + printable(entry) + "\" is none of -select_rows_early, -fuse_into_linear");
-    }
-  }
+  read_switches("TERN_PASSES", "[program]",
+                {{"select_rows_early", &passes.select_rows_early}, {"fuse_into_linear", &passes.fuse_into_linear}});
   return passes;
 }
 
