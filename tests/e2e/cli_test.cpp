@@ -207,15 +207,40 @@ TEST(BenchRoofline, WithoutAModelPrintsTheLimits) {
   EXPECT_TRUE(result["ops"].empty());
 }
 
+// The op's row belongs to the phase.
+bool is_of(const Json& op, const Json& phase) {
+  for (const char* key : {"phase", "n_threads", "n_sequences", "n_tokens", "n_depth"}) {
+    if (op[key] != phase[key]) return false;
+  }
+  return true;
+}
+
+// No share far above its limit, and steps as long as what is in them.
+bool fits_together(const Json& result) {
+  if (result.is_null()) return false;
+  for (const Json& op : result["ops"]) {
+    if (op["share"].get<double>() > 1.3) return false;
+  }
+  for (const Json& phase : result["phases"]) {
+    double us = phase["waiting_us"];
+    for (const Json& op : result["ops"]) us += is_of(op, phase) ? op["us"].get<double>() : 0;
+    if (std::abs(us - phase["step_us"].get<double>()) > 0.2 * phase["step_us"].get<double>()) return false;
+  }
+  return true;
+}
+
+// Times of a run beside other processes do not fit together: another one is tried, and the last is held against all.
 TEST(BenchRoofline, HoldsEachOpAgainstItsLimit) {
-  const Json result = json_of(run_tern({"bench", "--roofline", tiny_model(), "-t", "1,2", "-d", "0,40", "-npl", "1,3",
-                                        "-p", "32", "-r", "3", "-o", "json"}));
+  Json result;
+  for (int attempt = 0; attempt < 8 && !fits_together(result); ++attempt) {
+    result = json_of(run_tern({"bench", "--roofline", tiny_model(), "-t", "1,2", "-d", "0,40", "-npl", "1,3", "-p",
+                               "32", "-r", "3", "-o", "json"}));
+  }
   ASSERT_TRUE(result["limits"].is_object());
   ASSERT_FALSE(result["ops"].empty());
   for (const Json& op : result["ops"]) {
     for (const char* key : {"us", "bytes", "share"}) EXPECT_GT(op[key].get<double>(), 0) << op;
-    // No upper bound: beside other tests the limits are measured while somebody else has the processor.
-    EXPECT_TRUE(std::isfinite(op["share"].get<double>())) << op;
+    EXPECT_LE(op["share"].get<double>(), 1.3) << op;
     EXPECT_GE(op["ops"].get<double>(), 0) << op;
     for (const char* key : {"name", "kernel", "bound"}) EXPECT_FALSE(op[key].get<std::string>().empty()) << op;
   }
@@ -224,15 +249,13 @@ TEST(BenchRoofline, HoldsEachOpAgainstItsLimit) {
     double us = phase["waiting_us"];
     bool attention = false;
     for (const Json& op : result["ops"]) {
-      bool same = true;
-      for (const char* key : {"phase", "n_threads", "n_sequences", "n_tokens", "n_depth"})
-        same &= op[key] == phase[key];
+      const bool same = is_of(op, phase);
       if (same) us += op["us"].get<double>();
       attention |= same && op["name"] == "attention";
     }
     EXPECT_TRUE(attention) << phase;
-    // Medians of ops and of steps are not of the same step: beside other processes they drift apart.
-    EXPECT_NEAR(us, phase["step_us"].get<double>(), 0.5 * phase["step_us"].get<double>()) << phase;
+    // Medians of ops and of steps are not of the same step: beside other processes they drift apart a little.
+    EXPECT_NEAR(us, phase["step_us"].get<double>(), 0.2 * phase["step_us"].get<double>()) << phase;
     ++steps;
   }
   EXPECT_EQ(steps % 6, 0u);  // (two sequence counts and a prompt) at two depths, for each thread count

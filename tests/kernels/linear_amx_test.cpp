@@ -3,19 +3,20 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <new>
 #include <string>
 #include <vector>
 
 #include "emulated_amx.h"
 #include "kernels/linear/linear.h"
 #include "quant/format.h"
+#include "support/aligned_bytes.h"
 #include "support/kernel_cases.h"
 
 namespace tern {
 namespace {
 
 using test::ActivationCase;
+using test::AlignedBytes;
 using test::WeightCase;
 
 struct Pair {
@@ -51,18 +52,6 @@ std::string test_name(const testing::TestParamInfo<Pair>& info) {
   return std::string(info.param.emulated ? "emulated_" : "") + info.param.amx->name + "_" +
          std::string(name_of(info.param.format));
 }
-
-class AlignedBytes {
- public:
-  explicit AlignedBytes(uint64_t bytes) : data_(new(std::align_val_t(64)) std::byte[bytes]) {}
-  ~AlignedBytes() { ::operator delete[](data_, std::align_val_t(64)); }
-  AlignedBytes(const AlignedBytes&) = delete;
-  AlignedBytes& operator=(const AlignedBytes&) = delete;
-  std::byte* data() { return data_; }
-
- private:
-  std::byte* data_;
-};
 
 class LinearAmx : public testing::TestWithParam<Pair> {
  protected:

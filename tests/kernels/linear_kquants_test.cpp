@@ -5,13 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <new>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "kernels/linear/linear.h"
 #include "quant/format.h"
+#include "support/aligned_bytes.h"
 #include "support/kernel_cases.h"
 
 namespace tern {
@@ -42,17 +42,7 @@ std::string test_name(const testing::TestParamInfo<ImplFormat>& info) {
   return std::string(info.param.impl->name) + "_" + std::string(name_of(info.param.format));
 }
 
-class AlignedBytes {
- public:
-  explicit AlignedBytes(uint64_t bytes) : data_(new(std::align_val_t(64)) std::byte[bytes]) {}
-  ~AlignedBytes() { ::operator delete[](data_, std::align_val_t(64)); }
-  AlignedBytes(const AlignedBytes&) = delete;
-  AlignedBytes& operator=(const AlignedBytes&) = delete;
-  std::byte* data() { return data_; }
-
- private:
-  std::byte* data_;
-};
+using test::AlignedBytes;
 
 // Whole numbers in [-127, 127], the outermost among every 32. [tokens, cols]
 std::vector<float> whole_numbers(int64_t tokens, int64_t cols) {

@@ -169,13 +169,12 @@ uint64_t Linear::workspace_bytes(int64_t tokens, int workers) const {
          static_cast<uint64_t>(std::max<int64_t>(tokens, workers)) * prepared_row_bytes_;
 }
 
-void Linear::prepare_row(const LinearArgs& args, int64_t token, bool owner, float* scratch, std::byte* prepared,
-                         int64_t index) const {
+void Linear::prepare_row(const LinearArgs& args, int64_t token, bool owner, float* scratch, std::byte* prepared) const {
   const float* x = args.row ? args.row(token, owner, scratch) : args.x + token * args.x_stride;
   for (const BoundPart& bound : parts_) {
     if (!bound.owns_slot) continue;
     const int64_t stride = static_cast<int64_t>(bound.impl->prepared_bytes(cols_));
-    bound.impl->prepare(x, cols_, prepared + bound.prepared_offset * args.tokens + index * stride);
+    bound.impl->prepare(x, cols_, prepared + bound.prepared_offset * args.tokens + token * stride);
   }
 }
 
@@ -188,10 +187,10 @@ void Linear::run(const LinearArgs& args, const Team& team) const {
   const bool one_token = args.tokens == 1;
   if (one_token) {
     prepared += static_cast<uint64_t>(team.index()) * prepared_row_bytes_;
-    prepare_row(args, 0, team.index() == 0, scratch, prepared, 0);
+    prepare_row(args, 0, team.index() == 0, scratch, prepared);
   } else {
     const Team::Range tokens = team.share(args.tokens);
-    for (int64_t t = tokens.begin; t < tokens.end; ++t) prepare_row(args, t, true, scratch, prepared, t);
+    for (int64_t t = tokens.begin; t < tokens.end; ++t) prepare_row(args, t, true, scratch, prepared);
     team.sync();
   }
   team.each_piece([&](int worker) { return share_of(worker, team.size(), one_token); },

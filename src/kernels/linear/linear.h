@@ -103,8 +103,7 @@ class Linear {
   };
   int64_t unit_rows_of(const LinearImpl& impl) const;
   Team::Range share_of(int worker, int workers, bool one_token) const;
-  void prepare_row(const LinearArgs& args, int64_t token, bool owner, float* scratch, std::byte* prepared,
-                   int64_t index) const;
+  void prepare_row(const LinearArgs& args, int64_t token, bool owner, float* scratch, std::byte* prepared) const;
   void run_units(const LinearArgs& args, const std::byte* prepared, Team::Range units) const;
 
   std::string name_;
