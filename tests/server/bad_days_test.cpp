@@ -301,8 +301,8 @@ TEST(Loading, AnswersThatItIsNotReadyAndThenServes) {
 TEST(Loading, CanBeGivenUp) {
   HttpServer server(ServerOptions{.port = 0});
   std::thread thread([&] { server.run(); });
-  EXPECT_EQ(HttpClient(server.port()).get("/health").status, 503);
   HttpClient idle(server.port());
+  EXPECT_EQ(idle.get("/health").status, 503);  // so the server has accepted it, and waits for its next request
   server.stop(20s);
   thread.join();
   EXPECT_TRUE(idle.closed());
