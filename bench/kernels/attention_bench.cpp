@@ -124,7 +124,7 @@ void attention(const Options& o, ThreadPool& pool, int32_t sequences, int32_t qu
   for (int32_t s = 0; s < sequences; ++s) {
     slices.push_back({s * query, query, context - query, cache.table.data() + s * (blocks - (sequences > 1))});
   }
-  std::vector<std::byte> workspace(op.workspace_bytes(tokens, context, pool.size()) + 64);
+  std::vector<std::byte> workspace(op.workspace_bytes(context, pool.size()) + 64);
   std::byte* aligned = workspace.data() + (64 - reinterpret_cast<uintptr_t>(workspace.data()) % 64);
   const BatchShape batch{slices.data(), sequences, tokens, sequences};
   // A decode's sample is a step through all layers; a prompt's is one layer, short enough to escape a busy neighbour.

@@ -215,10 +215,9 @@ TEST(Attention, ThreadsGiveTheSameBits) {
   }
 }
 
-TEST(Attention, WorkspaceGrowsWithTheContextOnly) {
+TEST(Attention, WorkspaceOfALongContextIsSmall) {
   const Attention attention = make({3, 3, 64, 16, Format::kF16}, "ref");
-  const uint64_t at_8k = attention.workspace_bytes(512, 8192, 2), at_16k = attention.workspace_bytes(512, 16384, 2);
-  EXPECT_EQ(attention.workspace_bytes(4096, 8192, 2), at_8k);
+  const uint64_t at_8k = attention.workspace_bytes(8192, 2), at_16k = attention.workspace_bytes(16384, 2);
   EXPECT_LT(at_16k, 2 * at_8k);
   EXPECT_LT(at_8k, 1u << 20);
 }

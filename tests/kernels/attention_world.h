@@ -121,7 +121,7 @@ class World {
       tokens += step.query;
       context = std::max(context, step.history + step.query);
     }
-    const uint64_t bytes = attention.workspace_bytes(tokens, context, workers);
+    const uint64_t bytes = attention.workspace_bytes(context, workers);
     const std::unique_ptr<std::byte[]> memory(new std::byte[bytes + 128]);
     std::memset(memory.get(), 0xff, bytes + 128);
     std::byte* workspace = memory.get() + (64 - reinterpret_cast<uintptr_t>(memory.get()) % 64);

@@ -214,8 +214,7 @@ void CpuRunner::copy_blocks(const Batch& batch, const Team& team) {
 }
 
 void CpuRunner::reserve_workspace(const Attention& attention) {
-  attention_workspace_ = Buffer(
-      attention.workspace_bytes(options_.max_batched_tokens, options_.max_model_len, pool_.size()), "kernel workspace");
+  attention_workspace_ = Buffer(attention.workspace_bytes(options_.max_model_len, pool_.size()), "kernel workspace");
   uint64_t bytes = 0;
   for (const PackedLinear& packed : linears_) {
     bytes = std::max(bytes, packed.linear->workspace_bytes(options_.max_batched_tokens, pool_.size()));

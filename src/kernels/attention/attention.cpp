@@ -127,7 +127,7 @@ Attention::Attention(const AttentionDesc& desc, Format kv_format, const KernelSe
   }
 }
 
-uint64_t Attention::workspace_bytes(int64_t, int64_t context, int workers) const {
+uint64_t Attention::workspace_bytes(int64_t context, int workers) const {
   return workspace_for(desc_, *impl_, nullptr, context).bytes(workers);
 }
 

@@ -34,8 +34,8 @@ struct AttentionArgs {
 class Attention {
  public:
   Attention(const AttentionDesc& desc, Format kv_format, const KernelSelection& selection);
-  // For at most `tokens` query tokens and a longest history + query of `context`, split among `workers`.
-  uint64_t workspace_bytes(int64_t tokens, int64_t context, int workers) const;
+  // For any number of tokens and a longest history + query of `context`, split among `workers`.
+  uint64_t workspace_bytes(int64_t context, int workers) const;
   void run(const AttentionArgs& args, const Team& team) const;
   // The two halves of run() for one worker, a barrier of all workers between them: its chunks, then its share of
   // merging the rows that several workers split. compute() tells (every worker the same) whether merge() has anything
