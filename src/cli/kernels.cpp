@@ -1,4 +1,5 @@
-// tern kernels: every implementation of every kernel family, in order of preference, and whether this machine has it.
+// tern kernels: every implementation of every kernel family, in order of preference, and whether this machine has it
+// ("slow": it has, but other rows go first; "off": TERN_KERNELS forbids it).
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -20,6 +21,7 @@ std::string needs_text(uint32_t needs) {
   add(kIsaAvx512Bf16, "avx512_bf16");
   add(kIsaAmxInt8, "amx_int8");
   add(kIsaAmxBf16, "amx_bf16");
+  add(kIsaFastBf16Dot, "fast_bf16_dot");
   return text;
 }
 
@@ -30,6 +32,7 @@ void print_json(const KernelSelection& selection) {
                     {"name", row.name},
                     {"needs", needs_text(row.needs)},
                     {"available", row.available},
+                    {"fast", row.fast},
                     {"allowed", selection.allows(row.family, row.name, row.needs)}});
   }
   nlohmann::ordered_json out;
@@ -53,8 +56,9 @@ void Subcommands::add_kernels(CLI::App& app) {
       std::printf("%-12s %-26s %-26s %s\n", std::string(row.family).c_str(), std::string(row.name).c_str(),
                   needs_text(row.needs).c_str(),
                   !row.available ? "no"
-                  : allowed      ? "yes"
-                                 : "off");
+                  : !allowed     ? "off"
+                  : row.fast     ? "yes"
+                                 : "slow");
     }
   });
 }

@@ -54,7 +54,10 @@ uint32_t detect() {
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi")) {
     isa |= kIsaAvx512;
     if (__builtin_cpu_supports("avx512vnni")) isa |= kIsaAvx512Vnni;
-    if (__builtin_cpu_supports("avx512bf16")) isa |= kIsaAvx512Bf16;
+    if (__builtin_cpu_supports("avx512bf16")) {
+      isa |= kIsaAvx512Bf16;
+      if (!__builtin_cpu_is("intel")) isa |= kIsaFastBf16Dot;
+    }
     isa |= detect_amx();
   }
 #endif

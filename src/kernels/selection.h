@@ -47,7 +47,8 @@ struct KernelListing {
   std::string_view family;
   std::string_view name;
   uint32_t needs;
-  bool available;  // this processor has what it needs
+  bool available;    // this processor has what it needs
+  bool fast = true;  // and what it is fast with: otherwise all rows without that condition go before it
 };
 std::vector<KernelListing> list_kernels();
 
@@ -60,6 +61,7 @@ std::vector<KernelListing> list_family(std::string_view family, const Spans& spa
     for (int i = 0; i < span->count; ++i) {
       const auto& row = span->rows[i];
       listing.push_back({family, row.name, row.needs, (row.needs & ~isa) == 0});
+      if constexpr (requires { row.fast_with; }) listing.back().fast = (row.fast_with & ~isa) == 0;
     }
   }
   return listing;

@@ -233,6 +233,19 @@ TEST(Attention, CostCountsVisibleKeys) {
   EXPECT_EQ(coded.bytes, 1024.0 * 2 * 3 * (64 + 4) + 8 * 9 * 64);  // codes and a scale
 }
 
+// By default no row that the listing calls slow, where there is another one.
+TEST(Attention, TheDefaultIsFast) {
+  for (const Shape& shape : kShapes) {
+    const Attention attention(desc_of(shape), shape.format, KernelSelection());
+    const std::vector<std::string> names = vector_names(shape);
+    std::vector<std::string> fast;
+    for (const KernelListing& kernel : attention_listing()) {
+      if (kernel.fast && std::ranges::find(names, kernel.name) != names.end()) fast.emplace_back(kernel.name);
+    }
+    EXPECT_EQ(attention.kernel_name(), !fast.empty() ? fast[0] : !names.empty() ? names[0] : "ref") << describe(shape);
+  }
+}
+
 TEST(Attention, RefusesAnUnknownCache) {
   EXPECT_THROW(Attention(desc_of(kShapes[0]), Format::kQ4_K, KernelSelection()), Error);
   EXPECT_EQ(make({1, 1, 24, 16, Format::kF32}, "ref").kernel_name(), "ref");

@@ -118,8 +118,14 @@ class ItemRun {
 Attention::Attention(const AttentionDesc& desc, Format kv_format, const KernelSelection& selection)
     : desc_(desc), kv_format_(kv_format), impl_(nullptr) {
   TERN_CHECK(desc.kv_heads > 0 && desc.heads % desc.kv_heads == 0 && desc.head_dim > 0);
-  impl_ = first_allowed("attention", kSpans, selection,
-                        [&](const AttentionImpl& row) { return row.supports(desc, kv_format); });
+  const auto first = [&](bool slow) {  // a slow row goes before the reference still
+    return first_allowed("attention", kSpans, selection, [&](const AttentionImpl& row) {
+      const bool fast = (row.fast_with & ~selection.isa()) == 0 && row.needs != kIsaNone;
+      return (fast || slow) && row.supports(desc, kv_format);
+    });
+  };
+  impl_ = first(false);
+  if (impl_ == nullptr) impl_ = first(true);
   if (impl_ == nullptr && kAttentionRef.rows->supports(desc, kv_format)) impl_ = kAttentionRef.rows;
   if (impl_ == nullptr) {
     fail(ErrorCode::kBadInput, "[attention] no kernel for head dimension " + std::to_string(desc.head_dim) + " and a " +

@@ -62,7 +62,8 @@ struct AttentionBlock {
 
 struct AttentionImpl {
   const char* name;
-  uint32_t needs;  // IsaBits
+  uint32_t needs;      // IsaBits
+  uint32_t fast_with;  // IsaBits: where one is missing the row runs, but the others go before it
   Arithmetic arithmetic;
   bool (*supports)(const AttentionDesc&, Format kv_format);
   uint64_t (*scratch_bytes)(const AttentionDesc&);
