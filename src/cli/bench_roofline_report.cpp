@@ -12,10 +12,16 @@ namespace {
 constexpr double kVoidChange = 0.1;
 
 nlohmann::ordered_json rates_json(const MachineLimits& limits) {
-  return {{"read_4k_gbps", limits.read_4k_gbps}, {"read_huge_gbps", limits.read_huge_gbps},
-          {"l2_gbps", limits.l2_gbps},           {"l3_gbps", limits.l3_gbps},
-          {"int8_gops", limits.int8_gops},       {"bf16_gflops", limits.bf16_gflops},
-          {"f32_gflops", limits.f32_gflops},     {"threads", limits.threads}};
+  return {{"read_4k_gbps", limits.read_4k_gbps},
+          {"read_huge_gbps", limits.read_huge_gbps},
+          {"l2_gbps", limits.l2_gbps},
+          {"l3_gbps", limits.l3_gbps},
+          {"int8_gops", limits.int8_gops},
+          {"bf16_gflops", limits.bf16_gflops},
+          {"f32_gflops", limits.f32_gflops},
+          {"int8_tile_gops", limits.int8_tile_gops},
+          {"bf16_tile_gflops", limits.bf16_tile_gflops},
+          {"threads", limits.threads}};
 }
 
 // Those of the most threads, and all of them by threads.
@@ -55,12 +61,13 @@ nlohmann::ordered_json summary_json(const RooflinePhase& phase) {
 
 std::string limits_text(const std::vector<MachineLimits>& all) {
   std::string text =
-      "| threads | read 4k GB/s | read huge GB/s | L3 GB/s | L2 GB/s | int8 GOP/s | bf16 GFLOP/s | f32 GFLOP/s |\n"
-      "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n";
+      "| threads | read 4k GB/s | read huge GB/s | L3 GB/s | L2 GB/s | int8 GOP/s | bf16 GFLOP/s | f32 GFLOP/s | "
+      "int8 tiles GOP/s | bf16 tiles GFLOP/s |\n"
+      "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n";
   for (const MachineLimits& l : all) {
-    text +=
-        fmt::format("| {} | {:.1f} | {:.1f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} |\n", l.threads,
-                    l.read_4k_gbps, l.read_huge_gbps, l.l3_gbps, l.l2_gbps, l.int8_gops, l.bf16_gflops, l.f32_gflops);
+    text += fmt::format("| {} | {:.1f} | {:.1f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} |\n",
+                        l.threads, l.read_4k_gbps, l.read_huge_gbps, l.l3_gbps, l.l2_gbps, l.int8_gops, l.bf16_gflops,
+                        l.f32_gflops, l.int8_tile_gops, l.bf16_tile_gflops);
   }
   return text;
 }

@@ -6,8 +6,9 @@
 
 namespace tern {
 
-// What an op multiplies, and so which of the machine's peaks bounds it.
-enum class Arithmetic : uint8_t { kF32, kBf16, kInt8 };
+// What an op multiplies in, and so which of the machine's peaks bounds it. A tile is one of AMX: its products run on a
+// unit of their own.
+enum class Arithmetic : uint8_t { kF32, kBf16, kInt8, kBf16Tile, kInt8Tile };
 
 struct Cost {
   double bytes = 0;        // read and written, counting each operand once

@@ -1,4 +1,5 @@
 // Stands in for every *_amx.cpp of the kernel families on processors without that instruction set.
+#include "kernels/limits/limits_impl.h"
 #include "kernels/linear/linear_impl.h"
 
 namespace tern {
@@ -6,5 +7,6 @@ namespace tern {
 const LinearImplSpan kLinearAmx = {nullptr, 0};
 const LinearImplSpan kLinearAmxKquants = {nullptr, 0};
 const LinearImplSpan kLinearAmxBf16 = {nullptr, 0};
+const LoopSpan<PeakLoop> kPeakLoopsAmx = {nullptr, 0};
 
 }  // namespace tern

@@ -10,8 +10,9 @@ namespace tern {
 namespace {
 
 // The terms that bound an op, in seconds; the names are the bounds that rows carry.
-constexpr std::array<std::string_view, 6> kBounds{"memory", "l3", "l2", "int8", "bf16", "f32"};
-enum Bound : size_t { kMemory, kL3, kL2, kInt8, kBf16, kF32 };
+constexpr std::array<std::string_view, 8> kBounds{"memory", "l3",  "l2",        "int8",
+                                                  "bf16",   "f32", "int8_tile", "bf16_tile"};
+enum Bound : size_t { kMemory, kL3, kL2, kInt8, kBf16, kF32, kInt8Tile, kBf16Tile };
 // An op that takes less of a step is not named as the one furthest from its limit: nothing would be won there.
 constexpr double kWorthNaming = 0.01;
 using Seconds = std::array<double, kBounds.size()>;
@@ -29,14 +30,29 @@ double gbps_of(Bound level, const MachineLimits& limits) {
 
 double ratio(double amount, double rate_per_ns) { return rate_per_ns > 0 ? amount / rate_per_ns * 1e-9 : 0; }
 
+Bound peak_of(Arithmetic arithmetic) {
+  switch (arithmetic) {
+    case Arithmetic::kF32:
+      break;
+    case Arithmetic::kBf16:
+      return kBf16;
+    case Arithmetic::kInt8:
+      return kInt8;
+    case Arithmetic::kBf16Tile:
+      return kBf16Tile;
+    case Arithmetic::kInt8Tile:
+      return kInt8Tile;
+  }
+  return kF32;
+}
+
 // The least time of one op by each bound, all others being free; `resident` is the level that holds weights and caches.
 Seconds least_seconds(const Cost& cost, Bound resident, const MachineLimits& limits) {
   Seconds seconds{};
   const Bound held = level_of(cost.activations, limits);
   seconds[resident] = ratio(cost.bytes - cost.activations, gbps_of(resident, limits));
   seconds[held] += ratio(cost.activations, gbps_of(held, limits));
-  const Bound peak = cost.arithmetic == Arithmetic::kInt8 ? kInt8 : cost.arithmetic == Arithmetic::kBf16 ? kBf16 : kF32;
-  seconds[peak] = ratio(cost.ops, limits.peak_gops(cost.arithmetic));
+  seconds[peak_of(cost.arithmetic)] = ratio(cost.ops, limits.peak_gops(cost.arithmetic));
   return seconds;
 }
 

@@ -29,7 +29,8 @@ struct RooflineRow {
   std::string name, kernel;
   int count = 0;
   double us = 0, bytes = 0, ops = 0;
-  std::string bound;  // "memory", "l3", "l2", "int8", "bf16" or "f32": which term of the least time is the largest
+  std::string bound;  // which term of the least time is the largest: "memory", "l3", "l2", or a peak: "int8", "bf16",
+                      // "f32", "int8_tile" or "bf16_tile"
   double share = 0;
   double lost_us() const { return us * (1 - share); }
 };

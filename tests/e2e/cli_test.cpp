@@ -204,6 +204,10 @@ TEST(BenchRoofline, WithoutAModelPrintsTheLimits) {
   for (const char* key : {"read_4k_gbps", "read_huge_gbps", "int8_gops", "bf16_gflops", "f32_gflops"}) {
     EXPECT_GT(result["limits"][key].get<double>(), 0) << key;
   }
+  for (const char* key : {"int8_tile_gops", "bf16_tile_gflops"}) {  // 0 where there are no tiles
+    EXPECT_GE(result["limits"][key].get<double>(), 0) << key;
+    EXPECT_EQ(result["limits"]["by_threads"][0][key], result["limits"][key]) << key;
+  }
   EXPECT_TRUE(result["ops"].empty());
 }
 

@@ -59,11 +59,23 @@ TEST(Limits, AreMeasuredForEachThreadCount) {
     EXPECT_GT(limits.bf16_gflops, 0);
     EXPECT_GT(limits.f32_gflops, 0);
     EXPECT_EQ(limits.read_gbps(), std::max(limits.read_4k_gbps, limits.read_huge_gbps));
-    EXPECT_EQ(limits.peak_gops(Arithmetic::kInt8), limits.int8_gops);
+    EXPECT_EQ(limits.int8_tile_gops > 0, (detect_isa() & kIsaAmxInt8) != 0);
+    EXPECT_EQ(limits.bf16_tile_gflops > 0, (detect_isa() & kIsaAmxBf16) != 0);
     EXPECT_EQ(limits.loops.size(), peak_loops().size() + 2 * read_loops().size());
   }
   EXPECT_EQ(all[0].threads, 1);
   EXPECT_EQ(all[1].threads, pool.size());
+}
+
+TEST(Limits, EachArithmeticHasItsPeak) {
+  const MachineLimits limits{
+      .int8_gops = 3, .bf16_gflops = 2, .f32_gflops = 1, .int8_tile_gops = 5, .bf16_tile_gflops = 4};
+  const auto peak = [&](Arithmetic arithmetic) { return limits.peak_gops(arithmetic); };
+  EXPECT_EQ(peak(Arithmetic::kF32), 1);
+  EXPECT_EQ(peak(Arithmetic::kBf16), 2);
+  EXPECT_EQ(peak(Arithmetic::kInt8), 3);
+  EXPECT_EQ(peak(Arithmetic::kBf16Tile), 4);
+  EXPECT_EQ(peak(Arithmetic::kInt8Tile), 5);
 }
 
 }  // namespace

@@ -308,6 +308,19 @@ TEST_P(LinearKernel, CostCountsEachOperandOnce) {
   }
 }
 
+// Activations of a byte a column are multiplied as integers, of two bytes as bf16; by tiles where the tokens are many.
+TEST_P(LinearKernel, CostNamesTheArithmetic) {
+  const auto& [impl, format, emulated] = GetParam();
+  const LinearDesc desc{512, 4096, format};
+  const uint64_t bytes = impl->prepared_bytes(desc.cols);
+  const bool integer = bytes < 2 * 4096, bf16 = !integer && bytes < 4 * 4096;
+  const Arithmetic vectors = integer ? Arithmetic::kInt8 : bf16 ? Arithmetic::kBf16 : Arithmetic::kF32;
+  const Arithmetic tiles = integer ? Arithmetic::kInt8Tile : Arithmetic::kBf16Tile;
+  const bool amx = (impl->needs & (kIsaAmxInt8 | kIsaAmxBf16)) != 0;
+  EXPECT_EQ(impl->cost(desc, 512).arithmetic, amx ? tiles : vectors);
+  EXPECT_EQ(impl->cost(desc, 1).arithmetic, amx && bf16 ? tiles : vectors);  // integer rows leave one to vectors
+}
+
 INSTANTIATE_TEST_SUITE_P(All, LinearKernel, testing::ValuesIn(runnable()), test_name);
 
 // The driver: several parts with formats of their own, bias, threads, the workspace it asks for.

@@ -6,7 +6,7 @@
 namespace tern {
 namespace {
 
-// 10 GB/s of memory, 100 of L3 and 200 of L2; 1000, 500 and 100 operations a ns.
+// 10 GB/s of memory, 100 of L3 and 200 of L2; 1000, 500 and 100 operations a ns, in tiles 5000 and 2500.
 MachineLimits machine() {
   MachineLimits limits;
   limits.threads = 2;
@@ -17,6 +17,8 @@ MachineLimits machine() {
   limits.int8_gops = 1000;
   limits.bf16_gflops = 500;
   limits.f32_gflops = 100;
+  limits.int8_tile_gops = 5000;
+  limits.bf16_tile_gflops = 2500;
   limits.l2_bytes = 1 << 20;
   limits.l3_bytes = 32 << 20;
   return limits;
@@ -67,6 +69,8 @@ TEST(Roofline, EachArithmeticHasItsPeak) {
   EXPECT_EQ(bound(Arithmetic::kInt8), std::pair(std::string("int8"), 0.05));
   EXPECT_EQ(bound(Arithmetic::kBf16), std::pair(std::string("bf16"), 0.1));
   EXPECT_EQ(bound(Arithmetic::kF32), std::pair(std::string("f32"), 0.5));
+  EXPECT_EQ(bound(Arithmetic::kInt8Tile), std::pair(std::string("int8_tile"), 0.01));
+  EXPECT_EQ(bound(Arithmetic::kBf16Tile), std::pair(std::string("bf16_tile"), 0.02));
 }
 
 TEST(Roofline, ActivationsComeFromTheCacheThatHoldsThem) {

@@ -62,6 +62,24 @@ class Pages {
   std::byte* data_ = nullptr;
 };
 
+// Which of the limits is the peak of what.
+double MachineLimits::* peak_of(Arithmetic arithmetic) {
+  switch (arithmetic) {
+    case Arithmetic::kF32:
+      return &MachineLimits::f32_gflops;
+    case Arithmetic::kBf16:
+      return &MachineLimits::bf16_gflops;
+    case Arithmetic::kInt8:
+      return &MachineLimits::int8_gops;
+    case Arithmetic::kBf16Tile:
+      return &MachineLimits::bf16_tile_gflops;
+    case Arithmetic::kInt8Tile:
+      return &MachineLimits::int8_tile_gops;
+  }
+  TERN_CHECK(false);
+  return nullptr;
+}
+
 void keep(int64_t value) { asm volatile("" : : "r"(value)); }
 
 class Meter {
@@ -79,7 +97,7 @@ class Meter {
     MachineLimits limits{.threads = threads, .l2_bytes = l2_bytes_, .l3_bytes = l3_bytes_};
     for (const PeakLoop* loop : peak_loops()) {
       const double gops = peak_gops(*loop, threads);
-      double& best = peak_of(limits, loop->arithmetic);
+      double& best = limits.*peak_of(loop->arithmetic);
       best = std::max(best, gops);
       limits.loops.push_back({loop->name, gops});
     }
@@ -99,11 +117,6 @@ class Meter {
   }
 
  private:
-  static double& peak_of(MachineLimits& limits, Arithmetic arithmetic) {
-    if (arithmetic == Arithmetic::kInt8) return limits.int8_gops;
-    return arithmetic == Arithmetic::kBf16 ? limits.bf16_gflops : limits.f32_gflops;
-  }
-
   // Median of the seconds that work(share, repeat) takes for `threads` shares, each a worker's. A worker that stays out
   // leaves its share to the others.
   template <typename Work>
@@ -171,14 +184,12 @@ std::vector<const ReadLoop*> read_loops() {
 
 std::vector<const PeakLoop*> peak_loops() {
   std::vector<const PeakLoop*> loops;
-  for (const auto* span : {&kPeakLoopsAvx512, &kPeakLoopsAvx2, &kPeakLoopsRef}) append_available(*span, loops);
+  for (const auto* span : {&kPeakLoopsAmx, &kPeakLoopsAvx512, &kPeakLoopsAvx2, &kPeakLoopsRef})
+    append_available(*span, loops);
   return loops;
 }
 
-double MachineLimits::peak_gops(Arithmetic arithmetic) const {
-  if (arithmetic == Arithmetic::kInt8) return int8_gops;
-  return arithmetic == Arithmetic::kBf16 ? bf16_gflops : f32_gflops;
-}
+double MachineLimits::peak_gops(Arithmetic arithmetic) const { return this->*peak_of(arithmetic); }
 
 std::vector<MachineLimits> measure_limits(ThreadPool& pool, const std::vector<int>& thread_counts) {
   const Meter meter(pool);

@@ -24,7 +24,8 @@ struct MachineLimits {
   double read_4k_gbps = 0, read_huge_gbps = 0;  // memory, far more of it than the last cache holds
   double l2_gbps = 0, l3_gbps = 0;              // half a cache of each level, again and again; 0: there is none
   double int8_gops = 0, bf16_gflops = 0, f32_gflops = 0;
-  uint64_t l2_bytes = 0, l3_bytes = 0;  // of a core, of a socket
+  double int8_tile_gops = 0, bf16_tile_gflops = 0;  // 0: there are no tiles
+  uint64_t l2_bytes = 0, l3_bytes = 0;              // of a core, of a socket
   std::vector<LoopRate> loops;
 
   double read_gbps() const { return read_4k_gbps > read_huge_gbps ? read_4k_gbps : read_huge_gbps; }

@@ -16,7 +16,7 @@ struct ReadLoop {
   int64_t (*run)(const std::byte* from, int64_t bytes);
 };
 
-// Multiplies and adds in registers `iterations` times.
+// Multiplies and adds in registers, at least `iterations` times.
 struct PeakLoop {
   const char* name;  // "avx512_vnni"
   uint32_t needs;    // IsaBits
@@ -32,6 +32,6 @@ struct LoopSpan {
 };
 
 extern const LoopSpan<ReadLoop> kReadLoopsAvx512, kReadLoopsAvx2, kReadLoopsRef;
-extern const LoopSpan<PeakLoop> kPeakLoopsAvx512, kPeakLoopsAvx2, kPeakLoopsRef;
+extern const LoopSpan<PeakLoop> kPeakLoopsAmx, kPeakLoopsAvx512, kPeakLoopsAvx2, kPeakLoopsRef;
 
 }  // namespace tern

@@ -136,10 +136,11 @@ inline void run_panels(const LinearJob& job, const TileFunction* functions, int6
 }
 
 // Weights of `weight_bits` once, f32 activations in and out.
-inline Cost panel_cost(const LinearDesc& desc, int64_t tokens, double weight_bits) {
+inline Cost panel_cost(const LinearDesc& desc, int64_t tokens, double weight_bits, Arithmetic arithmetic) {
   const double weights = static_cast<double>(desc.rows) * static_cast<double>(desc.cols);
   return {.bytes = weights * weight_bits / 8 + static_cast<double>(tokens * (desc.rows + desc.cols)) * 4,
-          .ops = 2 * weights * static_cast<double>(tokens)};
+          .ops = 2 * weights * static_cast<double>(tokens),
+          .arithmetic = arithmetic};
 }
 
 }  // namespace

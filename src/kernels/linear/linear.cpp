@@ -22,15 +22,6 @@ uint64_t scratch_bytes(int64_t cols) { return aligned(2 * static_cast<uint64_t>(
 
 LinearDesc desc_of(const LinearPart& part, int64_t cols) { return {part.rows, cols, part.format}; }
 
-// The prepared activations say what is multiplied: a byte and some scale a column, two bytes, or an f32. Asked of a row
-// so long that padding does not matter.
-Arithmetic arithmetic_of(const LinearImpl& impl) {
-  constexpr int64_t kColumns = 4096;
-  const uint64_t bytes = impl.prepared_bytes(kColumns);
-  if (bytes < 2 * kColumns) return Arithmetic::kInt8;
-  return bytes < 4 * kColumns ? Arithmetic::kBf16 : Arithmetic::kF32;
-}
-
 const LinearImpl* choose(const std::string& name, const LinearDesc& desc, const KernelSelection& selection) {
   std::string tried;
   for (const LinearImpl* impl : linear_impls()) {
@@ -262,7 +253,7 @@ Cost Linear::cost(int64_t tokens) const {
     sum.bytes += cost.bytes;
     sum.ops += cost.ops;
     if (bound.part.bias != nullptr) sum.bytes += static_cast<double>(bound.part.rows) * sizeof(float);
-    if (cost.ops > most_ops) sum.arithmetic = arithmetic_of(*bound.impl);
+    if (cost.ops > most_ops) sum.arithmetic = cost.arithmetic;
     most_ops = std::max(most_ops, cost.ops);
   }
   // Each part counted x, which is read once.

@@ -39,6 +39,7 @@ inline __m256i keep(__m256i value) {
 
 template <class F>
 struct Kernel : Panel32<F> {
+  static constexpr Arithmetic kArithmetic = Arithmetic::kInt8;
   using Panel = Panel32<F>;
   // 4 int16 sums, 4 float sums, two vectors of codes, a broadcast and a mask: 12 to 14 of 16 registers.
   static constexpr int kTile = 4;

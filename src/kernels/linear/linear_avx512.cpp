@@ -204,7 +204,7 @@ uint64_t packed_bytes_of(const LinearDesc& desc) {
 
 template <typename F>
 Cost cost_of(const LinearDesc& desc, int64_t tokens) {
-  return panel_cost(desc, tokens, 8.0 * sizeof(typename F::Block) / kBlock);
+  return panel_cost(desc, tokens, 8.0 * sizeof(typename F::Block) / kBlock, Arithmetic::kInt8);
 }
 
 // One layout serves the type without minima and, where there is one, the type with them.

@@ -260,7 +260,7 @@ constexpr LinearImpl kRows[] = {{.name = "amx_bf16dot",
                                  .prepare = prepare,
                                  .run = run,
                                  .read_row = Packed::read_row,
-                                 .cost = Packed::cost}};
+                                 .cost = Packed::cost<Arithmetic::kBf16Tile, 1>}};
 
 }  // namespace
 

@@ -270,7 +270,7 @@ struct Row {
     (job.desc.format == plain ? run_expanded<Plain> : run_expanded<Min>)(job, begin, end);
   }
   static constexpr LinearImpl make(const char* name, const char* layout) {
-    return integer_row<kLinearAvx512, kRow>(name, layout, supports, run);
+    return integer_row<kLinearAvx512, kRow, kLeastTokens>(name, layout, supports, run);
   }
 };
 

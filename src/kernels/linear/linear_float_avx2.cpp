@@ -75,6 +75,7 @@ struct BF16 {
 
 template <class F>
 struct Kernel {
+  static constexpr Arithmetic kArithmetic = Arithmetic::kF32;
   static constexpr int kRows = 16;
   // 2 x 5 sums, 2 weights, a broadcast: 13 of 16 registers; 10 chains hide the fma's latency of 4 at 2 a cycle.
   static constexpr int kTile = 5;

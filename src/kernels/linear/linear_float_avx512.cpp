@@ -226,9 +226,9 @@ void run_f32(const LinearJob& job, int64_t begin, int64_t end) {
 void run_bf16(const LinearJob& job, int64_t begin, int64_t end) {
   run_panels<Unit<BF16, 2>>(job, kTilesBf16, begin, end);
 }
-template <typename W>
+template <typename W, Arithmetic kArithmetic>
 Cost cost(const LinearDesc& desc, int64_t tokens) {
-  return panel_cost(desc, tokens, 8.0 * W::kSize);
+  return panel_cost(desc, tokens, 8.0 * W::kSize, kArithmetic);
 }
 
 template <typename W, Format format>
@@ -244,7 +244,7 @@ constexpr LinearImpl with_f32(const char* name, const char* layout) {
           .prepare = prepare_f32,
           .run = run_f32<W>,
           .read_row = read_row<W, 4>,
-          .cost = cost<W>};
+          .cost = cost<W, Arithmetic::kF32>};
 }
 
 constexpr LinearImpl kRows[] = {
@@ -259,7 +259,7 @@ constexpr LinearImpl kRows[] = {
      .prepare = prepare_bf16,
      .run = run_bf16,
      .read_row = read_row<BF16, 2>,
-     .cost = cost<BF16>},
+     .cost = cost<BF16, Arithmetic::kBf16>},
     with_f32<BF16, Format::kBF16>("avx512_bf16", "bf16x16"),
     with_f32<F16, Format::kF16>("avx512_f16", "f16x16"),
     with_f32<F32, Format::kF32>("avx512_f32", "f32x16"),

@@ -47,6 +47,7 @@ struct LinearImpl {
   void (*run)(const LinearJob&, int64_t panel_begin, int64_t panel_end);
   // Decodes weight row `row` to f32, exactly as the format's reference decoder would: out[cols].
   void (*read_row)(const LinearDesc&, const std::byte* weights, int64_t row, float* out);
+  // Names what run() multiplies in with so many tokens: a row may leave few to another way.
   Cost (*cost)(const LinearDesc&, int64_t tokens);
 };
 

@@ -331,7 +331,7 @@ struct Row {
     run_expanded<F>(job, begin, end);
   }
   static constexpr LinearImpl make(const char* name, const char* layout) {
-    return integer_row<kLinearAvx512Kquants, kRow>(name, layout, supports, run);
+    return integer_row<kLinearAvx512Kquants, kRow, kLeastTokens>(name, layout, supports, run);
   }
 };
 

@@ -45,6 +45,7 @@ inline __m256i keep(__m256i value) {
 
 template <class F>
 struct Kernel : KPanel<F, 8> {
+  static constexpr Arithmetic kArithmetic = Arithmetic::kInt8;
   using Panel = KPanel<F, 8>;
   // 4 int16 sums, 4 integer sums, 4 float sums (in memory between super-blocks), codes, a broadcast, a product, a mask.
   static constexpr int kTile = 4;

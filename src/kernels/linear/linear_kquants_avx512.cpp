@@ -39,6 +39,7 @@ inline __m512i shift(__m512i bytes) {
 
 template <class F>
 struct Kernel : KPanel<F, 16> {
+  static constexpr Arithmetic kArithmetic = Arithmetic::kInt8;
   using Panel = KPanel<F, 16>;
   // 8 integer sums of a sub-block, 8 of the super-block, 8 float sums, and 8 registers for codes, masks and scales.
   static constexpr int kTile = 8;

@@ -62,7 +62,8 @@ Cost cost(const LinearDesc& desc, int64_t tokens) {
   const double weights = static_cast<double>(desc.rows) * static_cast<double>(desc.cols);
   return {.bytes = weights / format.block_elements * format.block_bytes +
                    static_cast<double>(tokens * (desc.rows + desc.cols)) * sizeof(float),
-          .ops = 2 * weights * static_cast<double>(tokens)};
+          .ops = 2 * weights * static_cast<double>(tokens),
+          .arithmetic = Arithmetic::kF32};
 }
 
 constexpr LinearImpl kRows[] = {{.name = "ref",

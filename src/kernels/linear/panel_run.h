@@ -131,7 +131,8 @@ inline Cost panel_cost(const LinearDesc& desc, int64_t tokens) {
   const double count = static_cast<double>(tokens);
   return {.bytes = panels * static_cast<double>(K::panel_bytes(desc.cols)) +
                    count * static_cast<double>(desc.rows + desc.cols) * 4,
-          .ops = 2 * count * static_cast<double>(desc.rows) * static_cast<double>(desc.cols)};
+          .ops = 2 * count * static_cast<double>(desc.rows) * static_cast<double>(desc.cols),
+          .arithmetic = K::kArithmetic};
 }
 
 inline uint32_t load_u32(const uint8_t* bytes) {

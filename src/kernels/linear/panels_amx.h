@@ -83,7 +83,13 @@ struct SharedRow {
   static void read_row(const LinearDesc& desc, const std::byte* weights, int64_t row, float* out) {
     impl().read_row(desc, weights, row, out);
   }
-  static Cost cost(const LinearDesc& desc, int64_t tokens) { return impl().cost(desc, tokens); }
+  // The same operands, by tiles from kLeastTokens tokens on.
+  template <Arithmetic kTiles, int64_t kLeastTokens>
+  static Cost cost(const LinearDesc& desc, int64_t tokens) {
+    Cost cost = impl().cost(desc, tokens);
+    if (tokens >= kLeastTokens) cost.arithmetic = kTiles;
+    return cost;
+  }
 };
 
 // The preparation of activations that all rows of an AVX-512 table share: one function, so that parts share its result.
@@ -93,7 +99,8 @@ struct SharedPreparation {
   static void prepare(const float* x, int64_t cols, std::byte* prepared) { kSpan.rows[0].prepare(x, cols, prepared); }
 };
 
-template <const LinearImplSpan& kSpan, int kRow>
+// kLeastTokens: run() leaves fewer to the AVX-512 row.
+template <const LinearImplSpan& kSpan, int kRow, int64_t kLeastTokens>
 constexpr LinearImpl integer_row(const char* name, const char* layout, bool (*supports)(const LinearDesc&),
                                  void (*run)(const LinearJob&, int64_t, int64_t)) {
   using Row = SharedRow<kSpan, kRow>;
@@ -108,7 +115,7 @@ constexpr LinearImpl integer_row(const char* name, const char* layout, bool (*su
           .prepare = SharedPreparation<kSpan>::prepare,
           .run = run,
           .read_row = Row::read_row,
-          .cost = Row::cost};
+          .cost = Row::template cost<Arithmetic::kInt8Tile, kLeastTokens>};
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ struct Tile {
   uint8_t bytes[16][64];
 };
 thread_local Tile g_tiles[8];
+thread_local int64_t g_operations;  // multiplications and additions of all products so far
 
 inline void must(bool condition) {
   if (!condition) std::abort();
@@ -69,9 +70,15 @@ inline void must_fit(const Tile& c, const Tile& a, const Tile& b) {
   must(c.rows > 0 && c.rows == a.rows && c.row_bytes == b.row_bytes && a.row_bytes == 4 * b.rows && c.row_bytes == 64);
 }
 
+// Of a product whose k are so many bytes wide.
+inline void count_operations(const Tile& c, const Tile& a, int k_bytes) {
+  g_operations += int64_t{2} * c.rows * (c.row_bytes / 4) * (a.row_bytes / k_bytes);
+}
+
 template <typename B>
 void add_products(Tile& c, const Tile& a, const Tile& b) {
   must_fit(c, a, b);
+  count_operations(c, a, 1);
   for (int m = 0; m < c.rows; ++m) {
     int32_t sums[16];
     __builtin_memcpy(sums, c.bytes[m], sizeof(sums));
@@ -107,6 +114,7 @@ void add_products_bf16() {
   Tile& c = g_tiles[kC];
   const Tile &a = g_tiles[kA], &b = g_tiles[kB];
   must_fit(c, a, b);
+  count_operations(c, a, 2);
   for (int m = 0; m < c.rows; ++m) {
     float even[16] = {}, odd[16] = {}, sums[16];
     for (int k = 0; k < b.rows; ++k) {
