@@ -24,7 +24,7 @@
 #include "kernels/attention/attention.h"
 #include "kernels/norm/norm.h"
 #include "kernels/rope/rope.h"
-#include "limits.h"
+#include "printed_limits.h"
 #include "quant/kv_format.h"
 
 namespace tern::bench {
@@ -194,14 +194,7 @@ int run(int argc, char** argv) {
   const Options o = parse(argc, argv);
   ThreadPool pool(o.threads, {.leave_out = false});
   own_time = pool.size() == 1;
-  if ((detect_isa() & kIsaAvx512) != 0) {
-    double flops = 0;
-    const double fma = best_seconds(20, [&] { flops = f32_fma_loop(2'000'000); });
-    std::vector<std::byte> memory((512 << 20) + 8192, std::byte{1});
-    const double read = best_seconds(3, [&] { read_loop(memory.data(), 512 << 20); });
-    fmt::print("limits of one thread: f32 FMA {:.0f} GFLOP/s, reading {:.1f} GB/s\n", flops / fma / 1e9,
-               (512 << 20) / read / 1e9);
-  }
+  printed_limits(pool);
   for (const int32_t context : {128, 300, 1024, 8192}) attention(o, pool, 1, 1, context);
   attention(o, pool, 16, 1, 512);
   attention(o, pool, 1, 4, 1024);

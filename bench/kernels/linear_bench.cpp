@@ -15,13 +15,12 @@
 #include <memory>
 #include <sstream>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "core/error.h"
 #include "core/thread_pool.h"
 #include "kernels/linear/linear.h"
-#include "limits.h"
+#include "printed_limits.h"
 #include "quant/format.h"
 #include "support/kernel_cases.h"
 
@@ -101,58 +100,8 @@ double best_seconds(int rounds, Work work) {
   return best;
 }
 
-struct Limits {
-  double int8_ops, bf16_ops, f32_ops, read_bytes;
-  double int8_tile_ops, bf16_tile_ops;  // 0 without AMX
-
-  double of(std::string_view kernel) const {
-    const bool tiles = kernel.find("amx") != kernel.npos;
-    if (kernel.find("x32") != kernel.npos || kernel.find("x256") != kernel.npos)
-      return tiles ? int8_tile_ops : int8_ops;
-    if (kernel.find("dot") != kernel.npos) return tiles ? bf16_tile_ops : bf16_ops;
-    return f32_ops;
-  }
-};
-
-Limits measure_limits(ThreadPool& pool, int64_t stream_bytes) {
-  constexpr int64_t kIterations = 400'000;
-  Limits limits{};
-  const auto rate = [&](double (*loop)(int64_t)) {
-    const double ops = loop(1) * kIterations * pool.size();
-    return ops / best_seconds(kRounds, [&] { pool.run([&](const Team&) { loop(kIterations); }); });
-  };
-  limits.int8_ops = rate(int8_dot_loop);
-  limits.bf16_ops = rate(bf16_dot_loop);
-  limits.f32_ops = rate(f32_fma_loop);
-  if ((detect_isa() & kIsaAmxInt8) != 0) limits.int8_tile_ops = rate(int8_tile_loop);
-  if ((detect_isa() & kIsaAmxBf16) != 0) limits.bf16_tile_ops = rate(bf16_tile_loop);
-  for (bool huge : {false, true}) {
-    const Memory memory(stream_bytes, huge);
-    // Slices, one after the other, so that each comes from memory again.
-    int64_t slice = 0;
-    const double seconds = best_seconds(kRounds, [&] {
-      slice = (slice + kSlice) % stream_bytes;
-      pool.run([&](const Team& team) {
-        const Team::Range range = team.share(kSlice, 4096);
-        volatile int64_t keep =
-            (huge ? read_ahead_loop : read_loop)(memory.data() + slice + range.begin, range.end - range.begin);
-        (void)keep;
-      });
-    });
-    const double bandwidth = static_cast<double>(kSlice) / seconds;
-    fmt::print("read {:<6} {:6.1f} GB/s\n", huge ? "huge" : "4 KiB", bandwidth / 1e9);
-    limits.read_bytes = std::max(limits.read_bytes, bandwidth);
-  }
-  fmt::print("int8 {:.0f} GOP/s, bf16 {:.0f}, f32 {:.0f}\n", limits.int8_ops / 1e9, limits.bf16_ops / 1e9,
-             limits.f32_ops / 1e9);
-  if (limits.int8_tile_ops > 0) {
-    fmt::print("tiles: int8 {:.0f} GOP/s, bf16 {:.0f}\n", limits.int8_tile_ops / 1e9, limits.bf16_tile_ops / 1e9);
-  }
-  return limits;
-}
-
-void run_case(const Options& options, const Limits& limits, ThreadPool& pool, const FormatInfo& format, int64_t rows,
-              int64_t cols) {
+void run_case(const Options& options, const MachineLimits& limits, ThreadPool& pool, const FormatInfo& format,
+              int64_t rows, int64_t cols) {
   // A few random rows, repeated: values do not matter for time, but must be ordinary numbers.
   const int64_t some = std::min<int64_t>(rows, 64);
   const auto pattern = test::random_weights(format.format, some, cols, test::WeightCase::kNormal, 1);
@@ -179,14 +128,14 @@ void run_case(const Options& options, const Limits& limits, ThreadPool& pool, co
   const std::string name = linears[0]->kernel_names();
   fmt::print("{} {} {}x{}: {} copies, packing {:.2f} Gweights/s\n", name, format.name, rows, cols, copies,
              static_cast<double>(rows * cols * copies) / pack_seconds / 1e9);
-  const double peak = limits.of(name);
   for (const std::string& count : options.tokens) {
     const int64_t tokens = std::stoll(count);
     const std::vector<float> x = test::random_activations(tokens, cols, test::ActivationCase::kNormal, 2);
     const Memory workspace(static_cast<int64_t>(linears[0]->workspace_bytes(tokens, pool.size())), false);
     const Memory out(tokens * rows * 4, false);
     const Cost cost = linears[0]->cost(tokens);
-    const double guess = std::max(cost.bytes / limits.read_bytes, cost.ops / peak);
+    const double peak = limits.peak_gops(cost.arithmetic);
+    const double guess = std::max(cost.bytes / limits.read_gbps(), cost.ops / peak) / 1e9;
     const int64_t calls = std::clamp(static_cast<int64_t>(kRoundSeconds / guess), int64_t{1}, copies);
     const LinearArgs args{.x = x.data(),
                           .x_stride = cols,
@@ -209,15 +158,15 @@ void run_case(const Options& options, const Limits& limits, ThreadPool& pool, co
                                         }) /
                            static_cast<double>(calls);
     fmt::print("  tokens {:4}  {:10.1f} us  {:6.1f} GB/s ({:3.0f} %)  {:6.1f} GOP/s ({:3.0f} %)\n", tokens,
-               seconds * 1e6, cost.bytes / seconds / 1e9, 100 * cost.bytes / seconds / limits.read_bytes,
-               cost.ops / seconds / 1e9, 100 * cost.ops / seconds / peak);
+               seconds * 1e6, cost.bytes / seconds / 1e9, cost.bytes / seconds / 1e7 / limits.read_gbps(),
+               cost.ops / seconds / 1e9, cost.ops / seconds / 1e7 / peak);
   }
 }
 
 int run(int argc, char** argv) {
   const Options options = parse(argc, argv);
   ThreadPool pool(options.threads, {.leave_out = false});
-  const Limits limits = measure_limits(pool, options.stream_bytes);
+  const MachineLimits limits = printed_limits(pool);
   for (const std::string& name : options.formats) {
     const FormatInfo* format = find_format(name);
     if (format == nullptr) continue;
