@@ -1,4 +1,4 @@
-// The steps of a CPU executable, one class an op of the lowered program. Constructed by the binder in cpu_runner.cpp.
+// The steps of a CPU executable, one class an op of the lowered program. Constructed by cpu_executable.cpp.
 #pragma once
 
 #include <memory>

@@ -1,0 +1,179 @@
+#include "engine/runner/cpu_executable.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/error.h"
+
+namespace tern {
+namespace {
+
+AttentionDesc attention_desc(const AttentionFacts& facts) {
+  AttentionDesc desc{};
+  desc.heads = static_cast<int32_t>(facts.heads);
+  desc.kv_heads = static_cast<int32_t>(facts.kv_heads);
+  desc.head_dim = static_cast<int32_t>(facts.head_dim);
+  desc.scale = facts.scale;
+  desc.window = facts.window;
+  return desc;
+}
+
+WeightMap checked_weights(const Checkpoint& checkpoint, const Program& program) {
+  WeightMap weights(checkpoint);
+  weights.check(program);
+  return weights;
+}
+
+RopeTable rope_of(const Checkpoint& checkpoint, const ModelConfig& config, int64_t positions) {
+  std::vector<float> factors;
+  if (config.rope.scaling == RopeScaling::kFactors) {
+    factors = decode_tensor(checkpoint.tensor(tensor_name(Role::kRopeFactors, -1, checkpoint.kind)));
+  }
+  return rope_table(config.rope, factors, positions);
+}
+
+}  // namespace
+
+CpuExecutable::CpuExecutable(const Checkpoint& checkpoint, const ModelConfig& config, const Program& lowered,
+                             const RunnerOptions& options, ThreadPool& pool)
+    : weights_(checked_weights(checkpoint, lowered)),
+      program_(lowered),
+      options_(options),
+      workers_(pool.size()),
+      arena_(program_, options.max_batched_tokens, options.max_rows),
+      kv_(program_, options.kv_format, options.kv_tokens, options.block_tokens),
+      heads_(program_.attention.heads, program_.attention.kv_heads) {
+  options_.max_model_len = std::min(options_.max_model_len, kv_.tokens());
+  rope_ = rope_of(checkpoint, config, options_.max_model_len);
+  steps_.resize(program_.ops.size());
+  bind_linears();
+  reserve_workspace();
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (steps_[i] == nullptr) steps_[i] = bind_step(program_.ops[i]);
+  }
+  // Last: what the steps above read of the file is given back before the weights take its place.
+  storage_.fill(checkpoint, options_.pack_cache, pool);
+}
+
+Attention CpuExecutable::attention() const {
+  return {attention_desc(program_.attention), options_.kv_format, options_.kernels};
+}
+
+// From the last op to the first: the output head is the largest matrix, and while a matrix is packed its file pages and
+// its copy are both resident, so it goes first, when nothing else is.
+void CpuExecutable::bind_linears() {
+  for (size_t i = program_.ops.size(); i-- > 0;) {
+    if (program_.ops[i].kind == OpKind::kLinear) steps_[i] = bind_linear(program_.ops[i]);
+  }
+}
+
+std::unique_ptr<CpuStep> CpuExecutable::bind_linear(const Op& op) {
+  PackedLinear& packed = linears_.emplace_back();
+  std::vector<LinearPart> parts;
+  std::vector<const TensorInfo*> tensors;
+  std::string name;
+  packed.biases.resize(op.weights.size());
+  for (size_t i = 0; i < op.weights.size(); ++i) {
+    const TensorInfo& tensor = weights_.tensor(op.weights[i]);
+    if (i < op.biases.size() && op.biases[i].role != Role::kNone) packed.biases[i] = weights_.vector(op.biases[i]);
+    const float* bias = packed.biases[i].empty() ? nullptr : packed.biases[i].data();
+    parts.push_back({tensor.format, op.weights[i].rows, tensor.data.data(), bias});
+    tensors.push_back(&tensor);
+    name += (name.empty() ? "" : "+") + std::string(tensor.name);
+  }
+  packed.linear = std::make_unique<Linear>(std::move(name), op.weights[0].cols, std::move(parts), options_.kernels);
+  storage_.add(*packed.linear, std::move(tensors));
+  const Place out = place_out(op, 0);
+  auto step = std::make_unique<LinearStep>(*packed.linear, place_in(op, 0), out, workers_);
+  if (!op.prologue.empty()) step->set_prologue(bind_norm(op.prologue[0]));
+  for (const Op& part : op.epilogue) {
+    if (part.kind == OpKind::kRopeKv) step->set_epilogue(bind_rope_kv(part));
+    if (part.kind == OpKind::kGlu) step->set_epilogue(bind_glu(part));
+  }
+  if (op.outputs[0].buffer == program_.entries[0].result.buffer) {
+    maxima_.resize(static_cast<size_t>(options_.max_rows) * vocabulary_blocks());
+    step->set_epilogue(std::make_unique<BlockMaximaStep>(RowScan(options_.kernels), out, maxima_.data()));
+  }
+  if (op.weights[0].role == Role::kTokenEmbedding) tied_head_ = packed.linear.get();
+  return step;
+}
+
+void CpuExecutable::reserve_workspace() {
+  attention_workspace_ = Buffer(attention().workspace_bytes(options_.max_model_len, workers_), "kernel workspace");
+  uint64_t bytes = 0;
+  for (const PackedLinear& packed : linears_) {
+    bytes = std::max(bytes, packed.linear->workspace_bytes(options_.max_batched_tokens, workers_));
+  }
+  workspace_ = Buffer(bytes, "kernel workspace");
+}
+
+std::unique_ptr<CpuStep> CpuExecutable::bind_step(const Op& op) {
+  switch (op.kind) {
+    case OpKind::kEmbed:
+      return std::make_unique<EmbedStep>(weights_.tensor(op.weights[0]), tied_head_, place_out(op, 0));
+    case OpKind::kSelectRows:
+      return std::make_unique<SelectRowsStep>(place_in(op, 0), place_out(op, 0));
+    case OpKind::kRmsNorm:
+    case OpKind::kAddRmsNorm:
+      return bind_norm(op);
+    case OpKind::kRopeKv:
+      return bind_rope_kv(op);
+    case OpKind::kAttention:
+      return bind_attention(op);
+    case OpKind::kGlu:
+      return bind_glu(op);
+    default:
+      break;
+  }
+  TERN_CHECK(false, std::string(name_of(op.kind)) + " is left unfused in the lowered program");
+  return nullptr;
+}
+
+std::unique_ptr<NormStep> CpuExecutable::bind_norm(const Op& op) const {
+  const bool alone = op.kind == OpKind::kRmsNorm;
+  return std::make_unique<NormStep>(RmsNorm(options_.kernels), weights_.vector(op.weights[0]), op.eps, place_in(op, 0),
+                                    alone ? Place{} : place_in(op, 1), alone ? Place{} : place_out(op, 0),
+                                    place_out(op, alone ? 0 : 1));
+}
+
+std::unique_ptr<AttentionStep> CpuExecutable::bind_attention(const Op& op) {
+  const auto at = program_.ops.begin() + (&op - program_.ops.data()) + 1;
+  const auto layers =
+      std::count_if(program_.ops.begin(), at, [](const Op& before) { return before.kind == OpKind::kAttention; });
+  return std::make_unique<AttentionStep>(attention(), kv_.place(op), place_in(op, 0), place_out(op, 0),
+                                         op.by_head ? &heads_ : nullptr, static_cast<uint32_t>(layers));
+}
+
+std::unique_ptr<RopeKvStep> CpuExecutable::bind_rope_kv(const Op& op) {
+  return std::make_unique<RopeKvStep>(RopeKv(options_.kv_format, options_.kernels), program_.attention, rope_,
+                                      kv_.place(op), place_in(op, 0), place_out(op, 0), heads_);
+}
+
+std::unique_ptr<GluStep> CpuExecutable::bind_glu(const Op& op) const {
+  return std::make_unique<GluStep>(Glu(op.activation, options_.kernels), place_in(op, 0), place_out(op, 0));
+}
+
+StepContext CpuExecutable::begin(const Batch& batch) {
+  heads_.reset();
+  return {batch, batch.shape(), workspace_.data(), attention_workspace_.data()};
+}
+
+std::span<const float> CpuExecutable::logits(int64_t rows) const {
+  const Place logits = arena_.place(program_.entries[0].result);
+  return {logits.data, static_cast<size_t>(rows * logits.cols)};
+}
+
+std::span<const float> CpuExecutable::block_maxima(int64_t rows) const {
+  if (maxima_.empty()) return {};
+  return {maxima_.data(), static_cast<size_t>(rows) * vocabulary_blocks()};
+}
+
+MemoryReport CpuExecutable::memory() const {
+  return {.packed_weights = storage_.packed_bytes(),
+          .mapped_weights = storage_.mapped_bytes(),
+          .activations = arena_.bytes() + workspace_.bytes() + attention_workspace_.bytes() +
+                         (2 * rope_.cos.size() + maxima_.size()) * sizeof(float),
+          .kv_pool = kv_.bytes()};
+}
+
+}  // namespace tern

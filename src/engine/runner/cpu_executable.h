@@ -1,0 +1,75 @@
+// A lowered program bound to the CPU: kernels chosen, weights packed, memory planned and reserved. The runner owns it
+// and runs its steps; what they write lies here. The engine's thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/thread_pool.h"
+#include "device/buffer.h"
+#include "engine/runner/cpu_arena.h"
+#include "engine/runner/cpu_kv_pool.h"
+#include "engine/runner/cpu_steps.h"
+#include "engine/runner/runner.h"
+#include "engine/runner/weight_storage.h"
+
+namespace tern {
+
+class CpuExecutable {
+ public:
+  // Refuses what it can before it packs weights, on `pool`. `checkpoint` outlives this.
+  CpuExecutable(const Checkpoint& checkpoint, const ModelConfig& config, const Program& lowered,
+                const RunnerOptions& options, ThreadPool& pool);
+  CpuExecutable(const CpuExecutable&) = delete;
+  CpuExecutable& operator=(const CpuExecutable&) = delete;
+
+  const Program& program() const { return program_; }
+  const RunnerOptions& options() const { return options_; }                   // max_model_len as the KV pool allows
+  std::span<const std::unique_ptr<CpuStep>> steps() const { return steps_; }  // one an op of the program
+  CpuKvPool& kv() { return kv_; }
+  const CpuKvPool& kv() const { return kv_; }
+  // For a new step of the engine; `batch` outlives it.
+  StepContext begin(const Batch& batch);
+  // What the steps have made: [rows, vocabulary]; [rows, blocks of it], empty when no product makes the logits.
+  std::span<const float> logits(int64_t rows) const;
+  std::span<const float> block_maxima(int64_t rows) const;
+  MemoryReport memory() const;
+  PackCacheReport pack_cache() const { return storage_.report(); }
+
+ private:
+  struct PackedLinear {
+    std::unique_ptr<Linear> linear;
+    std::vector<std::vector<float>> biases;
+  };
+  void bind_linears();
+  std::unique_ptr<CpuStep> bind_linear(const Op& op);
+  void reserve_workspace();
+  std::unique_ptr<CpuStep> bind_step(const Op& op);
+  std::unique_ptr<NormStep> bind_norm(const Op& op) const;
+  std::unique_ptr<RopeKvStep> bind_rope_kv(const Op& op);
+  std::unique_ptr<AttentionStep> bind_attention(const Op& op);
+  std::unique_ptr<GluStep> bind_glu(const Op& op) const;
+  Attention attention() const;
+  Place place_in(const Op& op, size_t i) const { return arena_.place(op.inputs[i]); }
+  Place place_out(const Op& op, size_t i) const { return arena_.place(op.outputs[i]); }
+  size_t vocabulary_blocks() const { return RowScan::blocks(static_cast<size_t>(program_.vocabulary)); }
+
+  WeightMap weights_;
+  Program program_;
+  RunnerOptions options_;
+  int workers_;
+  CpuArena arena_;
+  CpuKvPool kv_;
+  RopeTable rope_;
+  HeadCounters heads_;
+  std::vector<PackedLinear> linears_;
+  const Linear* tied_head_ = nullptr;
+  Buffer workspace_, attention_workspace_;
+  std::vector<float> maxima_;  // [max_rows, blocks of the vocabulary]; empty when no product makes the logits
+  std::vector<std::unique_ptr<CpuStep>> steps_;
+  WeightStorage storage_;
+};
+
+}  // namespace tern
