@@ -1,7 +1,7 @@
-// What the shared table of linear_test.cpp is too tolerant for. Activations that are whole numbers with a largest
-// magnitude of 127 in every block pass through int8 unchanged, so that nothing but f32 rounding may separate a kernel
-// from the exact product: a sum that saturates or overflows, a code bit in the wrong place or a correction that is off
-// by one shows, however small. And packed layouts must stay as small as promised.
+// What the shared table of linear_kernel_test.cpp is too tolerant for. Activations that are whole numbers with a
+// largest magnitude of 127 in every block pass through int8 unchanged, so that nothing but f32 rounding may separate a
+// kernel from the exact product: a sum that saturates or overflows, a code bit in the wrong place or a correction that
+// is off by one shows, however small. And packed layouts must stay as small as promised.
 #include <gtest/gtest.h>
 
 #include <cmath>
