@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "core/host_memory.h"
+#include "engine/runner/cuda_runner.h"
 #include "model/archs/arch.h"
 #include "model/passes/passes.h"
 #include "model/weights.h"
@@ -31,6 +32,11 @@ void fill_defaults(LoadOptions& options, const ModelFacts& facts) {
   }
   if (options.max_rows == 0) options.max_rows = options.max_sequences;
   options.max_batched_tokens = std::max(options.max_batched_tokens, int64_t{1});
+  if (options.device.on_gpu()) {
+    if (options.kv_format.value_or(Format::kBF16) != Format::kBF16)
+      bad_input("[options] --kv-cache-dtype: a cache on a GPU is bf16");
+    options.kv_format = Format::kBF16;
+  }
   if (!options.kv_format) {
     const bool f32 = options.kernels.ref_everywhere() || facts.commonest_format() == Format::kF32;
     options.kv_format = f32 ? Format::kF32 : Format::kF16;
@@ -49,8 +55,9 @@ int64_t kv_tokens(const LoadOptions& options, const Program& lowered) {
     }
     return tokens;
   }
-  const int64_t quarter = static_cast<int64_t>(available_memory_bytes() / 4) / per_token;
   const int64_t full = round_up(options.max_model_len, options.block_tokens) * options.max_sequences;
+  if (options.device.on_gpu()) return full;  // or what its memory has left
+  const int64_t quarter = static_cast<int64_t>(available_memory_bytes() / 4) / per_token;
   return std::max(std::min(quarter / options.block_tokens * options.block_tokens, full), options.block_tokens);
 }
 
@@ -119,6 +126,29 @@ std::shared_ptr<const Tokenizer> ModelFacts::tokenizer() const {
   return Tokenizer::from_metadata(checkpoint->metadata);
 }
 
+namespace {
+
+std::unique_ptr<Runner> make_runner(const ModelFacts& facts, const LoadOptions& options) {
+  const RunnerOptions runner{.threads = options.threads,
+                             .max_batched_tokens = options.max_batched_tokens,
+                             .max_rows = options.max_rows,
+                             .max_sequences = options.max_sequences,
+                             .max_model_len = options.max_model_len,
+                             .kv_tokens = kv_tokens(options, facts.lowered),
+                             .block_tokens = options.block_tokens,
+                             .kv_format = *options.kv_format,
+                             .kernels = options.kernels,
+                             .pool = ThreadPoolOptions::from_environment(),
+                             .pack_cache = options.pack_cache};
+  if (!options.device.on_gpu()) return make_cpu_runner(facts.checkpoint, facts.config, facts.lowered, runner);
+  const CudaOptions cuda{.device = options.device.gpu,
+                         .memory_share = options.gpu_memory_share,
+                         .graphs = options.gpu_graphs};
+  return make_cuda_runner(facts.checkpoint, facts.config, facts.lowered, runner, cuda);
+}
+
+}  // namespace
+
 std::unique_ptr<Model> Model::load(const std::string& name, const LoadOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   std::unique_ptr<Model> model(new Model);
@@ -126,19 +156,14 @@ std::unique_ptr<Model> Model::load(const std::string& name, const LoadOptions& o
   model->options_ = options;
   LoadOptions& o = model->options_;
   fill_defaults(o, model->facts_);
+  if (o.device.on_gpu()) {
+    PassSelection passes = PassSelection::from_environment();
+    passes.fuse_into_linear = false;  // workers of a CPU have what that gives; a GPU's launches are ops
+    model->facts_.lowered = lower(model->facts_.source, passes);
+  }
   // Beside the weights, which wait for memory: this takes as long as a copy of them.
   std::future<Text> text = std::async(std::launch::async, [&] { return read_text(model->facts_, o); });
-  const RunnerOptions runner{.threads = o.threads,
-                             .max_batched_tokens = o.max_batched_tokens,
-                             .max_rows = o.max_rows,
-                             .max_model_len = o.max_model_len,
-                             .kv_tokens = kv_tokens(o, model->facts_.lowered),
-                             .block_tokens = o.block_tokens,
-                             .kv_format = *o.kv_format,
-                             .kernels = o.kernels,
-                             .pool = ThreadPoolOptions::from_environment(),
-                             .pack_cache = o.pack_cache};
-  auto executable = make_cpu_runner(model->facts_.checkpoint, model->facts_.config, model->facts_.lowered, runner);
+  std::unique_ptr<Runner> executable = make_runner(model->facts_, o);
   model->runner_ = executable.get();
   o.threads = executable->threads();
   const EngineOptions engine{.max_model_len = o.max_model_len,

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "api/device_choice.h"
 #include "engine/engine.h"
 #include "model/config.h"
 #include "model/open_model.h"
@@ -22,6 +23,7 @@ namespace tern {
 inline constexpr int64_t kModelContext = -1;
 
 struct LoadOptions {
+  DeviceChoice device;
   int threads = 0;              // 0: as many as the process may use
   int64_t max_model_len = 0;    // 0: the smaller of the model's context and 8192
   uint64_t kv_cache_bytes = 0;  // 0: the smaller of a quarter of the memory and max_sequences full sequences
@@ -32,7 +34,10 @@ struct LoadOptions {
   int64_t max_step_ms = 0;  // predicted time of a step beyond which no more of a prompt joins; 0: no limit
   bool prefix_caching = true;
   SchedulingPolicy policy = SchedulingPolicy::kContinuous;
-  std::optional<Format> kv_format;  // none: f16; f32 for weights in f32 and on the reference kernels
+  // None: f16; f32 for weights in f32 and on the reference kernels; bf16 on a GPU.
+  std::optional<Format> kv_format;
+  double gpu_memory_share = 0.9;  // of a GPU's memory, for weights, activations and cache
+  bool gpu_graphs = true;         // decoding steps are captured once and replayed
   std::string chat_template;        // source that replaces the model's own; empty: the model's
   KernelSelection kernels = KernelSelection::from_environment();
   PackCacheOptions pack_cache;  // default: packed at every start

@@ -128,6 +128,7 @@ void Subcommands::add_bench(CLI::App& app) {
   command->add_option("-p,--n-prompt", options->prompts, "Prompt lengths, e.g. 128,512; 0: none");
   command->add_option("-n,--n-gen", options->gens, "Answer lengths; 0: none");
   command->add_option("-d,--n-depth", options->depths, "Tokens of history before each test");
+  options->model.add_device(*command);
   command->add_option("-t,--threads", options->threads, "Thread counts; 0: all CPUs granted");
   command->add_option("--parallel-sequences", options->parallel, "Sequences together (-npl), as llama-batched-bench");
   command->add_option("-r,--repetitions", options->repetitions, "Runs of each test")->check(CLI::Range(1, 1000));

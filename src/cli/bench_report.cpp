@@ -91,7 +91,7 @@ std::string to_markdown(const BenchReport& report) {
   }
   for (const BenchResult& result : report.results) {
     const Statistics rate = statistics(rates(result));
-    text += fmt::format("| {} | {:.2f} MiB | {:.2f} M | CPU | {} | {} | {:.2f} ± {:.2f} |\n", report.model_type,
+    text += fmt::format("| {} | {:.2f} MiB | {:.2f} M | {} | {} | {} | {:.2f} ± {:.2f} |\n", report.model_type,
                         static_cast<double>(report.model_size) / 1048576.0,
                         static_cast<double>(report.model_n_params) / 1e6, result.threads, result.test_name(), rate.mean,
                         rate.deviation);

@@ -94,6 +94,7 @@ LoadOptions load_options(const BenchOptions& options, const std::vector<Roofline
     step = std::max(step, phase.sequences * phase.tokens);
   }
   LoadOptions load = options.model.load_options(sequences);
+  load.device = {};  // the limits are the CPU's
   load.max_model_len = longest;
   load.max_batched_tokens = std::max(load.max_batched_tokens, step);
   load.kv_cache_bytes = 0;

@@ -14,6 +14,9 @@
 namespace tern {
 namespace {
 
+constexpr int64_t kGpuBlockTokens = 64;      // what tensor copies of Hopper's attention take at once
+constexpr int64_t kGpuBatchedTokens = 2048;  // enough for products to be bound by arithmetic
+
 float sampling_default(const Metadata& metadata, const char* key, float fallback) {
   return static_cast<float>(metadata.number_or(std::string("generation_config.") + key, fallback));
 }
@@ -73,7 +76,16 @@ void ModelOptions::add_model(CLI::App& app, bool required) {
   app.add_option("--manifest", manifest, "JSON file with more aliases");
 }
 
+void ModelOptions::add_device(CLI::App& app) {
+  app.add_option("--device", device, "auto, cpu, cuda or cuda:N; auto: the first GPU where there is one");
+  app.add_option("--gpu-memory-utilization", gpu_memory_share, "Share of a GPU's memory that may be used")
+      ->check(CLI::Range(0.05, 1.0));
+  app.add_flag("--cuda-graphs,!--no-cuda-graphs,!--enforce-eager", gpu_graphs,
+               "Capture decoding steps once and replay them; default: on");
+}
+
 void ModelOptions::add_load(CLI::App& app) {
+  add_device(app);
   app.add_option("-t,--threads", threads, "Worker threads; 0: all CPUs granted")->check(CLI::Range(0, 1024));
   app.add_option("--threads-batch", threads_batch, "The same; one pool serves both, of the larger count")
       ->check(CLI::Range(0, 1024));
@@ -111,6 +123,13 @@ std::string ModelOptions::path(PullMode mode) const {
 
 LoadOptions ModelOptions::load_options(int64_t sequences) const {
   LoadOptions options;
+  options.device = choose_device(device);
+  options.gpu_memory_share = gpu_memory_share;
+  options.gpu_graphs = gpu_graphs;
+  if (options.device.on_gpu()) {
+    options.block_tokens = kGpuBlockTokens;
+    options.max_batched_tokens = kGpuBatchedTokens;
+  }
   options.threads = threads == 0 ? 0 : std::max(threads, threads_batch);
   if (!max_model_len.empty()) {
     const int64_t length = parse_count(max_model_len, "--max-model-len");

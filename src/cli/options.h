@@ -15,6 +15,9 @@ namespace tern {
 struct ModelOptions {
   std::string model;
   std::string manifest;
+  std::string device = "auto";
+  double gpu_memory_share = 0.9;
+  bool gpu_graphs = true;
   int threads = 0;
   int threads_batch = 0;
   std::string max_model_len;  // "4096", "32k", 0: the model's own; empty: the default
@@ -32,7 +35,8 @@ struct ModelOptions {
   std::string served_model_name;
 
   void add_model(CLI::App& app, bool required = true);  // MODEL, --model, --manifest
-  void add_load(CLI::App& app);
+  void add_device(CLI::App& app);                       // --device and what goes with it
+  void add_load(CLI::App& app);                         // that, and everything else
   std::string path(PullMode mode) const;
   // `sequences` is what the subcommand needs at once when --max-num-seqs does not say.
   LoadOptions load_options(int64_t sequences) const;

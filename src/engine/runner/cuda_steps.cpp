@@ -1,0 +1,214 @@
+#include "engine/runner/cuda_steps.h"
+
+#include "kernels/embed/rows_gpu.h"
+#include "kernels/linear/bias_gpu.h"
+
+namespace tern {
+namespace {
+
+double count_of(const CudaPlace& place, const BatchShape& shape) {
+  return place.rows == RowCount::kTokens ? shape.tokens : shape.rows;
+}
+
+double bytes_of(const CudaPlace& place, const BatchShape& shape) {
+  return count_of(place, shape) * static_cast<double>(place.row_bytes());
+}
+
+// An op that only moves its operands.
+Cost moving(double bytes) { return {.bytes = bytes, .activations = bytes}; }
+
+}  // namespace
+
+void CudaEmbedStep::run(const CudaStepContext& context) const {
+  check_cuda(kGpuEmbedSm80.run({.table = table_,
+                                .ids = context.inputs.ids(),
+                                .out = out_.floats(),
+                                .tokens = context.tokens,
+                                .cols = out_.cols,
+                                .overlap = false},  // it stands behind the copy of the inputs
+                               context.stream),
+             "embed");
+}
+
+std::string CudaEmbedStep::kernel() const { return kGpuEmbedSm80.name; }
+
+Cost CudaEmbedStep::cost(const BatchShape& shape) const { return moving(1.5 * bytes_of(out_, shape)); }
+
+void CudaSelectRowsStep::run(const CudaStepContext& context) const {
+  check_cuda(kGpuSelectRowsSm80.run({.in = in_.data,
+                                     .index = context.inputs.wanted(),
+                                     .out = out_.data,
+                                     .rows = context.rows,
+                                     .row_bytes = in_.row_bytes(),
+                                     .overlap = context.overlap},
+                                    context.stream),
+             "select_rows");
+}
+
+std::string CudaSelectRowsStep::kernel() const { return kGpuSelectRowsSm80.name; }
+
+Cost CudaSelectRowsStep::cost(const BatchShape& shape) const { return moving(2 * bytes_of(out_, shape)); }
+
+void CudaNormStep::run(const CudaStepContext& context) const {
+  check_cuda(kGpuNormSm80.run({.in = in_.floats(),
+                               .delta = delta_.data,
+                               .sum = sum_.floats(),
+                               .weight = weight_,
+                               .out = out_.data,
+                               .tokens = context.count(in_.rows),
+                               .cols = in_.cols,
+                               .eps = eps_,
+                               .overlap = context.overlap},
+                              context.stream),
+             "rms_norm");
+}
+
+std::string CudaNormStep::kernel() const { return kGpuNormSm80.name; }
+
+Cost CudaNormStep::cost(const BatchShape& shape) const {
+  double bytes = bytes_of(in_, shape) + bytes_of(out_, shape);
+  if (delta_.data != nullptr) bytes += bytes_of(delta_, shape) + bytes_of(sum_, shape);
+  return moving(bytes);
+}
+
+void CudaLinearStep::run(const CudaStepContext& context) const {
+  const int64_t tokens = context.count(in_.rows);
+  if (tokens == 0) return;
+  if (few_ != nullptr && tokens <= kDecodeProductMaxTokens) {
+    check_cuda(few_->run({.desc = {.rows = out_.cols, .cols = in_.cols, .weight = DecodeWeight::kBf16},
+                          .weights = weights_,
+                          .scales = nullptr,
+                          .x = in_.data,
+                          .x_stride = in_.cols,
+                          .y = out_.data,
+                          .y_stride = out_.cols,
+                          .tokens = tokens,
+                          .overlap = context.overlap},
+                         context.stream),
+               "linear");
+  } else {
+    matmul_.run({.rows = out_.cols, .cols = in_.cols, .tokens = tokens, .f32_out = out_.f32}, weights_, in_.data,
+                out_.data, context.stream);
+  }
+  if (bias_ == nullptr) return;
+  check_cuda(kGpuBiasSm80.run({.y = out_.data,
+                               .bias = bias_,
+                               .tokens = tokens,
+                               .cols = out_.cols,
+                               .overlap = context.overlap},
+                              context.stream),
+             "bias");
+}
+
+std::string CudaLinearStep::kernel() const {
+  std::string text = few_ == nullptr ? "cublaslt" : std::string(few_->name) + " | cublaslt";
+  return bias_ == nullptr ? text : text + " > " + kGpuBiasSm80.name;
+}
+
+Cost CudaLinearStep::cost(const BatchShape& shape) const {
+  const double weights = static_cast<double>(in_.cols) * static_cast<double>(out_.cols), tokens = count_of(in_, shape);
+  const double activations = bytes_of(in_, shape) + bytes_of(out_, shape);
+  return {.bytes = 2 * weights + activations,
+          .ops = 2 * weights * tokens,
+          .activations = activations,
+          .arithmetic = Arithmetic::kBf16};
+}
+
+void CudaRopeKvStep::run(const CudaStepContext& context) const {
+  check_cuda(kGpuRopeKvSm80.run({.qkv = qkv_.data,
+                                 .q_out = q_.data,
+                                 .heads = static_cast<int32_t>(facts_.heads),
+                                 .kv_heads = static_cast<int32_t>(facts_.kv_heads),
+                                 .head_dim = static_cast<int32_t>(facts_.head_dim),
+                                 .rope_dims = static_cast<int32_t>(facts_.rope_dims),
+                                 .style = facts_.rope_style,
+                                 .cos = cos_,
+                                 .sin = sin_,
+                                 .positions = context.inputs.positions(),
+                                 .slots = context.inputs.slots(),
+                                 .pool = const_cast<void*>(kv_.view.pool),
+                                 .block_bytes = kv_.view.block_bytes,
+                                 .k_offset = kv_.view.k_offset,
+                                 .v_offset = kv_.view.v_offset,
+                                 .block_tokens = kv_.block_tokens,
+                                 .tokens = context.tokens,
+                                 .overlap = context.overlap},
+                                context.stream),
+             "rope_kv");
+}
+
+std::string CudaRopeKvStep::kernel() const { return kGpuRopeKvSm80.name; }
+
+Cost CudaRopeKvStep::cost(const BatchShape& shape) const { return moving(2 * bytes_of(qkv_, shape)); }
+
+void CudaAttentionStep::run(const CudaStepContext& context) const {
+  if (decode_.impl != nullptr && context.unit_rows > 0) {
+    check_cuda(decode_.impl->run({.desc = decode_.desc,
+                                  .kv = kv_.view,
+                                  .q = q_.data,
+                                  .q_stride = q_.cols,
+                                  .out = out_.data,
+                                  .out_stride = out_.cols,
+                                  .block_tables = context.inputs.tables(),
+                                  .table_stride = context.inputs.table_stride(),
+                                  .units = context.inputs.units(),
+                                  .thread_blocks = decode_.impl->thread_blocks(context.unit_rows),
+                                  .rows = context.unit_rows,
+                                  .workspace = decode_.workspace,
+                                  .slots = decode_.slots,
+                                  .overlap = context.overlap},
+                                 context.stream),
+               "attention");
+    return;
+  }
+  check_cuda(kGpuAttentionSm80.run({.desc = decode_.desc,
+                                    .kv = kv_.view,
+                                    .q = q_.data,
+                                    .out = out_.data,
+                                    .positions = context.inputs.positions(),
+                                    .sequences = context.inputs.sequences(),
+                                    .block_tables = context.inputs.tables(),
+                                    .table_stride = context.inputs.table_stride(),
+                                    .window = window_,
+                                    .tokens = context.tokens,
+                                    .overlap = context.overlap},
+                                   context.stream),
+             "attention");
+}
+
+std::string CudaAttentionStep::kernel() const {
+  return decode_.impl == nullptr ? kGpuAttentionSm80.name : decode_.impl->name;
+}
+
+Cost CudaAttentionStep::cost(const BatchShape& shape) const {
+  double keys = 0, pairs = 0;
+  for (int32_t i = 0; i < shape.sequence_count; ++i) {
+    const SequenceSlice& slice = shape.sequences[i];
+    const double end = slice.history_len + slice.query_len;
+    keys += end;
+    pairs += slice.query_len * (end - (slice.query_len - 1) / 2.0);
+  }
+  const DecodeAttentionDesc& desc = decode_.desc;
+  const double activations = bytes_of(q_, shape) + bytes_of(out_, shape);
+  return {.bytes = keys * desc.kv_heads * desc.head_dim * 4 + activations,
+          .ops = pairs * desc.heads * desc.head_dim * 4,
+          .activations = activations,
+          .arithmetic = Arithmetic::kBf16};
+}
+
+void CudaGluStep::run(const CudaStepContext& context) const {
+  check_cuda(kGpuGluSm80.run({.activation = activation_,
+                              .gate_up = in_.data,
+                              .out = out_.data,
+                              .tokens = context.count(in_.rows),
+                              .cols = out_.cols,
+                              .overlap = context.overlap},
+                             context.stream),
+             "glu");
+}
+
+std::string CudaGluStep::kernel() const { return kGpuGluSm80.name; }
+
+Cost CudaGluStep::cost(const BatchShape& shape) const { return moving(bytes_of(in_, shape) + bytes_of(out_, shape)); }
+
+}  // namespace tern

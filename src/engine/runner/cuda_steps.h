@@ -1,0 +1,127 @@
+// The steps of a CUDA executable, one class an op of the lowered program. Constructed by the binder in cuda_runner.cpp.
+#pragma once
+
+#include "engine/runner/cuda_arena.h"
+#include "engine/runner/cuda_step.h"
+#include "kernels/activation/glu_gpu.h"
+#include "kernels/attention/attention_gpu.h"
+#include "kernels/linear/cuda_matmul.h"
+#include "kernels/linear/decode_product.h"
+#include "kernels/norm/norm_gpu.h"
+#include "kernels/rope/rope_gpu.h"
+
+namespace tern {
+
+class CudaEmbedStep final : public CudaStep {
+ public:
+  CudaEmbedStep(const std::byte* table, CudaPlace out) : table_(table), out_(out) {}
+  void run(const CudaStepContext& context) const override;
+  std::string kernel() const override;
+  Cost cost(const BatchShape& shape) const override;
+
+ private:
+  const std::byte* table_;
+  CudaPlace out_;
+};
+
+class CudaSelectRowsStep final : public CudaStep {
+ public:
+  CudaSelectRowsStep(CudaPlace in, CudaPlace out) : in_(in), out_(out) {}
+  void run(const CudaStepContext& context) const override;
+  std::string kernel() const override;
+  Cost cost(const BatchShape& shape) const override;
+
+ private:
+  CudaPlace in_, out_;
+};
+
+// Norm alone (no delta) or behind a residual sum.
+class CudaNormStep final : public CudaStep {
+ public:
+  CudaNormStep(const float* weight, float eps, CudaPlace in, CudaPlace delta, CudaPlace sum, CudaPlace out)
+      : weight_(weight), eps_(eps), in_(in), delta_(delta), sum_(sum), out_(out) {}
+  void run(const CudaStepContext& context) const override;
+  std::string kernel() const override;
+  Cost cost(const BatchShape& shape) const override;
+
+ private:
+  const float* weight_;
+  float eps_;
+  CudaPlace in_, delta_, sum_, out_;
+};
+
+// A product: few tokens by a kernel bound by reading the weights, more by cuBLASLt, as all do whose output is f32.
+class CudaLinearStep final : public CudaStep {
+ public:
+  CudaLinearStep(CudaMatmul& matmul, const DecodeProductImpl* few, const std::byte* weights, const float* bias,
+                 CudaPlace in, CudaPlace out)
+      : matmul_(matmul), few_(out.f32 ? nullptr : few), weights_(weights), bias_(bias), in_(in), out_(out) {}
+  void run(const CudaStepContext& context) const override;
+  std::string kernel() const override;
+  Cost cost(const BatchShape& shape) const override;
+
+ private:
+  CudaMatmul& matmul_;
+  const DecodeProductImpl* few_;  // null: none supports the shape
+  const std::byte* weights_;
+  const float* bias_;
+  CudaPlace in_, out_;
+};
+
+// One layer of the cache.
+struct CudaKv {
+  DecodeKvView view;
+  int32_t block_tokens;
+};
+
+class CudaRopeKvStep final : public CudaStep {
+ public:
+  CudaRopeKvStep(const AttentionFacts& facts, const float* cos, const float* sin, CudaKv kv, CudaPlace qkv, CudaPlace q)
+      : facts_(facts), cos_(cos), sin_(sin), kv_(kv), qkv_(qkv), q_(q) {}
+  void run(const CudaStepContext& context) const override;
+  std::string kernel() const override;
+  Cost cost(const BatchShape& shape) const override;
+
+ private:
+  AttentionFacts facts_;
+  const float *cos_, *sin_;
+  CudaKv kv_;
+  CudaPlace qkv_, q_;
+};
+
+// Decode attention's memory, shared by all layers, and which of its kernels serves them; null: none does.
+struct CudaDecodeAttention {
+  const DecodeAttentionImpl* impl = nullptr;
+  DecodeAttentionDesc desc{};
+  std::byte* workspace = nullptr;
+  int32_t slots = 0;
+};
+
+class CudaAttentionStep final : public CudaStep {
+ public:
+  CudaAttentionStep(const CudaDecodeAttention& decode, int64_t window, CudaKv kv, CudaPlace q, CudaPlace out)
+      : decode_(decode), window_(window), kv_(kv), q_(q), out_(out) {}
+  void run(const CudaStepContext& context) const override;
+  std::string kernel() const override;
+  Cost cost(const BatchShape& shape) const override;
+
+ private:
+  const CudaDecodeAttention& decode_;
+  int64_t window_;
+  CudaKv kv_;
+  CudaPlace q_, out_;
+};
+
+class CudaGluStep final : public CudaStep {
+ public:
+  CudaGluStep(Activation activation, CudaPlace in, CudaPlace out) : activation_(activation), in_(in), out_(out) {}
+  void run(const CudaStepContext& context) const override;
+  std::string kernel() const override;
+  Cost cost(const BatchShape& shape) const override;
+
+ private:
+  Activation activation_;
+  CudaPlace in_, out_;
+};
+
+}  // namespace tern

@@ -1,0 +1,55 @@
+// The gated activation: eight columns a thread.
+#include "kernels/activation/glu_gpu.h"
+#include "kernels/launch.cuh"
+#include "kernels/vector_sm80.cuh"
+
+namespace tern {
+namespace {
+
+using gpu::kVector;
+
+constexpr int kThreads = 256;
+
+template <Activation A>
+__device__ float activate(float x) {
+  if constexpr (A == Activation::kSilu) return x / (1.0f + __expf(-x));
+  if constexpr (A == Activation::kGelu) return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
+  // Hendrycks & Gimpel 2016: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+  return 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
+}
+
+template <Activation A>
+__global__ void __launch_bounds__(kThreads) glu_kernel(GpuGluArgs args) {
+  launch::after_previous_launch();
+  const int64_t c = (static_cast<int64_t>(blockIdx.y) * kThreads + threadIdx.x) * kVector, token = blockIdx.x;
+  if (c >= args.cols) return;
+  const auto* gate = static_cast<const uint16_t*>(args.gate_up) + token * 2 * args.cols + c;
+  float gates[kVector], ups[kVector];
+  gpu::load(gate, gates);
+  gpu::load(gate + args.cols, ups);
+#pragma unroll
+  for (int i = 0; i < kVector; ++i) gates[i] = activate<A>(gates[i]) * ups[i];
+  gpu::store(static_cast<uint16_t*>(args.out) + token * args.cols + c, gates);
+}
+
+int run(const GpuGluArgs& args, void* stream) {
+  if (args.cols % kVector != 0) return cudaErrorInvalidValue;
+  const dim3 grid(static_cast<unsigned>(args.tokens),
+                  static_cast<unsigned>((args.cols / kVector + kThreads - 1) / kThreads));
+  const auto with = [&](auto kernel) { return launch::run(kernel, grid, dim3(kThreads), args.overlap, stream, args); };
+  switch (args.activation) {
+    case Activation::kSilu:
+      return with(glu_kernel<Activation::kSilu>);
+    case Activation::kGelu:
+      return with(glu_kernel<Activation::kGelu>);
+    case Activation::kGeluTanh:
+      return with(glu_kernel<Activation::kGeluTanh>);
+  }
+  return cudaErrorInvalidValue;
+}
+
+}  // namespace
+
+const GpuImpl<GpuGluArgs> kGpuGluSm80 = {"sm80", run};
+
+}  // namespace tern

@@ -1,0 +1,33 @@
+// Rows by number on a GPU: the token embedding, and the rows whose logits are wanted. Plain: CUDA files include this.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/gpu_impl.h"
+
+namespace tern {
+
+// out[t] = table[ids[t]].
+struct GpuEmbedArgs {
+  const void* table;   // bf16 [vocabulary, cols]
+  const int32_t* ids;  // [tokens]
+  float* out;          // [tokens, cols]
+  int64_t tokens;
+  int64_t cols;
+  bool overlap;  // begin while the launch before still runs
+};
+
+// out[r] = in[index[r]], rows of any type.
+struct GpuSelectRowsArgs {
+  const void* in;        // [.., row_bytes]
+  const int32_t* index;  // [rows]
+  void* out;             // [rows, row_bytes]
+  int64_t rows;
+  int64_t row_bytes;  // a multiple of 4
+  bool overlap;
+};
+
+extern const GpuImpl<GpuEmbedArgs> kGpuEmbedSm80;
+extern const GpuImpl<GpuSelectRowsArgs> kGpuSelectRowsSm80;
+
+}  // namespace tern
