@@ -194,7 +194,7 @@ int run(int argc, char** argv) {
   const Options o = parse(argc, argv);
   ThreadPool pool(o.threads, {.leave_out = false});
   own_time = pool.size() == 1;
-  printed_limits(pool);
+  printed_limits(pool.size());
   for (const int32_t context : {128, 300, 1024, 8192}) attention(o, pool, 1, 1, context);
   attention(o, pool, 16, 1, 512);
   attention(o, pool, 1, 4, 1024);

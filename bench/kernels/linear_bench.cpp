@@ -166,7 +166,7 @@ void run_case(const Options& options, const MachineLimits& limits, ThreadPool& p
 int run(int argc, char** argv) {
   const Options options = parse(argc, argv);
   ThreadPool pool(options.threads, {.leave_out = false});
-  const MachineLimits limits = printed_limits(pool);
+  const MachineLimits limits = printed_limits(pool.size());
   for (const std::string& name : options.formats) {
     const FormatInfo* format = find_format(name);
     if (format == nullptr) continue;

@@ -142,11 +142,11 @@ void run_roofline(const BenchOptions& options) {
   const bool has_model = !options.model.model.empty();
   const std::string path = has_model ? options.model.path(PullMode::kFetch) : "";
   RooflineReport report;
-  ThreadPool pool(*std::max_element(threads.begin(), threads.end()), {.leave_out = false});
-  report.limits = measure_limits(pool, limit_threads(threads, pool.size()));
+  const int most = *std::max_element(threads.begin(), threads.end());
+  report.limits = measure_limits(limit_threads(threads, most));
   if (has_model) {
     measure_phases(options, path, phases, threads, report);
-    report.read_again_gbps = measure_limits(pool, {pool.size()})[0].read_gbps();
+    report.read_again_gbps = measure_limits({most})[0].read_gbps();
   }
   const std::string text = options.format == "json" ? to_json(report).dump(2) + "\n" : to_markdown(report);
   std::printf("%s", text.c_str());

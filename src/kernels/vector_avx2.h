@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/prefetch.h"
 #include "kernels/vector_element.h"
 
 namespace tern {
@@ -21,11 +22,7 @@ struct Avx2 {
 
   static Reg zero() { return _mm256_setzero_ps(); }
   static Reg set1(float x) { return _mm256_set1_ps(x); }
-  // Into the second level: at most 24 lines can be on their way to the first, fewer than memory has to have in flight.
-  // Not the intrinsic: g++ 12 takes a function that does nothing else for one without effect, and drops calls of it.
-  static inline __attribute__((always_inline)) void prefetch(const void* p) {
-    asm volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(p)));
-  }
+  [[gnu::always_inline]] static void prefetch(const void* p) { prefetch_l2(p); }
   static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
   static Reg sub(Reg a, Reg b) { return _mm256_sub_ps(a, b); }
   static Reg mul(Reg a, Reg b) { return _mm256_mul_ps(a, b); }

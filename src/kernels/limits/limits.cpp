@@ -82,21 +82,25 @@ double MachineLimits::* peak_of(Arithmetic arithmetic) {
 
 void keep(int64_t value) { asm volatile("" : : "r"(value)); }
 
+// What is read; its pages are spread over the workers of `pool`, which is not needed afterwards.
+struct Memory {
+  explicit Memory(ThreadPool&& pool) : small(bytes, false, pool), huge(bytes, true, pool) {}
+
+  const uint64_t l2_bytes = cache_bytes(2), l3_bytes = cache_bytes(3);
+  // Four times the last cache, so that a slice has left it when its turn comes again.
+  const int64_t bytes = std::max<int64_t>(256 << 20, 4 * static_cast<int64_t>(l3_bytes));
+  Pages small, huge;
+};
+
+// The rates of one pool.
 class Meter {
  public:
-  explicit Meter(ThreadPool& pool)
-      : pool_(pool),
-        l2_bytes_(cache_bytes(2)),
-        l3_bytes_(cache_bytes(3)),
-        // Four times the last cache, so that a slice has left it when its turn comes again.
-        bytes_(std::max<int64_t>(256 << 20, 4 * static_cast<int64_t>(l3_bytes_))),
-        small_(bytes_, false, pool),
-        huge_(bytes_, true, pool) {}
+  Meter(const Memory& memory, ThreadPool& pool) : memory_(memory), pool_(pool), threads_(pool.size()) {}
 
-  MachineLimits measure(int threads) const {
-    MachineLimits limits{.threads = threads, .l2_bytes = l2_bytes_, .l3_bytes = l3_bytes_};
+  MachineLimits measure() const {
+    MachineLimits limits{.threads = threads_, .l2_bytes = memory_.l2_bytes, .l3_bytes = memory_.l3_bytes};
     for (const PeakLoop* loop : peak_loops()) {
-      const double gops = peak_gops(*loop, threads);
+      const double gops = peak_gops(*loop);
       double& best = limits.*peak_of(loop->arithmetic);
       best = std::max(best, gops);
       limits.loops.push_back({loop->name, gops});
@@ -104,65 +108,61 @@ class Meter {
     // Without an instruction of their own, bf16 values are widened and multiplied as f32.
     if (limits.bf16_gflops == 0) limits.bf16_gflops = limits.f32_gflops;
     for (const ReadLoop* loop : read_loops()) {
-      const double small = read_gbps(*loop, small_, threads), huge = read_gbps(*loop, huge_, threads);
+      const double small = read_gbps(*loop, memory_.small), huge = read_gbps(*loop, memory_.huge);
       limits.read_4k_gbps = std::max(limits.read_4k_gbps, small);
       limits.read_huge_gbps = std::max(limits.read_huge_gbps, huge);
       limits.loops.push_back({std::string(loop->name) + " 4k", small});
       limits.loops.push_back({std::string(loop->name) + " huge", huge});
-      limits.l2_gbps = std::max(limits.l2_gbps, cache_gbps(*loop, l2_bytes_ / 2, threads));
+      limits.l2_gbps = std::max(limits.l2_gbps, cache_gbps(*loop, memory_.l2_bytes / 2));
       limits.l3_gbps =
-          std::max(limits.l3_gbps, cache_gbps(*loop, l3_bytes_ / 2 / static_cast<unsigned>(threads), threads));
+          std::max(limits.l3_gbps, cache_gbps(*loop, memory_.l3_bytes / 2 / static_cast<unsigned>(threads_)));
     }
     return limits;
   }
 
  private:
-  // Median of the seconds that work(share, repeat) takes for `threads` shares, each a worker's. A worker that stays out
-  // leaves its share to the others.
+  // Median of the seconds that work(share, repeat) takes, a share a worker.
   template <typename Work>
-  double seconds(int threads, const Work& work) const {
+  double seconds(const Work& work) const {
     double samples[kRepeats];
     for (int repeat = 0; repeat < kRepeats; ++repeat) {
       const int64_t begin = SteadyClock().now_ns();
-      pool_.run([&](const Team& team) {
-        for (int share = team.index(); share < threads; share += team.size()) work(share, repeat);
-      });
+      pool_.run([&](const Team& team) { work(team.index(), repeat); });
       samples[repeat] = static_cast<double>(SteadyClock().now_ns() - begin) / 1e9;
     }
     std::nth_element(samples, samples + kRepeats / 2, samples + kRepeats);
     return samples[kRepeats / 2];
   }
 
-  double peak_gops(const PeakLoop& loop, int threads) const {
-    const double took = seconds(threads, [&](int, int) { loop.run(kPeakIterations); });
-    return loop.ops * static_cast<double>(kPeakIterations) * threads / took / 1e9;
+  double peak_gops(const PeakLoop& loop) const {
+    const double took = seconds([&](int, int) { loop.run(kPeakIterations); });
+    return loop.ops * static_cast<double>(kPeakIterations) * threads_ / took / 1e9;
   }
 
   // Slice after slice, a share of it a worker.
-  double read_gbps(const ReadLoop& loop, const Pages& pages, int threads) const {
-    const int64_t share = std::min(kReadBytesPerThread, bytes_ / 4 / threads / kPageBytes * kPageBytes);
-    const int64_t slice = share * threads, slices = bytes_ / slice;
-    const double took = seconds(threads, [&](int worker, int repeat) {
+  double read_gbps(const ReadLoop& loop, const Pages& pages) const {
+    const int64_t share = std::min(kReadBytesPerThread, memory_.bytes / 4 / threads_ / kPageBytes * kPageBytes);
+    const int64_t slice = share * threads_, slices = memory_.bytes / slice;
+    const double took = seconds([&](int worker, int repeat) {
       keep(loop.run(pages.data() + repeat % slices * slice + worker * share, share));
     });
     return static_cast<double>(slice) / took / 1e9;
   }
 
   // Each worker reads the same `bytes` of its own again and again.
-  double cache_gbps(const ReadLoop& loop, uint64_t bytes, int threads) const {
+  double cache_gbps(const ReadLoop& loop, uint64_t bytes) const {
     const int64_t part = static_cast<int64_t>(bytes) / kPageBytes * kPageBytes;
     if (part == 0) return 0;
     const int64_t rounds = std::max<int64_t>(1, kCacheBytesPerThread / part);
-    const double took = seconds(threads, [&](int worker, int) {
-      for (int64_t i = 0; i < rounds; ++i) keep(loop.run(huge_.data() + worker * part, part));
+    const double took = seconds([&](int worker, int) {
+      for (int64_t i = 0; i < rounds; ++i) keep(loop.run(memory_.huge.data() + worker * part, part));
     });
-    return static_cast<double>(rounds * part * threads) / took / 1e9;
+    return static_cast<double>(rounds * part * threads_) / took / 1e9;
   }
 
+  const Memory& memory_;
   ThreadPool& pool_;
-  uint64_t l2_bytes_, l3_bytes_;
-  int64_t bytes_;
-  Pages small_, huge_;
+  int threads_;
 };
 
 template <typename Loop>
@@ -191,10 +191,14 @@ std::vector<const PeakLoop*> peak_loops() {
 
 double MachineLimits::peak_gops(Arithmetic arithmetic) const { return this->*peak_of(arithmetic); }
 
-std::vector<MachineLimits> measure_limits(ThreadPool& pool, const std::vector<int>& thread_counts) {
-  const Meter meter(pool);
+std::vector<MachineLimits> measure_limits(const std::vector<int>& thread_counts) {
+  constexpr ThreadPoolOptions kAll{.leave_out = false};
+  const Memory memory(ThreadPool(*std::max_element(thread_counts.begin(), thread_counts.end()), kAll));
   std::vector<MachineLimits> limits;
-  for (const int threads : thread_counts) limits.push_back(meter.measure(std::min(threads, pool.size())));
+  for (const int threads : thread_counts) {
+    ThreadPool pool(threads, kAll);
+    limits.push_back(Meter(memory, pool).measure());
+  }
   return limits;
 }
 

@@ -32,8 +32,9 @@ struct MachineLimits {
   double peak_gops(Arithmetic arithmetic) const;
 };
 
-// For each of these thread counts, at most pool.size().
-std::vector<MachineLimits> measure_limits(ThreadPool& pool, const std::vector<int>& thread_counts);
+// For each of these thread counts (not empty, positive), in a pool of so many: workers that wait beside those that
+// measure would slow them down, on a second thread of their core or by the processor's power.
+std::vector<MachineLimits> measure_limits(const std::vector<int>& thread_counts);
 
 // The loops that this processor runs: of reads those of its widest instruction set, of peaks all.
 std::vector<const ReadLoop*> read_loops();

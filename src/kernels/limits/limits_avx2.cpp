@@ -2,6 +2,7 @@
 
 #include "kernels/isa.h"
 #include "kernels/limits/limits_impl.h"
+#include "kernels/prefetch.h"
 
 namespace tern {
 namespace {
@@ -38,13 +39,13 @@ void f32_fma(int64_t iterations) {
 }
 
 // kVectors loads a round; kAhead bytes are asked for before they are read.
-template <int kVectors, int kAhead, _mm_hint kHint>
+template <int kVectors, int kAhead, void (*kPrefetch)(const void*)>
 int64_t read(const std::byte* from, int64_t bytes) {
   __m256i sums[4] = {};
   for (int64_t i = 0; i < bytes; i += 32 * kVectors) {
 #pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) {
-      if (kAhead > 0 && v % 2 == 0) _mm_prefetch(from + i + kAhead + 32 * v, kHint);
+      if (kAhead > 0 && v % 2 == 0) kPrefetch(from + i + kAhead + 32 * v);
       sums[v % 4] = _mm256_add_epi64(
           sums[v % 4], _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i + static_cast<int64_t>(32) * v)));
     }
@@ -56,10 +57,10 @@ int64_t read(const std::byte* from, int64_t bytes) {
 }
 
 constexpr ReadLoop kReads[] = {
-    {"avx2", kIsaAvx2, read<4, 0, _MM_HINT_T0>},
-    {"avx2_x16", kIsaAvx2, read<16, 0, _MM_HINT_T0>},
-    {"avx2_ahead4k", kIsaAvx2, read<8, 4096, _MM_HINT_T0>},
-    {"avx2_ahead8k_l2", kIsaAvx2, read<8, 8192, _MM_HINT_T1>},
+    {"avx2", kIsaAvx2, read<4, 0, prefetch_l1>},
+    {"avx2_x16", kIsaAvx2, read<16, 0, prefetch_l1>},
+    {"avx2_ahead4k", kIsaAvx2, read<8, 4096, prefetch_l1>},
+    {"avx2_ahead8k_l2", kIsaAvx2, read<8, 8192, prefetch_l2>},
 };
 
 constexpr PeakLoop kPeaks[] = {

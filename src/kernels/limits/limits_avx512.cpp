@@ -2,6 +2,7 @@
 
 #include "kernels/isa.h"
 #include "kernels/limits/limits_impl.h"
+#include "kernels/prefetch.h"
 
 namespace tern {
 namespace {
@@ -37,7 +38,7 @@ void f32_fma(int64_t iterations) {
 }
 
 // kVectors loads a round, kStreams equal parts of the memory at once; kAhead bytes are asked for before they are read.
-template <int kVectors, int kStreams, int kAhead, _mm_hint kHint>
+template <int kVectors, int kStreams, int kAhead, void (*kPrefetch)(const void*)>
 int64_t read(const std::byte* from, int64_t bytes) {
   __m512i sums[4] = {};
   const int64_t part = bytes / kStreams;
@@ -47,7 +48,7 @@ int64_t read(const std::byte* from, int64_t bytes) {
       const std::byte* at = from + s * part + i;
 #pragma GCC unroll 16
       for (int v = 0; v < kVectors; ++v) {
-        if (kAhead > 0) _mm_prefetch(at + kAhead + 64 * v, kHint);
+        if (kAhead > 0) kPrefetch(at + kAhead + 64 * v);
         sums[v % 4] = _mm512_add_epi64(sums[v % 4], _mm512_loadu_si512(at + 64 * v));
       }
     }
@@ -59,12 +60,12 @@ int64_t read(const std::byte* from, int64_t bytes) {
 constexpr uint32_t kNeeds = kIsaAvx2 | kIsaAvx512;
 
 constexpr ReadLoop kReads[] = {
-    {"avx512", kNeeds, read<4, 1, 0, _MM_HINT_T0>},
-    {"avx512_x16", kNeeds, read<16, 1, 0, _MM_HINT_T0>},
-    {"avx512_2streams", kNeeds, read<4, 2, 0, _MM_HINT_T0>},
-    {"avx512_ahead2k", kNeeds, read<4, 1, 2048, _MM_HINT_T0>},
-    {"avx512_ahead4k", kNeeds, read<4, 1, 4096, _MM_HINT_T0>},
-    {"avx512_ahead8k_l2", kNeeds, read<4, 1, 8192, _MM_HINT_T1>},
+    {"avx512", kNeeds, read<4, 1, 0, prefetch_l1>},
+    {"avx512_x16", kNeeds, read<16, 1, 0, prefetch_l1>},
+    {"avx512_2streams", kNeeds, read<4, 2, 0, prefetch_l1>},
+    {"avx512_ahead2k", kNeeds, read<4, 1, 2048, prefetch_l1>},
+    {"avx512_ahead4k", kNeeds, read<4, 1, 4096, prefetch_l1>},
+    {"avx512_ahead8k_l2", kNeeds, read<4, 1, 8192, prefetch_l2>},
 };
 
 constexpr PeakLoop kPeaks[] = {

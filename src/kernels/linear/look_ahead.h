@@ -1,9 +1,10 @@
 // Software prefetch for the panel kernels: weights that the loop will want soon are asked for while others are
-// computed. Into L2, never L1: L1's few miss buffers belong to the loads. A prefetch never faults, past the end of the
-// matrix either. ISA files include this: internal linkage.
+// computed, past the end of the matrix too. ISA files include this: internal linkage.
 #pragma once
 
 #include <cstdint>
+
+#include "kernels/prefetch.h"
 
 namespace tern {
 namespace {
@@ -20,7 +21,7 @@ struct LookAhead {
     if (at == nullptr) return;
     if (skip == 0) {
 #pragma GCC unroll 64
-      for (int i = 0; i < kBytes; i += 64) __builtin_prefetch(at + i, 0, 2);
+      for (int i = 0; i < kBytes; i += 64) prefetch_l2(at + i);
       skip = every;
     }
     --skip;

@@ -76,9 +76,7 @@ inline LookAhead look_ahead(const PanelTile& tile, bool one_stream, int64_t pane
   const uint8_t* codes = tile.panel + K::heads_bytes(tile.cols);
   if (one_stream) return {codes + kPrefetchBytes, K::kHeadBytes + K::kCodeBytes, 0, 1};
   const uint8_t* next = tile.panel + panel_bytes;
-  for (int64_t i = tile.begin * K::kHeadBytes; i < tile.end * K::kHeadBytes; i += 64) {
-    __builtin_prefetch(next + i, 0, 2);
-  }
+  for (int64_t i = tile.begin * K::kHeadBytes; i < tile.end * K::kHeadBytes; i += 64) prefetch_l2(next + i);
   return {codes + panel_bytes + tile.begin * K::kCodeBytes, K::kCodeBytes, 0, 1};
 }
 
