@@ -98,6 +98,7 @@ void run_bench(const BenchOptions& options) {
     report.model_type = model->facts().type_name();
     report.model_size = model->facts().checkpoint->tensor_bytes();
     report.model_n_params = model->facts().parameters();
+    if (load.device.on_gpu()) report.backend = "CUDA";
     report.type_kv = std::string(kv_name_of(*model->options().kv_format));
     for (BenchResult test : plan.tests) {
       test.threads = model->options().threads;

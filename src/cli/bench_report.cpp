@@ -93,8 +93,8 @@ std::string to_markdown(const BenchReport& report) {
     const Statistics rate = statistics(rates(result));
     text += fmt::format("| {} | {:.2f} MiB | {:.2f} M | {} | {} | {} | {:.2f} ± {:.2f} |\n", report.model_type,
                         static_cast<double>(report.model_size) / 1048576.0,
-                        static_cast<double>(report.model_n_params) / 1e6, result.threads, result.test_name(), rate.mean,
-                        rate.deviation);
+                        static_cast<double>(report.model_n_params) / 1e6, report.backend, result.threads,
+                        result.test_name(), rate.mean, rate.deviation);
   }
   if (!report.batched.empty()) {
     text += "| threads | PP | TG | B | N_KV | T_PP s | S_PP t/s | T_TG s | S_TG t/s | T s | S t/s |\n";

@@ -29,6 +29,7 @@ struct BatchedBenchResult {
 
 struct BenchReport {
   std::string model_filename, model_type, type_kv;
+  std::string backend = "CPU";  // as llama-bench prints it
   uint64_t model_size = 0, model_n_params = 0;
   std::vector<BenchResult> results;
   std::vector<BatchedBenchResult> batched;

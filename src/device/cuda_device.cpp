@@ -29,8 +29,7 @@ cudaStream_t as_stream(void* stream) { return static_cast<cudaStream_t>(stream);
 void check_cuda(int error, const char* what) {
   const auto code = static_cast<cudaError_t>(error);
   if (code == cudaSuccess) return;
-  fail(ErrorCode::kFailed,
-       fmt::format("[cuda] {}: {} ({})", what, cudaGetErrorName(code), cudaGetErrorString(code)));
+  fail(ErrorCode::kFailed, fmt::format("[cuda] {}: {} ({})", what, cudaGetErrorName(code), cudaGetErrorString(code)));
 }
 
 int count_cuda_devices(std::string* reason) {

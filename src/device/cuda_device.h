@@ -1,5 +1,5 @@
-// A CUDA device: finding one, its memory, its stream, captured launches. Streams are void* (cudaStream_t), so that files
-// without CUDA's headers may hold them. Only in builds with CUDA.
+// A CUDA device: finding one, its memory, its stream, captured launches. Streams are void* (cudaStream_t), so that
+// files without CUDA's headers may hold them. Only in builds with CUDA.
 //
 // Errors are Error{kResource} for memory, with what was needed and what is free, and Error{kFailed} for all else.
 // Owners are movable and free what they own. One thread a device at a time.

@@ -5,12 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "core/thread_pool.h"
 #include "engine/engine.h"
+#include "engine/golden_models.h"
 #include "engine/scoring.h"
 #include "model/archs/arch.h"
 #include "model/passes/passes.h"
@@ -19,42 +17,12 @@
 namespace tern {
 namespace {
 
+using test::Expected, test::expected_of, test::Golden;
+
 constexpr float kTolerance = 1e-4f;
 // With keys and values of 8 bits, squared error over squared logits, of all positions and of the worst one. Random
 // models attend to one key or another by little, so a cache's rounding grows in them; what is measured: 1e-3 and 1e-2.
 constexpr double kInt8Error = 2e-3, kInt8ErrorOfOne = 2e-2;
-
-struct Golden {
-  std::string name;
-  std::string path;  // of the checkpoint
-};
-
-std::vector<Golden> goldens() {
-  std::vector<Golden> all;
-  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(TERN_GOLDEN_DIR) / "models")) {
-    const std::string name = entry.path().filename().string();
-    all.push_back({name, (entry.path() / "model.gguf").string()});
-    all.push_back({name, (entry.path() / "hf").string()});
-  }
-  std::sort(all.begin(), all.end(), [](const Golden& a, const Golden& b) { return a.path < b.path; });
-  return all;
-}
-
-struct Expected {
-  nlohmann::json json;
-  std::vector<float> logits;
-};
-
-Expected expected_of(const Golden& golden) {
-  const std::filesystem::path folder = std::filesystem::path(TERN_GOLDEN_DIR) / "models" / golden.name;
-  Expected out;
-  out.json = nlohmann::json::parse(std::ifstream(folder / "expected.json"));
-  std::ifstream raw(folder / "logits.f32", std::ios::binary);
-  std::vector<char> bytes((std::istreambuf_iterator<char>(raw)), std::istreambuf_iterator<char>());
-  out.logits.resize(bytes.size() / sizeof(float));
-  std::memcpy(out.logits.data(), bytes.data(), out.logits.size() * sizeof(float));
-  return out;
-}
 
 struct Setup {
   int threads = 1;
@@ -289,11 +257,8 @@ TEST_P(GoldenModels, SameBitsFromTheCacheAsAForkAndAfterPreemption) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, GoldenModels, testing::ValuesIn(goldens()), [](const auto& instance) {
-  std::string name = instance.param.name + (instance.param.path.ends_with(".gguf") ? "_gguf" : "_safetensors");
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(All, GoldenModels, testing::ValuesIn(test::goldens()),
+                         [](const auto& instance) { return test::test_name(instance.param); });
 
 }  // namespace
 }  // namespace tern

@@ -189,9 +189,9 @@ void CudaRunner::choose_attention() {
   for (int32_t rows = 8; rows <= kDecodeMaxRows; rows *= 2) {
     const int32_t group = attention_.desc.heads / attention_.desc.kv_heads;
     const auto query_len = std::max(rows / group, 1);
-    attention_.slots = std::max(
-        attention_.slots, decode_attention_slots(attention_.desc, attention_.impl->thread_blocks(rows), query_len,
-                                                 options_.max_model_len * options_.max_sequences));
+    attention_.slots =
+        std::max(attention_.slots, decode_attention_slots(attention_.desc, attention_.impl->thread_blocks(rows),
+                                                          query_len, options_.max_model_len * options_.max_sequences));
   }
   for (int32_t rows = 8; rows <= kDecodeMaxRows; rows *= 2) {
     bytes = std::max(bytes, attention_.impl->workspace_bytes(attention_.desc, rows, attention_.slots));

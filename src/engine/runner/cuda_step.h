@@ -1,5 +1,5 @@
-// One op of a CUDA executable: bound to its weights and to its places in the activation arena. run() enqueues; it may be
-// captured into a graph, so it allocates nothing and waits for nothing.
+// One op of a CUDA executable: bound to its weights and to its places in the activation arena. run() enqueues; it may
+// be captured into a graph, so it allocates nothing and waits for nothing.
 #pragma once
 
 #include <cstdint>

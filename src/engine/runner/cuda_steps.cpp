@@ -91,13 +91,10 @@ void CudaLinearStep::run(const CudaStepContext& context) const {
                 out_.data, context.stream);
   }
   if (bias_ == nullptr) return;
-  check_cuda(kGpuBiasSm80.run({.y = out_.data,
-                               .bias = bias_,
-                               .tokens = tokens,
-                               .cols = out_.cols,
-                               .overlap = context.overlap},
-                              context.stream),
-             "bias");
+  check_cuda(
+      kGpuBiasSm80.run({.y = out_.data, .bias = bias_, .tokens = tokens, .cols = out_.cols, .overlap = context.overlap},
+                       context.stream),
+      "bias");
 }
 
 std::string CudaLinearStep::kernel() const {

@@ -42,7 +42,7 @@ struct PackCacheReport {
 struct RunnerOptions {
   int threads = 0;  // 0: as many as the process may use
   int64_t max_batched_tokens = 512;
-  int64_t max_rows = 64;      // rows of logits a step
+  int64_t max_rows = 64;  // rows of logits a step
   int64_t max_sequences = 64;
   int64_t max_model_len = 0;  // longest sequence; bounds positions
   int64_t kv_tokens = 0;      // tokens that the KV pool holds, rounded up to whole blocks

@@ -11,16 +11,17 @@ namespace tern {
 
 inline constexpr int32_t kGpuAttentionMaxDim = 256;
 
-// out[t, h] = softmax(scale * q[t, h] . K) V over the keys of the token's sequence at positions up to its own, and, with
-// a window, not before the last `window` of them. A row's bits depend on its query, its position and its keys alone.
+// out[t, h] = softmax(scale * q[t, h] . K) V over the keys of the token's sequence at positions up to its own, and,
+// with a window, not before the last `window` of them. A row's bits depend on its query, its position and its keys
+// alone.
 struct GpuAttentionArgs {
   DecodeAttentionDesc desc;  // bf16
   DecodeKvView kv;
-  const void* q;                 // bf16 [tokens, heads * head_dim]
-  void* out;                     // bf16, the same
-  const int32_t* positions;      // [tokens]
-  const int32_t* sequences;      // [tokens] rows of block_tables
-  const int32_t* block_tables;   // [sequences, table_stride]
+  const void* q;                // bf16 [tokens, heads * head_dim]
+  void* out;                    // bf16, the same
+  const int32_t* positions;     // [tokens]
+  const int32_t* sequences;     // [tokens] rows of block_tables
+  const int32_t* block_tables;  // [sequences, table_stride]
   int64_t table_stride;
   int64_t window;  // 0: all
   int64_t tokens;

@@ -1,6 +1,6 @@
-// Attention, plainly: a thread block a (token, head). Each of its warps takes every fourth tile of 32 keys, counted from
-// position 0: a lane computes one key's score, then all lanes share the sum over the tile's values by dimension. The
-// warps' partial results are joined in shared memory in ascending order.
+// Attention, plainly: a thread block a (token, head). Each of its warps takes every fourth tile of 32 keys, counted
+// from position 0: a lane computes one key's score, then all lanes share the sum over the tile's values by dimension.
+// The warps' partial results are joined in shared memory in ascending order.
 #include "kernels/attention/attention_gpu.h"
 #include "kernels/launch.cuh"
 #include "kernels/vector_sm80.cuh"

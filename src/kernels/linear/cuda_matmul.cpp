@@ -89,8 +89,8 @@ const CudaMatmul::Plan& CudaMatmul::plan(const MatmulShape& shape) {
                  1, &plan->choice, &found);
   library_->call("cublasLtMatmulPreferenceDestroy", preference);
   if (found == 0) {
-    fail(ErrorCode::kFailed, fmt::format("[cuda] cuBLASLt has no product for {} x {} and {} tokens", shape.rows,
-                                         shape.cols, shape.tokens));
+    fail(ErrorCode::kFailed,
+         fmt::format("[cuda] cuBLASLt has no product for {} x {} and {} tokens", shape.rows, shape.cols, shape.tokens));
   }
   made = std::move(plan);
   return *made;

@@ -1,0 +1,147 @@
+// The CUDA runner against transformers: tiny random models within the rounding of bf16; captured steps give the bits of
+// launched ones. Skipped where there is no GPU.
+#include "engine/runner/cuda_runner.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "engine/engine.h"
+#include "engine/golden_models.h"
+#include "engine/scoring.h"
+#include "model/archs/arch.h"
+#include "model/passes/passes.h"
+
+namespace tern {
+namespace {
+
+using test::Expected, test::expected_of, test::Golden;
+
+// Squared error over squared logits. Weights, activations and cache have 8 bits: 2^-9 a rounding, some dozens of them.
+constexpr double kError = 1e-3, kErrorOfOne = 1e-2;
+// The best logit may lose to one this near.
+constexpr float kSure = 0.1f;
+constexpr int64_t kContext = 400;
+
+struct Loaded {
+  ModelConfig config;
+  std::unique_ptr<Runner> runner;
+  ScoringLimits limits;
+};
+
+Loaded load(const Golden& golden, int64_t max_batched_tokens, bool graphs) {
+  auto checkpoint = open_checkpoint(golden.path);
+  Loaded out;
+  out.config = model_config(*checkpoint);
+  const Program lowered = lower(arch_of(*checkpoint).program(out.config), {.fuse_into_linear = false});
+  RunnerOptions options;
+  options.threads = 1;
+  options.max_batched_tokens = max_batched_tokens;
+  options.max_rows = 512;
+  options.max_model_len = kContext;
+  options.kv_tokens = 16'000;
+  options.block_tokens = 64;
+  options.kv_format = Format::kBF16;
+  out.limits = {max_batched_tokens, options.max_rows, options.block_tokens};
+  out.runner = make_cuda_runner(checkpoint, out.config, lowered, options, {.graphs = graphs});
+  return out;
+}
+
+class CudaRunner : public testing::TestWithParam<Golden> {
+ protected:
+  void SetUp() override {
+    std::string reason;
+    if (count_gpus(&reason) == 0) GTEST_SKIP() << reason;
+  }
+};
+
+void expect_logits(const Golden& golden, int64_t max_batched_tokens) {
+  Loaded model = load(golden, max_batched_tokens, true);
+  const Expected expected = expected_of(golden);
+  double error = 0, norm = 0;
+  const float* want = expected.logits.data();
+  for (size_t p = 0; p < expected.json["prompts"].size(); ++p) {
+    std::map<int64_t, std::vector<float>> rows;
+    score(
+        *model.runner, model.limits, expected.json["prompts"][p]["ids"].get<std::vector<int32_t>>(), 0,
+        [&](int64_t position, std::span<const float> logits) { rows[position].assign(logits.begin(), logits.end()); });
+    for (int64_t position : expected.json["positions"][p].get<std::vector<int64_t>>()) {
+      const std::vector<float>& row = rows[position];
+      double row_error = 0, row_norm = 0;
+      for (size_t i = 0; i < row.size(); ++i) {
+        row_error += std::pow(row[i] - want[i], 2);
+        row_norm += std::pow(want[i], 2);
+      }
+      const auto best = std::max_element(row.begin(), row.end()) - row.begin();
+      EXPECT_GE(want[best], *std::max_element(want, want + row.size()) - kSure) << p << " position " << position;
+      EXPECT_LE(row_error / row_norm, kErrorOfOne) << p << " position " << position;
+      error += row_error;
+      norm += row_norm;
+      want += row.size();
+    }
+  }
+  EXPECT_LE(error / norm, kError);
+  RecordProperty("error", std::to_string(error / norm));
+}
+
+TEST_P(CudaRunner, WholePromptsMatchTransformers) { expect_logits(GetParam(), 512); }
+TEST_P(CudaRunner, ChunksOfSevenMatchTransformers) { expect_logits(GetParam(), 7); }
+TEST_P(CudaRunner, SingleTokensMatchTransformers) { expect_logits(GetParam(), 1); }
+
+// Prompts of several lengths decoded together: {request: token and logprob of each step}.
+using Answers = std::map<RequestId, std::vector<std::pair<int32_t, float>>>;
+
+Answers decode_together(const Golden& golden, bool graphs, int count) {
+  Loaded model = load(golden, 512, graphs);
+  const int64_t vocabulary = model.config.vocabulary;
+  Engine engine(std::move(model.runner),
+                {.max_model_len = kContext,
+                 .block_tokens = 64,
+                 .vocabulary = vocabulary,
+                 .scheduler = {.max_batched_tokens = 512, .max_sequences = 32}},
+                std::make_shared<SteadyClock>());
+  const auto ids = expected_of(golden).json["prompts"][2]["ids"].get<std::vector<int32_t>>();
+  for (int i = 0; i < count; ++i) {
+    Request request;
+    request.prompt.assign(ids.begin(), ids.begin() + 100 + 30 * i);
+    request.sampling.temperature = 0;
+    request.max_tokens = 24 + i;
+    request.logprobs = 1;
+    engine.submit(std::move(request));
+  }
+  Answers answers;
+  std::vector<TokenEvent> events;
+  for (bool more = true; more;) {
+    events.clear();
+    more = engine.step(events);
+    for (const TokenEvent& event : events) {
+      answers[event.request].push_back({event.token, event.logprobs ? event.logprobs->logprob : 0});
+    }
+  }
+  return answers;
+}
+
+TEST_P(CudaRunner, CapturedStepsGiveTheBitsOfLaunchedOnes) {
+  for (int count : {1, 4}) {  // that are buckets: no padding
+    EXPECT_EQ(decode_together(GetParam(), true, count), decode_together(GetParam(), false, count)) << count;
+  }
+}
+
+TEST_P(CudaRunner, PaddedStepsAreRight) {
+  const Answers padded = decode_together(GetParam(), true, 5), plain = decode_together(GetParam(), false, 5);
+  for (const auto& [request, answer] : plain) {
+    const auto& other = padded.at(request);
+    ASSERT_EQ(other.size(), answer.size());
+    for (size_t i = 0; i < answer.size(); ++i) {
+      if (other[i].first != answer[i].first) break;  // near ties part the texts
+      EXPECT_NEAR(other[i].second, answer[i].second, kSure) << request << " token " << i;
+    }
+    EXPECT_EQ(other[0].first, answer[0].first) << request;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CudaRunner, testing::ValuesIn(test::goldens()),
+                         [](const auto& instance) { return test::test_name(instance.param); });
+
+}  // namespace
+}  // namespace tern
