@@ -19,8 +19,8 @@ using test::Expected, test::expected_of, test::Golden;
 
 // Squared error over squared logits. Weights, activations and cache have 8 bits: 2^-9 a rounding, some dozens of them.
 constexpr double kError = 1e-3, kErrorOfOne = 1e-2;
-// The best logit may lose to one this near.
-constexpr float kSure = 0.1f;
+// The best logit may lose to one this near: three deviations of the difference of two logits that are 2 % off.
+constexpr float kSure = 0.3f;
 constexpr int64_t kContext = 400;
 
 struct Loaded {
@@ -81,7 +81,7 @@ void expect_logits(const Golden& golden, int64_t max_batched_tokens) {
     }
   }
   EXPECT_LE(error / norm, kError);
-  RecordProperty("error", std::to_string(error / norm));
+  testing::Test::RecordProperty("error", std::to_string(error / norm));
 }
 
 TEST_P(CudaRunner, WholePromptsMatchTransformers) { expect_logits(GetParam(), 512); }

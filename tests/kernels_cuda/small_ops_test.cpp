@@ -107,7 +107,9 @@ TEST_F(SmallOps, NormOfASumAndAlone) {
         for (int64_t c = 0; c < cols; ++c) {
           const auto at = static_cast<size_t>(t * cols + c);
           const float value = alone ? in[at] : in[at] + f32_from_bf16(delta[at]);
-          if (!alone) ASSERT_EQ(sums[at], value);
+          if (!alone) {
+            ASSERT_EQ(sums[at], value) << at;
+          }
           s[static_cast<size_t>(c)] = value;
           squares += static_cast<double>(value) * value;
         }
