@@ -192,6 +192,7 @@ std::vector<const PeakLoop*> peak_loops() {
 double MachineLimits::peak_gops(Arithmetic arithmetic) const { return this->*peak_of(arithmetic); }
 
 std::vector<MachineLimits> measure_limits(const std::vector<int>& thread_counts) {
+  TERN_CHECK(!thread_counts.empty());
   constexpr ThreadPoolOptions kAll{.leave_out = false};
   const Memory memory(ThreadPool(*std::max_element(thread_counts.begin(), thread_counts.end()), kAll));
   std::vector<MachineLimits> limits;
