@@ -22,9 +22,10 @@ struct Shape {
   static constexpr int kDim = HeadDim, kConsumers = Consumers, kStages = Stages;
   static constexpr int kHalves = HeadDim / 64;  // lines of a row
   static constexpr int kThreads = (Consumers + 1) * kWarpgroup;
-  // What 65,536 registers allow beside the fetching warpgroup, in steps of 8.
-  static constexpr int kFetchRegisters = 32;
-  static constexpr int kComputeRegisters = Consumers <= 2 ? 240 : 160;
+  // In steps of 8; together no more than the launch gives, 65,536 / threads rounded down to 8 for each thread: a
+  // warpgroup that asks for more waits forever.
+  static constexpr int kFetchRegisters = Consumers <= 2 ? 40 : 32;
+  static constexpr int kComputeRegisters = Consumers <= 2 ? 232 : 160;
 
   // Dynamic shared memory, 1024-byte aligned. Of a strip and of a stage, one half of the dimensions is behind the other.
   static constexpr int kQueryBuffers = 2;
@@ -32,13 +33,15 @@ struct Shape {
   static constexpr int kStripBytes = kStripHalf * kHalves, kStageBytes = kStageHalf * kHalves;
   static constexpr int kKeysAt = kQueryBuffers * Consumers * kStripBytes;
   static constexpr int kValuesAt = kKeysAt + Stages * kStageBytes;
-  static constexpr int kBarriersAt = kValuesAt + Stages * kStageBytes;
+  // With the queries comes their unit.
+  static constexpr int kUnitsAt = kValuesAt + Stages * kStageBytes;
   // A full and an empty one for each stage of the three rings.
-  static constexpr int kQueryBarriersAt = kBarriersAt;
+  static constexpr int kQueryBarriersAt = kUnitsAt + kQueryBuffers * static_cast<int>(sizeof(PrefillUnit));
   static constexpr int kKeyBarriersAt = kQueryBarriersAt + kQueryBuffers * 16;
   static constexpr int kValueBarriersAt = kKeyBarriersAt + Stages * 16;
   static constexpr int kBytes = kValueBarriersAt + Stages * 16;
   static_assert(kBytes <= kMaxSharedBytes);
+  static_assert(kFetchRegisters + Consumers * kComputeRegisters <= (Consumers + 1) * (65536 / kThreads / 8 * 8));
 };
 
 // What a launch is told.
@@ -70,11 +73,10 @@ struct Ring {
   __device__ void advance() {
     if (++stage == Stages) stage = 0, parity ^= 1;
   }
-  // By a warp that has read a stage.
-  __device__ void release(int lane) {
+  // By a warp that has read the stage.
+  __device__ void release(int lane) const {
     __syncwarp();
     if (lane == 0) ptx::barrier_arrive(empty());
-    advance();
   }
   // By one thread; `warps` read a stage.
   __device__ void init(int warps) const {
@@ -95,40 +97,36 @@ struct Rings {
         values{shared + S::kValueBarriersAt} {}
 };
 
-__device__ inline PrefillUnit load_unit(const Params& p, int round) {
-  const auto* from = reinterpret_cast<const int4*>(p.units + static_cast<int64_t>(round) * gridDim.x + blockIdx.x);
-  union {
-    int4 words[2];
-    PrefillUnit unit;
-  } u;
-  u.words[0] = from[0];
-  u.words[1] = from[1];
-  return u.unit;
-}
-
 // By one warp, for all units of the block.
 template <class S>
 struct Fetch {
   const Params& p;
+  uint8_t* memory;
   uint32_t shared;
   int lane;
   Rings<S> rings;
   uint64_t once;  // queries are read once
 
-  __device__ Fetch(const Params& params, uint32_t at)
+  __device__ Fetch(const Params& params, uint8_t* at)
       : p(params),
-        shared(at),
+        memory(at),
+        shared(ptx::shared_address(at)),
         lane(static_cast<int>(threadIdx.x) % 32),
-        rings(at),
+        rings(shared),
         once(ptx::evict_first_policy()) {}
 
-  // Rows behind the sequence are the next one's; behind the last, zero. Nothing comes of them.
+  // A unit and its queries; the empty one that ends the work has none. Rows behind the sequence are the next one's; behind
+  // the last, zero. Nothing comes of them.
   __device__ void queries(const PrefillUnit& unit) {
     auto& ring = rings.queries;
+    const bool any = unit.end_page > 0;
     ring.wait_empty();
-    if (lane == 0) ptx::barrier_expect(ring.full(), S::kConsumers * S::kStripBytes);
+    if (lane == 0) {
+      reinterpret_cast<PrefillUnit*>(memory + S::kUnitsAt)[ring.stage] = unit;
+      ptx::barrier_expect(ring.full(), any ? S::kConsumers * S::kStripBytes : 0);
+    }
     __syncwarp();
-    if (lane < S::kConsumers * S::kHalves) {
+    if (any && lane < S::kConsumers * S::kHalves) {
       const int half = lane % S::kHalves, strip = unit.first_strip + lane / S::kHalves;
       const int head = unit.kv_head * p.group + strip % p.group;
       ptx::tensor_copy(shared + ring.stage * (S::kConsumers * S::kStripBytes) + lane * S::kStripHalf, &p.queries,
@@ -167,13 +165,25 @@ struct Fetch {
     block(unit, bottom, p.values, rings.values, S::kValuesAt);
   }
 
+  __device__ PrefillUnit load(int round) const {
+    const auto* from = reinterpret_cast<const int4*>(p.units + static_cast<int64_t>(round) * gridDim.x + blockIdx.x);
+    union {
+      int4 words[2];
+      PrefillUnit unit;
+    } u;
+    u.words[0] = from[0];
+    u.words[1] = from[1];
+    return u.unit;
+  }
+
   __device__ void run() {
-    PrefillUnit next = load_unit(p, 0);
+    PrefillUnit next = load(0);
     for (int round = 1; next.end_page > 0; ++round) {
       const PrefillUnit now = next;
-      next = load_unit(p, round);
+      next = load(round);
       unit(now);
     }
+    queries(next);
   }
 };
 

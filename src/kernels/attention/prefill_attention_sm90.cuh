@@ -40,6 +40,10 @@ struct Compute {
         lane(thread % 32),
         rings(shared) {}
 
+  // Where the queries' ring stands.
+  __device__ const PrefillUnit& unit() const {
+    return reinterpret_cast<const PrefillUnit*>(memory + S::kUnitsAt)[rings.queries.stage];
+  }
   __device__ uint32_t strip_address() const {
     return shared + (rings.queries.stage * S::kConsumers + consumer) * S::kStripBytes;
   }
@@ -77,45 +81,52 @@ struct Compute {
     return softmax.take(scores, p.scale);
   }
 
-  // ---- the steps of a unit ----
-  template <int Keys>
+  // ---- steps ----
+  // The first block of the first unit: scores alone.
+  template <int Now>
   __device__ void first(int block) {
-    float scores[Keys / 2];
+    float scores[Now / 2];
     rings.keys.wait_full();
     ptx::products_begin();
-    start_scores<Keys>(scores);
+    start_scores<Now>(scores);
     ptx::products_wait<0>();
     ptx::settle(scores);
     rings.keys.release(lane);
-    weigh<Keys>(scores, block);
+    rings.keys.advance();
+    weigh<Now>(scores, block);
     pack(scores, weights);
   }
 
-  // `Before`: keys of the block before, whose output is taken here.
-  template <int Before>
-  __device__ void next(int block, bool add) {
-    float scores[kPrefillKeys / 2];
+  // Scores of `block` beside the output of the block before, which has `Before` keys; `add` to that of blocks before it.
+  // Returns by what the output shrinks where both are of one unit.
+  template <int Before, int Now>
+  __device__ float2 step(int block, bool add) {
+    float scores[Now / 2];
     rings.keys.wait_full();
     await_turn();
     ptx::settle(weights);
     ptx::settle(out);
     ptx::products_begin();
-    start_scores<kPrefillKeys>(scores);
+    start_scores<Now>(scores);
     rings.values.wait_full();
+    ptx::products_begin();
     start_output<Before>(add);
     end_turn();
     ptx::products_wait<1>();
     ptx::settle(scores);
     rings.keys.release(lane);
-    const float2 shrink = weigh<kPrefillKeys>(scores, block);
+    rings.keys.advance();
+    const float2 shrink = weigh<Now>(scores, block);
     ptx::products_wait<0>();
     ptx::settle(out);
     ptx::settle(weights);
     rings.values.release(lane);
+    rings.values.advance();
     pack(scores, weights);
-    multiply_rows(out, shrink.x, shrink.y);
+    return shrink;
   }
 
+  // The last block of the last unit: output alone.
   template <int Before>
   __device__ void last(bool add) {
     rings.values.wait_full();
@@ -126,6 +137,7 @@ struct Compute {
     ptx::products_wait<0>();
     ptx::settle(out);
     rings.values.release(lane);
+    rings.values.advance();
   }
 
   // Values behind the last key may be anything, and a weight of zero does not make nothing of a NaN. All warpgroups do
@@ -146,11 +158,13 @@ struct Compute {
     ptx::sync(kOwnBarrier + consumer, kWarpgroup);
   }
 
-  // Through the warp's own rows of the strip, whose queries are no longer wanted, so that a row is written in one piece.
-  __device__ void write(const PrefillUnit& unit, int strip) {
-    const float first = softmax.reciprocal(0), second = softmax.reciprocal(1);
+  // `done`: the softmax of the strip at `address`. Through the warp's own rows of it, whose queries are no longer wanted,
+  // so that a row is written in one piece.
+  __device__ void write(const PrefillUnit& unit, const Softmax& done, uint32_t address) {
+    const int strip = unit.first_strip + consumer;
+    const float first = done.reciprocal(0), second = done.reciprocal(1);
     multiply_rows(out, first, second);
-    const uint32_t rows = strip_address() + warp * (16 * kLine);
+    const uint32_t rows = address + warp * (16 * kLine);
     const int row = lane % 16;
 #pragma unroll
     for (int i = 0; i < S::kDim / 16; ++i) {
@@ -173,41 +187,75 @@ struct Compute {
       *reinterpret_cast<uint4*>(p.out + (unit.query_begin + token0 + r) * p.out_stride + column + piece * 8) = v;
     }
     ptx::copy_engine_fence();
-    rings.queries.release(lane);
   }
 
-  __device__ void unit(const PrefillUnit& unit) {
-    const int strip = unit.first_strip + consumer, keys = unit.history + unit.query_len;
-    const int position = unit.history + strip / p.group * kPrefillStrip;
+  __device__ void enter() {
+    const int position = unit().history + (unit().first_strip + consumer) / p.group * kPrefillStrip;
     mask = {position + warp * 16 + lane / 4, position, p.window};
     softmax = {};
-    const int top = (unit.end_page - 1) / 2, bottom = unit.first_page / 2;
-    const bool odd = unit.end_page % 2 != 0;
+  }
+  // The first block of a unit is its last one; if that has one page only it is odd.
+  __device__ bool odd() const { return unit().end_page % 2 != 0; }
+  __device__ int top() const { return (unit().end_page - 1) / 2; }
+  __device__ int bottom() const { return unit().first_page / 2; }
+
+  // All blocks of a unit but the first, whose weights are there, and the output of all but the last.
+  __device__ void blocks() {
+    const int keys = unit().history + unit().query_len, last = bottom();
+    if (unit().end_page * kPrefillPage > keys) clear_values(unit(), keys);
+    int block = top() - 1;
+    bool add = false;
+    if (odd() && block >= last) {
+      const float2 shrink = step<kPrefillPage, kPrefillKeys>(block--, false);
+      multiply_rows(out, shrink.x, shrink.y);
+      add = true;
+    }
+    for (; block >= last; --block) {
+      const float2 shrink = step<kPrefillKeys, kPrefillKeys>(block, add);
+      multiply_rows(out, shrink.x, shrink.y);
+      add = true;
+    }
+  }
+
+  // The output of a unit's last block, beside the first scores of the next unit if there is one. Returns whether.
+  template <int Before>
+  __device__ bool cross(bool add) {
+    const Softmax done = softmax;
+    const Ring<S::kQueryBuffers> old = rings.queries;
+    const uint32_t address = strip_address();
+    const PrefillUnit& from = unit();
+    rings.queries.advance();
     rings.queries.wait_full();
-    if (odd) {
-      first<kPrefillPage>(top);
+    const bool more = unit().end_page > 0;
+    if (!more) {
+      last<Before>(add);
     } else {
-      first<kPrefillKeys>(top);
+      enter();
+      if (odd()) {
+        step<Before, kPrefillPage>(top(), add);
+      } else {
+        step<Before, kPrefillKeys>(top(), add);
+      }
     }
-    if (unit.end_page * kPrefillPage > keys) clear_values(unit, keys);
-    int block = top - 1;
-    if (odd && block >= bottom) next<kPrefillPage>(block--, false);
-    for (; block >= bottom; --block) next<kPrefillKeys>(block, block + 1 < top);
-    if (odd && top == bottom) {
-      last<kPrefillPage>(false);
-    } else {
-      last<kPrefillKeys>(top > bottom);
-    }
-    write(unit, strip);
+    write(from, done, address);
+    old.release(lane);
+    return more;
   }
 
   __device__ void run() {
+    rings.queries.wait_full();
+    if (unit().end_page == 0) return;
     if (consumer == S::kConsumers - 1) end_turn();  // the first to begin
-    PrefillUnit next = load_unit(p, 0);
-    for (int round = 1; next.end_page > 0; ++round) {
-      const PrefillUnit now = next;
-      next = load_unit(p, round);
-      unit(now);
+    enter();
+    if (odd()) {
+      first<kPrefillPage>(top());
+    } else {
+      first<kPrefillKeys>(top());
+    }
+    for (bool more = true; more;) {
+      blocks();
+      const bool half = odd() && top() == bottom();  // the block whose output is not yet taken
+      more = half ? cross<kPrefillPage>(false) : cross<kPrefillKeys>(top() > bottom());
     }
   }
 };
@@ -225,7 +273,7 @@ __device__ inline void run_block(const Params& p, uint8_t* shared) {
   __syncthreads();
   if (threadIdx.x < kWarpgroup) {
     ptx::give_registers<S::kFetchRegisters>();
-    if (threadIdx.x < 32) Fetch<S>(p, address).run();
+    if (threadIdx.x < 32) Fetch<S>(p, shared).run();
   } else {
     ptx::take_registers<S::kComputeRegisters>();
     Compute<S>(p, shared).run();
