@@ -114,9 +114,8 @@ class Step {
   Cost cost() const { return impl_.cost(desc_, batch_); }
   int32_t rounds() const { return plan_.rounds; }
   Sample time(int rounds, cudaStream_t stream) const {
-    return time_graph(stream, rounds, [&](cudaStream_t s) {
-      check_cuda(static_cast<cudaError_t>(impl_.run(args_, s)), impl_.name);
-    });
+    return time_graph(stream, rounds,
+                      [&](cudaStream_t s) { check_cuda(static_cast<cudaError_t>(impl_.run(args_, s)), impl_.name); });
   }
 
   // Raw bf16: q and out [tokens, heads, head_dim], k and v [sequences, kv_heads, keys, head_dim].
@@ -128,7 +127,8 @@ class Step {
       for (size_t s = 0; s < sequences_.size(); ++s) {
         for (int32_t head = 0; head < desc_.kv_heads; ++head) {
           for (int32_t key = 0; key < length_; ++key) {
-            const int64_t block = tables_[s * static_cast<size_t>(table_stride_) + static_cast<size_t>(key / desc_.block_tokens)];
+            const int64_t block =
+                tables_[s * static_cast<size_t>(table_stride_) + static_cast<size_t>(key / desc_.block_tokens)];
             const int64_t from = block * block_elements() + value * block_elements() / 2 +
                                  (head * desc_.block_tokens + key % desc_.block_tokens) * desc_.head_dim;
             rows.insert(rows.end(), pool_.begin() + from, pool_.begin() + from + desc_.head_dim);

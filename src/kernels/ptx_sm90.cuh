@@ -102,8 +102,8 @@ __device__ inline void tensor_copy(uint32_t to, const void* map, int first, int 
 __device__ inline void tensor_copy(uint32_t to, const void* map, int first, int second, int third, int fourth,
                                    uint32_t barrier) {
   asm volatile(
-      "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4, %5}], [%6];" ::
-          "r"(to),
+      "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4, %5}], "
+      "[%6];" ::"r"(to),
       "l"(map), "r"(first), "r"(second), "r"(third), "r"(fourth), "r"(barrier)
       : "memory");
 }

@@ -58,7 +58,8 @@ class PrefillAttentionCase {
   void forget_what_no_token_sees() {
     for (size_t s = 0; s < sequences_.size(); ++s) {
       const int32_t first = std::max(sequences_[s].history_len + 1 - desc_.window, 0) / desc_.block_tokens;
-      for (int32_t i = 0; i < first; ++i) tables_[s * static_cast<size_t>(table_stride_) + static_cast<size_t>(i)] = 1 << 30;
+      for (int32_t i = 0; i < first; ++i)
+        tables_[s * static_cast<size_t>(table_stride_) + static_cast<size_t>(i)] = 1 << 30;
     }
   }
 

@@ -34,7 +34,8 @@ class OnDevice {
       : what_(what), impl_(impl_of(what.desc())), q_(what.q()), pool_(what.pool()), tables_(what.tables()) {}
 
   // [tokens, columns + kBehind]. `shape`: sequences as in the case, or pieces of them; `tables` of each.
-  std::vector<uint16_t> run(const std::vector<SequenceSlice>& shape, const DeviceMemory& tables, int32_t thread_blocks) {
+  std::vector<uint16_t> run(const std::vector<SequenceSlice>& shape, const DeviceMemory& tables,
+                            int32_t thread_blocks) {
     const auto count = static_cast<int32_t>(shape.size());
     const BatchShape batch = {shape.data(), count, static_cast<int32_t>(what_.tokens()), 0};
     const PrefillAttentionPlan plan = plan_prefill_attention(what_.desc(), batch, impl_->strips, thread_blocks);
@@ -150,7 +151,8 @@ TEST_P(PrefillAttention, HasTheSameBitsForAnyChunks) {
     const PrefillAttentionCase what(desc(8, 2, 64, window), {{700, 45}}, 9);
     OnDevice device(what);
     const std::vector<uint16_t> whole = device.run();
-    for (const std::vector<int32_t>& cuts : {std::vector<int32_t>{0, 1, 65, 300, 700}, {0, 64, 128, 699, 700}, {0, 350, 700}}) {
+    for (const std::vector<int32_t>& cuts :
+         {std::vector<int32_t>{0, 1, 65, 300, 700}, {0, 64, 128, 699, 700}, {0, 350, 700}}) {
       std::vector<SequenceSlice> pieces;
       std::vector<int32_t> tables;
       for (size_t i = 0; i + 1 < cuts.size(); ++i) {

@@ -27,7 +27,8 @@ struct Shape {
   static constexpr int kFetchRegisters = Consumers <= 2 ? 40 : 32;
   static constexpr int kComputeRegisters = Consumers <= 2 ? 232 : 160;
 
-  // Dynamic shared memory, 1024-byte aligned. Of a strip and of a stage, one half of the dimensions is behind the other.
+  // Dynamic shared memory, 1024-byte aligned. Of a strip and of a stage, one half of the dimensions is behind the
+  // other.
   static constexpr int kQueryBuffers = 2;
   static constexpr int kStripHalf = kPrefillStrip * kLine, kStageHalf = kPrefillKeys * kLine;
   static constexpr int kStripBytes = kStripHalf * kHalves, kStageBytes = kStageHalf * kHalves;
@@ -92,9 +93,7 @@ struct Rings {
   Ring<S::kQueryBuffers> queries;
   Ring<S::kStages> keys, values;
   __device__ explicit Rings(uint32_t shared)
-      : queries{shared + S::kQueryBarriersAt},
-        keys{shared + S::kKeyBarriersAt},
-        values{shared + S::kValueBarriersAt} {}
+      : queries{shared + S::kQueryBarriersAt}, keys{shared + S::kKeyBarriersAt}, values{shared + S::kValueBarriersAt} {}
 };
 
 // By one warp, for all units of the block.
@@ -115,8 +114,8 @@ struct Fetch {
         rings(shared),
         once(ptx::evict_first_policy()) {}
 
-  // A unit and its queries; the empty one that ends the work has none. Rows behind the sequence are the next one's; behind
-  // the last, zero. Nothing comes of them.
+  // A unit and its queries; the empty one that ends the work has none. Rows behind the sequence are the next one's;
+  // behind the last, zero. Nothing comes of them.
   __device__ void queries(const PrefillUnit& unit) {
     auto& ring = rings.queries;
     const bool any = unit.end_page > 0;
@@ -147,8 +146,9 @@ struct Fetch {
     if (lane == 0) ptx::barrier_expect(ring.full(), pages * S::kHalves * kPrefillPage * kLine);
     __syncwarp();
     if (index < pages) {
-      ptx::tensor_copy(shared + at + ring.stage * S::kStageBytes + half * S::kStageHalf + index * (kPrefillPage * kLine),
-                       &map, half * 64, page % p.block_pages * kPrefillPage, unit.kv_head, entry, ring.full());
+      ptx::tensor_copy(
+          shared + at + ring.stage * S::kStageBytes + half * S::kStageHalf + index * (kPrefillPage * kLine), &map,
+          half * 64, page % p.block_pages * kPrefillPage, unit.kv_head, entry, ring.full());
     }
     ring.advance();
   }

@@ -56,8 +56,7 @@ struct Compute {
   template <int Keys>
   __device__ void start_scores(float (&scores)[Keys / 2]) {
     const uint64_t a = ptx::matrix_descriptor(strip_address(), 0, 8 * kLine);
-    const uint64_t b =
-        ptx::matrix_descriptor(shared + S::kKeysAt + rings.keys.stage * S::kStageBytes, 0, 8 * kLine);
+    const uint64_t b = ptx::matrix_descriptor(shared + S::kKeysAt + rings.keys.stage * S::kStageBytes, 0, 8 * kLine);
 #pragma unroll
     for (int i = 0; i < S::kDim / 16; ++i) {
       const int half = i / 4, in_line = i % 4 * 32;
@@ -68,10 +67,11 @@ struct Compute {
   }
   template <int Keys>
   __device__ void start_output(bool add) {
-    const uint64_t b = ptx::matrix_descriptor(shared + S::kValuesAt + rings.values.stage * S::kStageBytes,
-                                              S::kStageHalf, 8 * kLine);
+    const uint64_t b =
+        ptx::matrix_descriptor(shared + S::kValuesAt + rings.values.stage * S::kStageBytes, S::kStageHalf, 8 * kLine);
 #pragma unroll
-    for (int i = 0; i < Keys / 16; ++i) ptx::multiply_weights(out, weights + 4 * i, b + i * (16 * kLine / 16), add || i > 0);
+    for (int i = 0; i < Keys / 16; ++i)
+      ptx::multiply_weights(out, weights + 4 * i, b + i * (16 * kLine / 16), add || i > 0);
     ptx::products_commit();
   }
 
@@ -97,8 +97,8 @@ struct Compute {
     pack(scores, weights);
   }
 
-  // Scores of `block` beside the output of the block before, which has `Before` keys; `add` to that of blocks before it.
-  // Returns by what the output shrinks where both are of one unit.
+  // Scores of `block` beside the output of the block before, which has `Before` keys; `add` to that of blocks before
+  // it. Returns by what the output shrinks where both are of one unit.
   template <int Before, int Now>
   __device__ float2 step(int block, bool add) {
     float scores[Now / 2];
@@ -158,8 +158,8 @@ struct Compute {
     ptx::sync(kOwnBarrier + consumer, kWarpgroup);
   }
 
-  // `done`: the softmax of the strip at `address`. Through the warp's own rows of it, whose queries are no longer wanted,
-  // so that a row is written in one piece.
+  // `done`: the softmax of the strip at `address`. Through the warp's own rows of it, whose queries are no longer
+  // wanted, so that a row is written in one piece.
   __device__ void write(const PrefillUnit& unit, const Softmax& done, uint32_t address) {
     const int strip = unit.first_strip + consumer;
     const float first = done.reciprocal(0), second = done.reciprocal(1);
@@ -169,11 +169,10 @@ struct Compute {
 #pragma unroll
     for (int i = 0; i < S::kDim / 16; ++i) {
       const int piece = i % 4 * 2 + lane / 16;
-      ptx::store_matrices(rows + i / 4 * S::kStripHalf + row * kLine + (piece ^ row % 8) * 16,
-                          make_uint4(ptx::bf16_pair(out[8 * i], out[8 * i + 1]),
-                                     ptx::bf16_pair(out[8 * i + 2], out[8 * i + 3]),
-                                     ptx::bf16_pair(out[8 * i + 4], out[8 * i + 5]),
-                                     ptx::bf16_pair(out[8 * i + 6], out[8 * i + 7])));
+      ptx::store_matrices(
+          rows + i / 4 * S::kStripHalf + row * kLine + (piece ^ row % 8) * 16,
+          make_uint4(ptx::bf16_pair(out[8 * i], out[8 * i + 1]), ptx::bf16_pair(out[8 * i + 2], out[8 * i + 3]),
+                     ptx::bf16_pair(out[8 * i + 4], out[8 * i + 5]), ptx::bf16_pair(out[8 * i + 6], out[8 * i + 7])));
     }
     __syncwarp();
     constexpr int kPieces = S::kDim / 8;  // of a row
