@@ -98,6 +98,16 @@ __device__ inline void tensor_copy(uint32_t to, const void* map, int first, int 
       : "memory");
 }
 
+// The same of a four-dimensional map, without a wish for the L2 cache.
+__device__ inline void tensor_copy(uint32_t to, const void* map, int first, int second, int third, int fourth,
+                                   uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4, %5}], "
+      "[%6];" ::"r"(to),
+      "l"(map), "r"(first), "r"(second), "r"(third), "r"(fourth), "r"(barrier)
+      : "memory");
+}
+
 // ---- launches that overlap the one before ----
 
 // The next launch may start as soon as every block has said this, or ended.
@@ -141,6 +151,14 @@ __device__ inline uint4 load_matrices_transposed(uint32_t address) {
 // ignored.
 __device__ inline void store_matrices_transposed(uint32_t address, uint32_t first, uint32_t second) {
   asm volatile("stmatrix.sync.aligned.m8n8.x2.trans.shared.b16 [%0], {%1, %2};" ::"r"(address), "r"(first), "r"(second)
+               : "memory");
+}
+
+// Four matrices, rows as they are: lane l gives the address of row l % 8 of matrix l / 8, and the elements that
+// load_matrices() would give it.
+__device__ inline void store_matrices(uint32_t address, uint4 v) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(v.x), "r"(v.y),
+               "r"(v.z), "r"(v.w)
                : "memory");
 }
 

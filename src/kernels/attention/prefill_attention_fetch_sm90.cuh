@@ -1,0 +1,192 @@
+// What a block of prefill attention shares: the launch's parameters, its shared memory, and the warp that fills it with
+// queries, keys and values.
+#pragma once
+
+#include <cuda.h>
+
+#include <cstdint>
+
+#include "kernels/attention/prefill_attention.h"
+#include "kernels/ptx_sm90.cuh"
+
+namespace tern::prefill_attention {
+
+constexpr int kMaxSharedBytes = 227 * 1024;  // of one block, on compute capability 9.0
+constexpr int kWarpgroup = 128;
+constexpr int kLine = 128;  // bytes: 64 dimensions, what the swizzle knows
+
+// One instance of the kernel: a consumer is a warpgroup that computes a strip.
+// `Keys` of a block. Of 16 exponentials, the multiply-add units compute `Shared`.
+template <int HeadDim, int Consumers, int Keys, int Stages, int Shared>
+struct Shape {
+  static_assert((HeadDim == 64 || HeadDim == 128) && (Keys == 64 || Keys == 128));
+  static constexpr int kDim = HeadDim, kConsumers = Consumers, kKeys = Keys, kStages = Stages, kShared = Shared;
+  static constexpr int kPages = Keys / kPrefillPage;
+  static constexpr int kHalves = HeadDim / 64;  // lines of a row
+  static constexpr int kThreads = (Consumers + 1) * kWarpgroup;
+  // In steps of 8; together no more than the launch gives, 65,536 / threads rounded down to 8 for each thread: a
+  // warpgroup that asks for more waits forever.
+  static constexpr int kFetchRegisters = Consumers <= 2 ? 40 : 32;
+  static constexpr int kComputeRegisters = Consumers <= 2 ? 232 : Consumers == 3 ? 160 : 112;
+
+  // Dynamic shared memory, 1024-byte aligned. Of a strip and of a stage, one half of the dimensions is behind the
+  // other.
+  static constexpr int kQueryBuffers = 2;
+  static constexpr int kStripHalf = kPrefillStrip * kLine, kStageHalf = kKeys * kLine;
+  static constexpr int kStripBytes = kStripHalf * kHalves, kStageBytes = kStageHalf * kHalves;
+  static constexpr int kKeysAt = kQueryBuffers * Consumers * kStripBytes;
+  static constexpr int kValuesAt = kKeysAt + Stages * kStageBytes;
+  // With the queries comes their unit.
+  static constexpr int kUnitsAt = kValuesAt + Stages * kStageBytes;
+  // A full and an empty one for each stage of the three rings.
+  static constexpr int kQueryBarriersAt = kUnitsAt + kQueryBuffers * static_cast<int>(sizeof(PrefillUnit));
+  static constexpr int kKeyBarriersAt = kQueryBarriersAt + kQueryBuffers * 16;
+  static constexpr int kValueBarriersAt = kKeyBarriersAt + Stages * 16;
+  static constexpr int kBytes = kValueBarriersAt + Stages * 16;
+  static_assert(kBytes <= kMaxSharedBytes);
+  static_assert(kFetchRegisters + Consumers * kComputeRegisters <= (Consumers + 1) * (65536 / kThreads / 8 * 8));
+};
+
+// What a launch is told.
+struct Params {
+  CUtensorMap queries;       // columns, tokens; boxes of a line and a strip
+  CUtensorMap keys, values;  // dimensions, tokens of a block, heads, blocks; boxes of a line and a page
+  uint16_t* out;
+  const int32_t* block_tables;
+  const PrefillUnit* units;
+  int64_t out_stride, table_stride;
+  int group;        // query heads of a KV head
+  int block_pages;  // of a block of the cache
+  int window;       // 0: none
+  float scale;      // of scores, for powers of two
+};
+
+// Stages that are filled and emptied in turn: a full and an empty barrier each, where this thread is, and which time
+// round it is.
+template <int Stages>
+struct Ring {
+  uint32_t barriers;
+  int stage = 0;
+  uint32_t parity = 0;
+
+  __device__ uint32_t full() const { return barriers + stage * 8; }
+  __device__ uint32_t empty() const { return barriers + (Stages + stage) * 8; }
+  __device__ void wait_full() const { ptx::barrier_wait(full(), parity); }
+  __device__ void wait_empty() const { ptx::barrier_wait(empty(), parity ^ 1); }
+  __device__ void advance() {
+    if (++stage == Stages) stage = 0, parity ^= 1;
+  }
+  // By a warp that has read the stage.
+  __device__ void release(int lane) const {
+    __syncwarp();
+    if (lane == 0) ptx::barrier_arrive(empty());
+  }
+  // By one thread; `warps` read a stage.
+  __device__ void init(int warps) const {
+    for (int i = 0; i < Stages; ++i) {
+      ptx::barrier_init(barriers + i * 8, 1);
+      ptx::barrier_init(barriers + (Stages + i) * 8, warps);
+    }
+  }
+};
+
+template <class S>
+struct Rings {
+  Ring<S::kQueryBuffers> queries;
+  Ring<S::kStages> keys, values;
+  __device__ explicit Rings(uint32_t shared)
+      : queries{shared + S::kQueryBarriersAt}, keys{shared + S::kKeyBarriersAt}, values{shared + S::kValueBarriersAt} {}
+};
+
+// By one warp, for all units of the block.
+template <class S>
+struct Fetch {
+  const Params& p;
+  uint8_t* memory;
+  uint32_t shared;
+  int lane;
+  Rings<S> rings;
+  uint64_t once;  // queries are read once
+
+  __device__ Fetch(const Params& params, uint8_t* at)
+      : p(params),
+        memory(at),
+        shared(ptx::shared_address(at)),
+        lane(static_cast<int>(threadIdx.x) % 32),
+        rings(shared),
+        once(ptx::evict_first_policy()) {}
+
+  // A unit and its queries; the empty one that ends the work has none. Rows behind the sequence are the next one's;
+  // behind the last, zero. Nothing comes of them.
+  __device__ void queries(const PrefillUnit& unit) {
+    auto& ring = rings.queries;
+    const bool any = unit.end_page > 0;
+    ring.wait_empty();
+    if (lane == 0) {
+      reinterpret_cast<PrefillUnit*>(memory + S::kUnitsAt)[ring.stage] = unit;
+      ptx::barrier_expect(ring.full(), any ? S::kConsumers * S::kStripBytes : 0);
+    }
+    __syncwarp();
+    if (any && lane < S::kConsumers * S::kHalves) {
+      const int half = lane % S::kHalves, strip = unit.first_strip + lane / S::kHalves;
+      const int head = unit.kv_head * p.group + strip % p.group;
+      ptx::tensor_copy(shared + ring.stage * (S::kConsumers * S::kStripBytes) + lane * S::kStripHalf, &p.queries,
+                       head * S::kDim + half * 64, unit.query_begin + strip / p.group * kPrefillStrip, ring.full(),
+                       once);
+    }
+    ring.advance();
+  }
+
+  // A box a lane. Of two pages the second may be behind the end: there is none; or the first before the first that
+  // is seen, which may be gone: then that one stands in, which has numbers at least.
+  __device__ void block(const PrefillUnit& unit, int block, const CUtensorMap& map, Ring<S::kStages>& ring, int at) {
+    const int pages = min(unit.end_page - S::kPages * block, S::kPages), half = lane % S::kHalves, index = lane / S::kHalves;
+    const int page = max(S::kPages * block + index, unit.first_page);
+    int entry = 0;
+    if (index < pages) entry = p.block_tables[unit.sequence * p.table_stride + page / p.block_pages];
+    ring.wait_empty();
+    if (lane == 0) ptx::barrier_expect(ring.full(), pages * S::kHalves * kPrefillPage * kLine);
+    __syncwarp();
+    if (index < pages) {
+      ptx::tensor_copy(
+          shared + at + ring.stage * S::kStageBytes + half * S::kStageHalf + index * (kPrefillPage * kLine), &map,
+          half * 64, page % p.block_pages * kPrefillPage, unit.kv_head, entry, ring.full());
+    }
+    ring.advance();
+  }
+
+  // In the order of use: the keys of a block are wanted before the values of the one before.
+  __device__ void unit(const PrefillUnit& unit) {
+    queries(unit);
+    const int top = (unit.end_page - 1) / S::kPages, bottom = unit.first_page / S::kPages;
+    block(unit, top, p.keys, rings.keys, S::kKeysAt);
+    for (int i = top - 1; i >= bottom; --i) {
+      block(unit, i, p.keys, rings.keys, S::kKeysAt);
+      block(unit, i + 1, p.values, rings.values, S::kValuesAt);
+    }
+    block(unit, bottom, p.values, rings.values, S::kValuesAt);
+  }
+
+  __device__ PrefillUnit load(int round) const {
+    const auto* from = reinterpret_cast<const int4*>(p.units + static_cast<int64_t>(round) * gridDim.x + blockIdx.x);
+    union {
+      int4 words[2];
+      PrefillUnit unit;
+    } u;
+    u.words[0] = from[0];
+    u.words[1] = from[1];
+    return u.unit;
+  }
+
+  __device__ void run() {
+    PrefillUnit next = load(0);
+    for (int round = 1; next.end_page > 0; ++round) {
+      const PrefillUnit now = next;
+      next = load(round);
+      unit(now);
+    }
+    queries(next);
+  }
+};
+
+}  // namespace tern::prefill_attention
