@@ -25,8 +25,9 @@ CudaInputs::CudaInputs(const CudaInputLimits& limits) : limits_(limits) {
   sequences_ = append(end, limits.tokens, sizeof(int32_t));
   slots_ = append(end, limits.tokens, sizeof(int64_t));
   wanted_ = append(end, limits.rows, sizeof(int32_t));
-  units_ = append(end, limits.units, sizeof(DecodeUnit));
   tables_ = append(end, limits.sequences * limits.table_stride, sizeof(int32_t));
+  decode_units_ = append(end, limits.attention.decode_units, sizeof(DecodeUnit));
+  prefill_units_ = append(end, limits.attention.prefill_units, sizeof(PrefillUnit));
   host_ = PinnedMemory(static_cast<uint64_t>(end), "a step's inputs");
   device_ = CudaMemory(static_cast<uint64_t>(end), "a step's inputs");
 }
@@ -38,9 +39,21 @@ void CudaInputs::fill_token(int64_t token, int32_t id, int32_t position, int32_t
   host<int64_t>(slots_)[token] = slot;
 }
 
-void CudaInputs::fill(const Batch& batch, size_t group, int64_t block_tokens, int64_t tokens, int64_t rows,
-                      const DecodeAttentionPlan* plan) {
-  const auto& slices = batch.slices[group];
+void CudaInputs::used(int64_t at, size_t count, size_t element_bytes) {
+  const auto bytes = static_cast<int64_t>(count * element_bytes);
+  if (bytes == 0) return;
+  // One copy of a few more bytes is cheaper than two.
+  constexpr int64_t kNear = 16 << 10;
+  if (!used_.empty() && at - used_.back().at - used_.back().bytes < kNear) {
+    used_.back().bytes = at + bytes - used_.back().at;
+  } else {
+    used_.push_back({at, bytes});
+  }
+}
+
+void CudaInputs::fill(const Batch& batch, int64_t block_tokens, int64_t tokens, int64_t rows,
+                      const CudaAttentionPlan& plan) {
+  const auto& slices = batch.slices[0];
   TERN_CHECK(tokens <= limits_.tokens && rows <= limits_.rows &&
              static_cast<int64_t>(slices.size()) <= limits_.sequences);
   for (size_t s = 0; s < slices.size(); ++s) {
@@ -58,15 +71,30 @@ void CudaInputs::fill(const Batch& batch, size_t group, int64_t block_tokens, in
   for (auto token = static_cast<int64_t>(batch.tokens.size()); token < tokens; ++token) fill_token(token, 0, 0, 0, -1);
   std::memcpy(host<int32_t>(wanted_), batch.wanted.data(), batch.wanted.size() * sizeof(int32_t));
   std::fill(host<int32_t>(wanted_) + batch.wanted.size(), host<int32_t>(wanted_) + rows, 0);
-  if (plan != nullptr) {
-    TERN_CHECK(static_cast<int64_t>(plan->units.size()) <= limits_.units);
-    std::memcpy(host<DecodeUnit>(units_), plan->units.data(), plan->units.size() * sizeof(DecodeUnit));
-  }
-  used_ = tables_ + static_cast<int64_t>(slices.size()) * limits_.table_stride * static_cast<int64_t>(sizeof(int32_t));
+  const auto count = static_cast<size_t>(tokens);
+  used_.clear();
+  for (int64_t at : {ids_, positions_, sequences_}) used(at, count, sizeof(int32_t));
+  used(slots_, count, sizeof(int64_t));
+  used(wanted_, static_cast<size_t>(rows), sizeof(int32_t));
+  used(tables_, slices.size() * static_cast<size_t>(limits_.table_stride), sizeof(int32_t));
+  fill_units(plan);
+}
+
+void CudaInputs::fill_units(const CudaAttentionPlan& plan) {
+  if (plan.plain) return;
+  const auto copy = [&](int64_t at, int64_t most, const auto& units) {
+    TERN_CHECK(static_cast<int64_t>(units.size()) <= most);
+    std::memcpy(host_.data() + at, units.data(), units.size() * sizeof(units[0]));
+    used(at, units.size(), sizeof(units[0]));
+  };
+  copy(decode_units_, limits_.attention.decode_units, plan.decode.units);
+  copy(prefill_units_, limits_.attention.prefill_units, plan.prefill.units);
 }
 
 void CudaInputs::copy(void* stream) const {
-  copy_to_device(device_.data(), host_.data(), static_cast<uint64_t>(used_), stream);
+  for (const Piece& piece : used_) {
+    copy_to_device(device_.data() + piece.at, host_.data() + piece.at, static_cast<uint64_t>(piece.bytes), stream);
+  }
 }
 
 }  // namespace tern

@@ -10,7 +10,6 @@
 #include "core/error.h"
 #include "engine/runner/cuda_steps.h"
 #include "engine/runner/cuda_weights.h"
-#include "kernels/attention/decode_attention_plan.h"
 #include "model/passes/passes.h"
 #include "model/rope_table.h"
 
@@ -21,8 +20,6 @@ namespace {
 constexpr int64_t kGraphBuckets[] = {1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256};
 // What stays free for what the driver and libraries take later (modules, cuBLASLt's own).
 constexpr uint64_t kSpareBytes = 512ull << 20;
-// A plan's rounds beyond what even lengths need: short units beside long ones.
-constexpr int64_t kUnevenRounds = 4;
 
 class CudaRunner final : public Runner {
  public:
@@ -42,18 +39,15 @@ class CudaRunner final : public Runner {
   std::unique_ptr<CudaStep> bind_step(const Op& op);
   std::unique_ptr<CudaStep> bind_linear(const Op& op);
   std::unique_ptr<CudaStep> bind_norm(const Op& op);
-  void choose_attention();
   void reserve_kv(uint64_t budget);
-  void reserve_inputs();
   CudaKv kv_of(const Op& op) const;
   CudaPlace in(const Op& op, size_t i) const { return arena_.place(op.inputs[i]); }
   CudaPlace out(const Op& op, size_t i) const { return arena_.place(op.outputs[i]); }
 
   void copy_blocks(const Batch& batch);
   int64_t bucket_of(const Batch& batch) const;
-  bool plan_attention(const BatchShape& shape);
   void run_steps(const CudaStepContext& context) const;
-  void run_step(const CudaStepContext& context, int64_t bucket);
+  void run_step(const CudaStepContext& context, int64_t bucket, bool plain);
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   WeightMap weight_map_;
@@ -67,12 +61,10 @@ class CudaRunner final : public Runner {
   const float *cos_ = nullptr, *sin_ = nullptr;
   CudaMemory kv_;
   int64_t kv_blocks_ = 0, block_bytes_ = 0;
-  CudaDecodeAttention attention_;
-  CudaMemory attention_workspace_;
+  CudaAttention attention_;
   CudaInputs inputs_;
-  DecodeAttentionPlan plan_;
   std::vector<std::unique_ptr<CudaStep>> steps_;
-  std::map<std::pair<int64_t, int32_t>, CudaGraph> graphs_;  // of (bucket, rows of a unit)
+  std::map<std::pair<int64_t, bool>, CudaGraph> graphs_;  // of a bucket, and whether attention is the plain one
   bool use_graphs_;
   PinnedMemory logits_;
   MemoryReport memory_;
@@ -88,6 +80,12 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
       device_(cuda.device),
       arena_(program_, options.max_batched_tokens, options.max_rows),
       weights_(weight_map_, pool_, device_.stream()),
+      attention_(program_.attention, options, device_.capability()),
+      inputs_({.tokens = options.max_batched_tokens,
+               .rows = options.max_rows,
+               .sequences = options.max_sequences,
+               .table_stride = (options.max_model_len + options.block_tokens - 1) / options.block_tokens,
+               .attention = attention_.limits()}),
       use_graphs_(cuda.graphs) {
   weight_map_.check(program_);
   if (program_.caches.size() != 1)
@@ -100,8 +98,6 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
   for (size_t i = 0; i < steps_.size(); ++i) {
     if (program_.ops[i].kind == OpKind::kLinear) steps_[i] = bind_linear(program_.ops[i]);
   }
-  choose_attention();
-  reserve_inputs();
   const auto allowed = static_cast<uint64_t>(cuda.memory_share * static_cast<double>(device_.total_bytes()));
   const uint64_t used = device_.total_bytes() - device_.free_bytes() + kSpareBytes;
   reserve_kv(allowed > used ? allowed - used : 0);
@@ -113,7 +109,7 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
   logits_ = PinnedMemory(static_cast<uint64_t>(options_.max_rows * program_.vocabulary) * sizeof(float), "logits");
   memory_ = {.packed_weights = weights_.bytes(),
              .mapped_weights = 0,
-             .activations = arena_.bytes() + inputs_.bytes() + attention_workspace_.bytes(),
+             .activations = arena_.bytes() + inputs_.bytes() + attention_.bytes(),
              .kv_pool = kv_.bytes()};
 }
 
@@ -158,8 +154,7 @@ std::unique_ptr<CudaStep> CudaRunner::bind_step(const Op& op) {
     case OpKind::kRopeKv:
       return std::make_unique<CudaRopeKvStep>(program_.attention, cos_, sin_, kv_of(op), in(op, 0), out(op, 0));
     case OpKind::kAttention:
-      return std::make_unique<CudaAttentionStep>(attention_, program_.attention.window, kv_of(op), in(op, 0),
-                                                 out(op, 0));
+      return std::make_unique<CudaAttentionStep>(attention_, kv_of(op), in(op, 0), out(op, 0));
     case OpKind::kGlu:
       return std::make_unique<CudaGluStep>(op.activation, in(op, 0), out(op, 0));
     default:
@@ -167,52 +162,6 @@ std::unique_ptr<CudaStep> CudaRunner::bind_step(const Op& op) {
   }
   TERN_CHECK(false, std::string(name_of(op.kind)) + " is left unfused in the lowered program");
   return nullptr;
-}
-
-void CudaRunner::choose_attention() {
-  const AttentionFacts& facts = program_.attention;
-  attention_.desc = {.heads = static_cast<int32_t>(facts.heads),
-                     .kv_heads = static_cast<int32_t>(facts.kv_heads),
-                     .head_dim = static_cast<int32_t>(facts.head_dim),
-                     .block_tokens = static_cast<int32_t>(options_.block_tokens),
-                     .kv = DecodeKv::kBf16,
-                     .scale = facts.scale};
-  if (facts.head_dim > kGpuAttentionMaxDim)
-    fail(ErrorCode::kFailed, fmt::format("[attention] no kernel for heads of {} on cuda", facts.head_dim));
-  if (facts.window > 0 || device_.capability() != 90) return;
-  for (int i = 0; i < kDecodeAttentionSm90.count; ++i) {
-    const DecodeAttentionImpl& row = kDecodeAttentionSm90.rows[i];
-    if (attention_.impl == nullptr && row.supports(attention_.desc)) attention_.impl = &row;
-  }
-  if (attention_.impl == nullptr) return;
-  uint64_t bytes = 0;
-  for (int32_t rows = 8; rows <= kDecodeMaxRows; rows *= 2) {
-    const int32_t group = attention_.desc.heads / attention_.desc.kv_heads;
-    const auto query_len = std::max(rows / group, 1);
-    attention_.slots =
-        std::max(attention_.slots, decode_attention_slots(attention_.desc, attention_.impl->thread_blocks(rows),
-                                                          query_len, options_.max_model_len * options_.max_sequences));
-  }
-  for (int32_t rows = 8; rows <= kDecodeMaxRows; rows *= 2) {
-    bytes = std::max(bytes, attention_.impl->workspace_bytes(attention_.desc, rows, attention_.slots));
-  }
-  attention_workspace_ = CudaMemory(bytes, "attention's workspace");
-  attention_.workspace = attention_workspace_.data();
-}
-
-void CudaRunner::reserve_inputs() {
-  CudaInputLimits limits{.tokens = options_.max_batched_tokens,
-                         .rows = options_.max_rows,
-                         .sequences = options_.max_sequences,
-                         .table_stride = (options_.max_model_len + options_.block_tokens - 1) / options_.block_tokens};
-  if (attention_.impl != nullptr) {
-    const DecodeAttentionDesc& desc = attention_.desc;
-    const int64_t row_blocks = limits.tokens * (desc.heads / desc.kv_heads) / 8 + limits.sequences;
-    const int64_t nodes = options_.max_model_len / (int64_t{kDecodeChunk} << kDecodeLevels) + 1;
-    const int64_t blocks = attention_.impl->thread_blocks(8);
-    limits.units = kUnevenRounds * (desc.kv_heads * row_blocks * nodes + 16 * blocks);
-  }
-  inputs_ = CudaInputs(limits);
 }
 
 void CudaRunner::reserve_kv(uint64_t budget) {
@@ -266,23 +215,13 @@ int64_t CudaRunner::bucket_of(const Batch& batch) const {
   return *bucket <= std::min(options_.max_rows, options_.max_batched_tokens) ? *bucket : 0;
 }
 
-// False: the plain kernel computes this step's attention.
-bool CudaRunner::plan_attention(const BatchShape& shape) {
-  if (attention_.impl == nullptr) return false;
-  int32_t longest = 0;
-  for (int32_t i = 0; i < shape.sequence_count; ++i) longest = std::max(longest, shape.sequences[i].query_len);
-  const int32_t rows = decode_attention_rows(attention_.desc, longest);
-  plan_ = plan_decode_attention(attention_.desc, shape, rows, attention_.impl->thread_blocks(rows));
-  return plan_.slots <= attention_.slots && static_cast<int64_t>(plan_.units.size()) <= inputs_.limits().units;
-}
-
 void CudaRunner::run_steps(const CudaStepContext& context) const {
   for (const auto& step : steps_) step->run(context);
 }
 
-void CudaRunner::run_step(const CudaStepContext& context, int64_t bucket) {
+void CudaRunner::run_step(const CudaStepContext& context, int64_t bucket, bool plain) {
   if (bucket == 0) return run_steps(context);
-  CudaGraph& graph = graphs_[{bucket, context.unit_rows}];
+  CudaGraph& graph = graphs_[{bucket, plain}];
   if (!graph.ready()) {
     run_steps(context);  // what is loaded or chosen at a first launch is then there
     device_.synchronize();
@@ -297,17 +236,16 @@ std::span<const float> CudaRunner::execute(const Batch& batch) {
   const BatchShape shape = batch.shape();
   TERN_CHECK(shape.tokens <= options_.max_batched_tokens && shape.rows <= options_.max_rows);
   copy_blocks(batch);
+  const CudaAttentionPlan& plan = attention_.plan(shape);
   const int64_t bucket = bucket_of(batch);
-  const bool planned = plan_attention(shape);
   const CudaStepContext context{.inputs = inputs_,
                                 .tokens = bucket > 0 ? bucket : shape.tokens,
                                 .rows = bucket > 0 ? bucket : shape.rows,
                                 .stream = device_.stream(),
-                                .unit_rows = planned ? plan_.rows : 0,
                                 .overlap = true};
-  inputs_.fill(batch, 0, options_.block_tokens, context.tokens, context.rows, planned ? &plan_ : nullptr);
+  inputs_.fill(batch, options_.block_tokens, context.tokens, context.rows, plan);
   inputs_.copy(device_.stream());
-  run_step(context, bucket);
+  run_step(context, bucket, plan.plain);
   const CudaPlace logits = arena_.place(program_.entries[0].result);
   const uint64_t count = static_cast<uint64_t>(shape.rows * logits.cols);
   if (count > 0) copy_to_host(logits_.data(), logits.data, count * sizeof(float), device_.stream());

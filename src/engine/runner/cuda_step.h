@@ -15,8 +15,6 @@ struct CudaStepContext {
   const CudaInputs& inputs;
   int64_t tokens, rows;  // padded
   void* stream;
-  // Of the plan of decode attention; 0: this step has none, and attention takes any number of query tokens.
-  int32_t unit_rows;
   bool overlap;  // launches may begin while the one before still runs
 
   int64_t count(RowCount of) const { return of == RowCount::kTokens ? tokens : rows; }

@@ -139,58 +139,7 @@ std::string CudaRopeKvStep::kernel() const { return kGpuRopeKvSm80.name; }
 Cost CudaRopeKvStep::cost(const BatchShape& shape) const { return moving(2 * bytes_of(qkv_, shape)); }
 
 void CudaAttentionStep::run(const CudaStepContext& context) const {
-  if (decode_.impl != nullptr && context.unit_rows > 0) {
-    check_cuda(decode_.impl->run({.desc = decode_.desc,
-                                  .kv = kv_.view,
-                                  .q = q_.data,
-                                  .q_stride = q_.cols,
-                                  .out = out_.data,
-                                  .out_stride = out_.cols,
-                                  .block_tables = context.inputs.tables(),
-                                  .table_stride = context.inputs.table_stride(),
-                                  .units = context.inputs.units(),
-                                  .thread_blocks = decode_.impl->thread_blocks(context.unit_rows),
-                                  .rows = context.unit_rows,
-                                  .workspace = decode_.workspace,
-                                  .slots = decode_.slots,
-                                  .overlap = context.overlap},
-                                 context.stream),
-               "attention");
-    return;
-  }
-  check_cuda(kGpuAttentionSm80.run({.desc = decode_.desc,
-                                    .kv = kv_.view,
-                                    .q = q_.data,
-                                    .out = out_.data,
-                                    .positions = context.inputs.positions(),
-                                    .sequences = context.inputs.sequences(),
-                                    .block_tables = context.inputs.tables(),
-                                    .table_stride = context.inputs.table_stride(),
-                                    .window = window_,
-                                    .tokens = context.tokens,
-                                    .overlap = context.overlap},
-                                   context.stream),
-             "attention");
-}
-
-std::string CudaAttentionStep::kernel() const {
-  return decode_.impl == nullptr ? kGpuAttentionSm80.name : decode_.impl->name;
-}
-
-Cost CudaAttentionStep::cost(const BatchShape& shape) const {
-  double keys = 0, pairs = 0;
-  for (int32_t i = 0; i < shape.sequence_count; ++i) {
-    const SequenceSlice& slice = shape.sequences[i];
-    const double end = slice.history_len + slice.query_len;
-    keys += end;
-    pairs += slice.query_len * (end - (slice.query_len - 1) / 2.0);
-  }
-  const DecodeAttentionDesc& desc = decode_.desc;
-  const double activations = bytes_of(q_, shape) + bytes_of(out_, shape);
-  return {.bytes = keys * desc.kv_heads * desc.head_dim * 4 + activations,
-          .ops = pairs * desc.heads * desc.head_dim * 4,
-          .activations = activations,
-          .arithmetic = Arithmetic::kBf16};
+  attention_.run(context.inputs, kv_, q_.data, out_.data, context.tokens, context.stream, context.overlap);
 }
 
 void CudaGluStep::run(const CudaStepContext& context) const {

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "engine/runner/cuda_arena.h"
+#include "engine/runner/cuda_attention.h"
 #include "engine/runner/cuda_step.h"
 #include "kernels/activation/glu_gpu.h"
-#include "kernels/attention/attention_gpu.h"
 #include "kernels/linear/cuda_matmul.h"
 #include "kernels/linear/decode_product.h"
 #include "kernels/norm/norm_gpu.h"
@@ -68,12 +68,6 @@ class CudaLinearStep final : public CudaStep {
   CudaPlace in_, out_;
 };
 
-// One layer of the cache.
-struct CudaKv {
-  DecodeKvView view;
-  int32_t block_tokens;
-};
-
 class CudaRopeKvStep final : public CudaStep {
  public:
   CudaRopeKvStep(const AttentionFacts& facts, const float* cos, const float* sin, CudaKv kv, CudaPlace qkv, CudaPlace q)
@@ -89,25 +83,16 @@ class CudaRopeKvStep final : public CudaStep {
   CudaPlace qkv_, q_;
 };
 
-// Decode attention's memory, shared by all layers, and which of its kernels serves them; null: none does.
-struct CudaDecodeAttention {
-  const DecodeAttentionImpl* impl = nullptr;
-  DecodeAttentionDesc desc{};
-  std::byte* workspace = nullptr;
-  int32_t slots = 0;
-};
-
 class CudaAttentionStep final : public CudaStep {
  public:
-  CudaAttentionStep(const CudaDecodeAttention& decode, int64_t window, CudaKv kv, CudaPlace q, CudaPlace out)
-      : decode_(decode), window_(window), kv_(kv), q_(q), out_(out) {}
+  CudaAttentionStep(const CudaAttention& attention, CudaKv kv, CudaPlace q, CudaPlace out)
+      : attention_(attention), kv_(kv), q_(q), out_(out) {}
   void run(const CudaStepContext& context) const override;
-  std::string kernel() const override;
-  Cost cost(const BatchShape& shape) const override;
+  std::string kernel() const override { return attention_.kernel(); }
+  Cost cost(const BatchShape& shape) const override { return attention_.cost(shape); }
 
  private:
-  const CudaDecodeAttention& decode_;
-  int64_t window_;
+  const CudaAttention& attention_;
   CudaKv kv_;
   CudaPlace q_, out_;
 };

@@ -140,7 +140,8 @@ struct Fetch {
   // A box a lane. Of two pages the second may be behind the end: there is none; or the first before the first that
   // is seen, which may be gone: then that one stands in, which has numbers at least.
   __device__ void block(const PrefillUnit& unit, int block, const CUtensorMap& map, Ring<S::kStages>& ring, int at) {
-    const int pages = min(unit.end_page - S::kPages * block, S::kPages), half = lane % S::kHalves, index = lane / S::kHalves;
+    const int pages = min(unit.end_page - S::kPages * block, S::kPages), half = lane % S::kHalves,
+              index = lane / S::kHalves;
     const int page = max(S::kPages * block + index, unit.first_page);
     int entry = 0;
     if (index < pages) entry = p.block_tables[unit.sequence * p.table_stride + page / p.block_pages];

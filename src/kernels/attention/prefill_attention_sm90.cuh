@@ -28,7 +28,7 @@ struct Compute {
   Mask mask;
   Softmax softmax;
   float out[S::kDim / 2];
-  bool unwritten = false;              // the last unit's output is in shared memory yet
+  bool unwritten = false;          // the last unit's output is in shared memory yet
   uint32_t weights[S::kKeys / 4];  // of the block whose output is not yet taken
 
   __device__ Compute(const Params& params, uint8_t* at)
@@ -161,7 +161,8 @@ struct Compute {
   }
 
   // ---- output ----
-  // Into the warp's own rows of the strip at `address`, whose queries are no longer wanted. `done`: the strip's softmax.
+  // Into the warp's own rows of the strip at `address`, whose queries are no longer wanted. `done`: the strip's
+  // softmax.
   __device__ void stage_output(const Softmax& done, uint32_t address) {
     const float first = done.reciprocal(0), second = done.reciprocal(1);
     multiply_rows(out, first, second);
@@ -170,11 +171,10 @@ struct Compute {
 #pragma unroll
     for (int i = 0; i < S::kDim / 16; ++i) {
       const int piece = i % 4 * 2 + lane / 16;
-      ptx::store_matrices(line + i / 4 * S::kStripHalf + (piece ^ row % 8) * 16,
-                          make_uint4(ptx::bf16_pair(out[8 * i], out[8 * i + 1]),
-                                     ptx::bf16_pair(out[8 * i + 2], out[8 * i + 3]),
-                                     ptx::bf16_pair(out[8 * i + 4], out[8 * i + 5]),
-                                     ptx::bf16_pair(out[8 * i + 6], out[8 * i + 7])));
+      ptx::store_matrices(
+          line + i / 4 * S::kStripHalf + (piece ^ row % 8) * 16,
+          make_uint4(ptx::bf16_pair(out[8 * i], out[8 * i + 1]), ptx::bf16_pair(out[8 * i + 2], out[8 * i + 3]),
+                     ptx::bf16_pair(out[8 * i + 4], out[8 * i + 5]), ptx::bf16_pair(out[8 * i + 6], out[8 * i + 7])));
     }
     unwritten = true;
   }

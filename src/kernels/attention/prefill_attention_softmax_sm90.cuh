@@ -22,7 +22,8 @@ struct Mask {
 #pragma unroll
     for (int page = 0; page < Count / 32; ++page) {
       const int key = first_key + page * 64;
-      if (key + 63 > strip_position) cut(own - page * 64, scores + page * 32, [](int at, int last) { return at > last; });
+      if (key + 63 > strip_position)
+        cut(own - page * 64, scores + page * 32, [](int at, int last) { return at > last; });
       if (window > 0 && key <= strip_position + 63 - window) {
         cut(own - page * 64 - window, scores + page * 32, [](int at, int before) { return at <= before; });
       }
@@ -38,9 +39,9 @@ struct Mask {
   }
 };
 
-// 2^x by multiplications and additions, x <= 32: a relative error of 1.02e-4, a twentieth of what rounding to bf16 makes.
-// Exactly 0 for minus infinity: 1.0's bits less 127 exponents. After Schraudolph 1999 and Cody and Waite 1980; shared
-// between units as in FlashAttention 4.
+// 2^x by multiplications and additions, x <= 32: a relative error of 1.02e-4, a twentieth of what rounding to bf16
+// makes. Exactly 0 for minus infinity: 1.0's bits less 127 exponents. After Schraudolph 1999 and Cody and Waite 1980;
+// shared between units as in FlashAttention 4.
 __device__ inline float exp2_by_polynomial(float x) {
   constexpr float kC1 = 0.69328293f, kC2 = 0.24221088f, kC3 = 0.0550088f;
   constexpr float kRound = 0x1.8p23f;  // adding it leaves the nearest whole number in the low bits
