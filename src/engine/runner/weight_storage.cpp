@@ -16,10 +16,9 @@ void WeightStorage::add(Linear& linear, std::vector<const TensorInfo*> tensors) 
 }
 
 void WeightStorage::fill(const Checkpoint& checkpoint, const PackCacheOptions& options, ThreadPool& pool) {
-  // What reading the file's header and vectors brought in with them; of made-up weights there is only this one copy.
-  if (!checkpoint.in_memory()) {
-    for (const Matrix& matrix : matrices_) release(matrix, checkpoint);
-  }
+  // What was read of the file and what the start has used of the program make room for the weights.
+  checkpoint.release_pages();
+  release_program_pages();
   const uint64_t bytes = matrices_.empty() ? 0 : matrices_.back().begin + matrices_.back().bytes;
   arena_ = Buffer(bytes, "packed weights", PageHint::kHuge);
   cache_ = std::make_unique<PackedCache>(options, checkpoint, layout(), bytes);
@@ -103,7 +102,7 @@ bool WeightStorage::agrees_with_file(const Checkpoint& checkpoint, ThreadPool& p
     for (int64_t i = share.begin; i < share.end; ++i) {
       const Matrix& matrix = matrices_[static_cast<size_t>(i)];
       if (!matrix.linear->agrees_with_file(static_cast<uint64_t>(i), two_rows)) agrees = false;
-      release(matrix, checkpoint);
+      checkpoint.release_pages();  // a fault maps its neighbourhood too, up to 2 MiB
     }
   });
   return agrees;
@@ -115,8 +114,7 @@ void WeightStorage::pack(const Checkpoint& checkpoint, ThreadPool& pool) {
     pool.run([&](const Team& team) { matrix.linear->pack(arena_.data() + matrix.begin, team); });
     release(matrix, checkpoint);
   }
-  // A fault maps its neighbourhood too, up to 2 MiB: packing one matrix has brought back pages of others.
-  for (const Matrix& matrix : matrices_) release(matrix, checkpoint);
+  checkpoint.release_pages();  // packing one matrix has brought back pages of others
 }
 
 void WeightStorage::release(const Matrix& matrix, const Checkpoint& checkpoint) {
