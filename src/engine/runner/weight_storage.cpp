@@ -108,11 +108,15 @@ bool WeightStorage::agrees_with_file(const Checkpoint& checkpoint, ThreadPool& p
   return agrees;
 }
 
-// One matrix at a time, and the file's pages of what was copied are given back at once: the peak is one copy.
+// One matrix at a time, and the file's pages of what was copied are given back at once. The largest go first: both of a
+// matrix are resident then when little else is, and the peak is one copy of all.
 void WeightStorage::pack(const Checkpoint& checkpoint, ThreadPool& pool) {
-  for (const Matrix& matrix : matrices_) {
-    pool.run([&](const Team& team) { matrix.linear->pack(arena_.data() + matrix.begin, team); });
-    release(matrix, checkpoint);
+  std::vector<const Matrix*> order;
+  for (const Matrix& matrix : matrices_) order.push_back(&matrix);
+  std::stable_sort(order.begin(), order.end(), [](const Matrix* a, const Matrix* b) { return a->bytes > b->bytes; });
+  for (const Matrix* matrix : order) {
+    pool.run([&](const Team& team) { matrix->linear->pack(arena_.data() + matrix->begin, team); });
+    release(*matrix, checkpoint);
   }
   checkpoint.release_pages();  // packing one matrix has brought back pages of others
 }
