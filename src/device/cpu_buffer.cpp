@@ -36,8 +36,8 @@ Buffer::Buffer(uint64_t bytes, const char* what, PageHint hint) {
   const uint64_t mapped = whole_pages(bytes);
   const bool huge = hint != PageHint::kSmall && mapped >= kHugePage;
   const uint64_t small = hint == PageHint::kHugeBehindFirst ? kHugePage : 0;
-  void* at =
-      huge ? map_aligned(mapped, small) : ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* at = huge ? map_aligned(mapped, small)
+                  : ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (at == MAP_FAILED) {
     fail(ErrorCode::kResource,
          std::string("[memory] ") + what + ": " + std::to_string(bytes) + " bytes are not available");

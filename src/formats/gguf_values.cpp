@@ -55,9 +55,13 @@ constexpr auto* kFloats = decode_numbers<Element, double, &MetadataArray::floats
 
 // By value type; null: read at once.
 constexpr decltype(MetadataArray::decode) kDecoders[kValueTypes] = {
-    kIntegers<uint8_t>, kIntegers<int8_t>, kIntegers<uint16_t>, kIntegers<int16_t>, kIntegers<uint32_t>,
-    kIntegers<int32_t>, kFloats<float>,    nullptr,             decode_strings,     nullptr,
-    kIntegers<uint64_t>, kIntegers<int64_t>, kFloats<double>,
+    kIntegers<uint8_t>,  kIntegers<int8_t>,
+    kIntegers<uint16_t>, kIntegers<int16_t>,
+    kIntegers<uint32_t>, kIntegers<int32_t>,
+    kFloats<float>,      nullptr,
+    decode_strings,      nullptr,
+    kIntegers<uint64_t>, kIntegers<int64_t>,
+    kFloats<double>,
 };
 
 std::string over(std::string_view what, uint64_t value, std::string_view than, uint64_t limit) {

@@ -2,8 +2,8 @@
 //
 // Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units". Short words scan for the best
 // pair; longer ones keep a linked list of symbols and a heap of pairs: O(n log n) time, O(n) memory, no recursion.
-// Merges lie in the order of their ranks, 12 bytes each, behind an index by pair. Owned by the Tokenizer; immutable, any
-// thread.
+// Merges lie in the order of their ranks, 12 bytes each, behind an index by pair. Owned by the Tokenizer; immutable,
+// any thread.
 #pragma once
 
 #include <array>

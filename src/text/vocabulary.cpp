@@ -96,8 +96,8 @@ bool Vocabulary::is_special(int32_t id) const {
 }
 
 std::optional<int32_t> Vocabulary::find(std::string_view wanted) const {
-  const auto id = by_piece_.find(hash_bytes(wanted),
-                                 [&](uint32_t other) { return piece(static_cast<int32_t>(other)) == wanted; });
+  const auto id =
+      by_piece_.find(hash_bytes(wanted), [&](uint32_t other) { return piece(static_cast<int32_t>(other)) == wanted; });
   return id ? std::optional(static_cast<int32_t>(*id)) : std::nullopt;
 }
 

@@ -187,9 +187,7 @@ TEST_F(Open, ReleasedPagesComeAgain) {
   GgufBuilder builder;
   builder.strings("names", {"first"}).tensor_f32("w", {1 << 20}, values);
   const auto checkpoint = open_checkpoint(write("released.gguf", builder.build()));
-  const auto whole = [&] {
-    return std::ranges::equal(checkpoint->tensor("w").data, std::as_bytes(std::span(values)));
-  };
+  const auto whole = [&] { return std::ranges::equal(checkpoint->tensor("w").data, std::as_bytes(std::span(values))); };
   EXPECT_TRUE(whole());
   checkpoint->release_pages();
   EXPECT_EQ(checkpoint->metadata.strings("names")[0], "first");

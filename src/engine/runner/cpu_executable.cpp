@@ -59,8 +59,7 @@ Attention CpuExecutable::attention() const {
   return {attention_desc(program_.attention), options_.kv_format, options_.kernels};
 }
 
-// From the last op to the first: the output head is the largest matrix, and while a matrix is packed its file pages and
-// its copy are both resident, so it goes first, when nothing else is.
+// From the last op to the first: the order of the matrices in the arena, and so in sidecars.
 void CpuExecutable::bind_linears() {
   for (size_t i = program_.ops.size(); i-- > 0;) {
     if (program_.ops[i].kind == OpKind::kLinear) steps_[i] = bind_linear(program_.ops[i]);
