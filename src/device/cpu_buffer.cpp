@@ -21,7 +21,8 @@ void* map_aligned(uint64_t bytes, uint64_t small_bytes) {
   const uint64_t begin = (from + kHugePage - 1) / kHugePage * kHugePage;
   if (begin > from) ::munmap(at, begin - from);
   ::munmap(reinterpret_cast<void*>(begin + bytes), from + kHugePage - begin);
-  // A hint: failure changes nothing.
+  // Hints: failure changes nothing.
+  if (small_bytes > 0) ::madvise(reinterpret_cast<void*>(begin), small_bytes, MADV_NOHUGEPAGE);
   ::madvise(reinterpret_cast<void*>(begin + small_bytes), bytes - small_bytes, MADV_HUGEPAGE);
   return reinterpret_cast<void*>(begin);
 }
