@@ -161,7 +161,12 @@ std::unique_ptr<Model> Model::load(const std::string& name, const LoadOptions& o
     model->facts_.lowered = lower(model->facts_.source, passes);
   }
   // Beside the weights, which wait for memory: this takes as long as a copy of them.
-  std::future<Text> text = std::async(std::launch::async, [&] { return read_text(model->facts_, o); });
+  std::future<Text> text = std::async(std::launch::async, [&] {
+    Text read = read_text(model->facts_, o);
+    model->facts_.checkpoint->release_pages();  // what only this used, before the last of the weights are there
+    release_program_pages();
+    return read;
+  });
   std::unique_ptr<Runner> executable = make_runner(model->facts_, o);
   model->runner_ = executable.get();
   o.threads = executable->threads();

@@ -1,4 +1,6 @@
 // The tern program: parses the command line, runs one subcommand, turns errors into one line and an exit code.
+#include <malloc.h>
+
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -75,6 +77,9 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Large blocks come from the system and go back to it. Without this glibc raises the bound to the largest one that
+  // was ever freed, and what a start needs for a moment (the strings of a vocabulary) stays in its heaps.
+  ::mallopt(M_MMAP_THRESHOLD, 128 << 10);
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is a write error, not a death
   try {
     return run(argc, argv);

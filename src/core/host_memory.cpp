@@ -1,5 +1,7 @@
 #include "core/host_memory.h"
 
+#include <link.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -7,6 +9,28 @@
 #include <fstream>
 
 namespace tern {
+namespace {
+
+// Segments that are never written are the file's bytes, so that nothing is lost: relocations lie in writable ones.
+int release_segments(dl_phdr_info* object, size_t, void* page_bytes) {
+  const auto page = *static_cast<uint64_t*>(page_bytes);
+  for (int i = 0; i < object->dlpi_phnum; ++i) {
+    const ElfW(Phdr)& segment = object->dlpi_phdr[i];
+    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
+    const uint64_t from = object->dlpi_addr + segment.p_vaddr;
+    const uint64_t begin = (from + page - 1) / page * page, end = (from + segment.p_memsz) / page * page;
+    // A hint: failure changes nothing.
+    if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void release_program_pages() {
+  auto page = static_cast<uint64_t>(::sysconf(_SC_PAGE_SIZE));
+  ::dl_iterate_phdr(release_segments, &page);
+}
 
 uint64_t available_memory_bytes() {
   uint64_t bytes = static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGE_SIZE));

@@ -1,44 +1,31 @@
 #include "core/sha256.h"
 
-#include <openssl/evp.h>
+// Deprecated since OpenSSL 3.0 in favour of the table of algorithms, which is what is not wanted here.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 
 #include "core/error.h"
 
 namespace tern {
 namespace {
 
-// Fetched once: an implicit fetch at every start costs more than hashing a block of tokens.
-const EVP_MD* algorithm() {
-  static EVP_MD* const fetched = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-  return fetched;
+void require(int done) {
+  if (done != 1) fail(ErrorCode::kResource, "[sha256] libcrypto failed");
 }
 
 }  // namespace
 
-void Sha256::Free::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
+void Sha256::Free::operator()(SHA256state_st* state) const { delete state; }
 
-Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
-  if (!context_ || algorithm() == nullptr) fail(ErrorCode::kResource, "[sha256] libcrypto offers no SHA-256");
-  begin();
-}
+Sha256::Sha256() : state_(new SHA256state_st) { begin(); }
 
-void Sha256::begin() {
-  if (EVP_DigestInit_ex2(context_.get(), algorithm(), nullptr) != 1) {
-    fail(ErrorCode::kResource, "[sha256] libcrypto failed");
-  }
-}
+void Sha256::begin() { require(SHA256_Init(state_.get())); }
 
-void Sha256::update(std::span<const char> bytes) {
-  if (EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) != 1) {
-    fail(ErrorCode::kResource, "[sha256] libcrypto failed");
-  }
-}
+void Sha256::update(std::span<const char> bytes) { require(SHA256_Update(state_.get(), bytes.data(), bytes.size())); }
 
 Digest Sha256::digest() {
   Digest digest{};
-  if (EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr) != 1) {
-    fail(ErrorCode::kResource, "[sha256] libcrypto failed");
-  }
+  require(SHA256_Final(digest.data(), state_.get()));
   begin();
   return digest;
 }

@@ -8,8 +8,9 @@
 namespace tern {
 
 enum class PageHint : uint8_t {
-  kSmall,  // the system's default pages
-  kHuge,   // ask for transparent huge pages: long sequential reads of weights
+  kSmall,            // the system's default pages
+  kHuge,             // ask for transparent huge pages: long sequential reads of weights
+  kHugeBehindFirst,  // the same, but for the first 2 MiB: of memory that is used from its start, a little costs little
 };
 
 class Buffer {

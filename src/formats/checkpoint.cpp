@@ -46,6 +46,12 @@ bool Checkpoint::in_memory() const {
   return std::any_of(files.begin(), files.end(), [](const auto& file) { return file->in_memory(); });
 }
 
+void Checkpoint::release_pages() const {
+  for (const auto& file : files) {
+    if (!file->in_memory()) file->release(file->bytes());
+  }
+}
+
 void Checkpoint::release_pages(const TensorInfo& tensor) const {
   const std::less_equal<const std::byte*> before;  // a total order also between unrelated objects
   for (const auto& file : files) {

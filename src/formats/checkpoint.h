@@ -49,6 +49,9 @@ class Checkpoint {
   bool in_memory() const;
   // Tells the system that the file pages behind `tensor` are not needed again (after packing).
   void release_pages(const TensorInfo& tensor) const;
+  // The same of all pages, which come back when they are read: headers, and what faults have mapped around what was
+  // read. Nothing happens to files in memory.
+  void release_pages() const;
 
  private:
   std::unordered_map<std::string_view, size_t> by_name_;

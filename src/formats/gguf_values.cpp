@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <cstring>
+
 #include "core/error.h"
 #include "core/limits.h"
 
@@ -15,6 +17,52 @@ constexpr uint32_t kValueTypes = 13;
 constexpr uint64_t kLeastBytes[kValueTypes] = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};
 
 constexpr uint64_t kKeyBytes = 65'535;  // of the format's description
+
+MetadataArray empty_of(const MetadataArray& encoded) {
+  MetadataArray array;
+  array.size = encoded.size;
+  return array;
+}
+
+// Of elements that leave_encoded() has checked.
+template <typename Element, typename Value, std::vector<Value> MetadataArray::* kValues>
+MetadataArray decode_numbers(const MetadataArray& encoded) {
+  MetadataArray array = empty_of(encoded);
+  std::vector<Value>& values = array.*kValues;
+  values.reserve(array.size);
+  for (uint64_t i = 0; i < array.size; ++i) {
+    Element element;
+    std::memcpy(&element, encoded.encoded.data() + i * sizeof(Element), sizeof(Element));
+    values.push_back(static_cast<Value>(element));
+  }
+  return array;
+}
+
+MetadataArray decode_strings(const MetadataArray& encoded) {
+  MetadataArray array = empty_of(encoded);
+  array.strings.reserve(array.size);
+  BoundedReader reader(encoded.encoded, "");
+  for (uint64_t i = 0; i < array.size; ++i) {
+    array.strings.push_back(reader.string(reader.number<uint64_t>("length"), "string"));
+  }
+  return array;
+}
+
+template <typename Element>
+constexpr auto* kIntegers = decode_numbers<Element, int64_t, &MetadataArray::integers>;
+template <typename Element>
+constexpr auto* kFloats = decode_numbers<Element, double, &MetadataArray::floats>;
+
+// By value type; null: read at once.
+constexpr decltype(MetadataArray::decode) kDecoders[kValueTypes] = {
+    kIntegers<uint8_t>,  kIntegers<int8_t>,
+    kIntegers<uint16_t>, kIntegers<int16_t>,
+    kIntegers<uint32_t>, kIntegers<int32_t>,
+    kFloats<float>,      nullptr,
+    decode_strings,      nullptr,
+    kIntegers<uint64_t>, kIntegers<int64_t>,
+    kFloats<double>,
+};
 
 std::string over(std::string_view what, uint64_t value, std::string_view than, uint64_t limit) {
   return fmt::format("{} {} exceeds {} {}", what, value, than, limit);
@@ -112,27 +160,36 @@ MetadataArray GgufValueReader::array(std::string_view key, uint64_t depth) {
 }
 
 void GgufValueReader::fill(MetadataArray& array, std::string_view key, uint32_t type, uint64_t depth) {
-  const auto each = [&](auto& values, auto&& read) {
-    values.reserve(array.size);
-    for (uint64_t i = 0; i < array.size; ++i) values.push_back(read());
-  };
+  if (array.size > 0 && kDecoders[type] != nullptr) return leave_encoded(array, key, type);
   switch (type) {
-    case kF32:
-      return each(array.floats, [&] { return double{reader_.number<float>(key)}; });
-    case kF64:
-      return each(array.floats, [&] { return reader_.number<double>(key); });
     case kBool:
-      return each(array.booleans, [&] { return boolean(key); });
-    case kString:
-      return each(array.strings, [&] { return string(key); });
+      array.booleans.reserve(array.size);
+      for (uint64_t i = 0; i < array.size; ++i) array.booleans.push_back(boolean(key));
+      return;
     case kArray:
       if (array.size > Limits::kMetadataEntries - arrays_) {
         reader_.refuse(key, over("number of arrays", array.size, "the limit of", Limits::kMetadataEntries));
       }
-      return each(array.arrays, [&] { return this->array(key, depth + 1); });
+      array.arrays.reserve(array.size);
+      for (uint64_t i = 0; i < array.size; ++i) array.arrays.push_back(this->array(key, depth + 1));
+      return;
     default:
-      return each(array.integers, [&] { return integer(key, type); });
+      break;
   }
+}
+
+// Every element is checked here, so that decoding cannot fail.
+void GgufValueReader::leave_encoded(MetadataArray& array, std::string_view key, uint32_t type) {
+  const std::byte* begin = reader_.bytes(0, key).data();
+  if (type == kString) {
+    for (uint64_t i = 0; i < array.size; ++i) string(key);
+  } else if (type == kU64) {
+    for (uint64_t i = 0; i < array.size; ++i) integer(key, type);
+  } else {
+    reader_.bytes(array.size * kLeastBytes[type], key);  // no overflow: the count is of what the file can hold
+  }
+  array.encoded = {begin, reader_.bytes(0, key).data()};
+  array.decode = kDecoders[type];
 }
 
 }  // namespace tern

@@ -1,5 +1,7 @@
 // The key-value pairs of a GGUF file. Internal to the gguf reader.
 //
+// Arrays of numbers and strings are checked and left as they lie in the file until they are asked for.
+//
 // Bounds of one file together: as many array elements as Limits::kArrayElements and as many arrays as
 // Limits::kMetadataEntries, so that memory stays proportional to the file and below a few hundred MB.
 #pragma once
@@ -25,6 +27,7 @@ class GgufValueReader {
   MetadataValue value(std::string_view key, uint32_t type);
   MetadataArray array(std::string_view key, uint64_t depth);
   void fill(MetadataArray& array, std::string_view key, uint32_t type, uint64_t depth);
+  void leave_encoded(MetadataArray& array, std::string_view key, uint32_t type);
   std::string_view string(std::string_view field);
   int64_t integer(std::string_view key, uint32_t type);
   bool boolean(std::string_view key);

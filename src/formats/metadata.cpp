@@ -22,7 +22,7 @@ std::string_view kind_of(const MetadataArray& array) {
 std::string_view kind_of(const MetadataValue& value) {
   constexpr std::string_view kKinds[] = {"a boolean", "an integer", "a floating-point number", "a string"};
   const auto* array = std::get_if<MetadataArray>(&value.value);
-  return array ? kind_of(*array) : kKinds[value.value.index()];
+  return array ? kind_of(array->decoded()) : kKinds[value.value.index()];
 }
 
 [[noreturn]] void wrong_kind(const Metadata& metadata, std::string_view key, std::string_view is,
@@ -76,25 +76,29 @@ std::string_view Metadata::string(std::string_view key) const {
 
 bool Metadata::boolean(std::string_view key) const { return require<bool>(*this, key, "a boolean"); }
 
-const MetadataArray& Metadata::array(std::string_view key) const {
-  return require<MetadataArray>(*this, key, "an array");
+MetadataArray Metadata::array(std::string_view key) const {
+  return require<MetadataArray>(*this, key, "an array").decoded();
 }
 
-std::span<const std::string_view> Metadata::strings(std::string_view key) const {
-  const auto& values = require<MetadataArray>(*this, key, "an array of strings");
+uint64_t Metadata::array_size(std::string_view key) const {
+  return require<MetadataArray>(*this, key, "an array").size;
+}
+
+std::vector<std::string_view> Metadata::strings(std::string_view key) const {
+  MetadataArray values = require<MetadataArray>(*this, key, "an array of strings").decoded();
   if (values.strings.size() != values.size) wrong_kind(*this, key, kind_of(values), "an array of strings");
-  return values.strings;
+  return std::move(values.strings);
 }
 
-std::span<const int64_t> Metadata::integers(std::string_view key) const {
-  const auto& values = require<MetadataArray>(*this, key, "an array of integers");
+std::vector<int64_t> Metadata::integers(std::string_view key) const {
+  MetadataArray values = require<MetadataArray>(*this, key, "an array of integers").decoded();
   if (values.integers.size() != values.size) wrong_kind(*this, key, kind_of(values), "an array of integers");
-  return values.integers;
+  return std::move(values.integers);
 }
 
 std::vector<double> Metadata::numbers(std::string_view key) const {
-  const auto& values = require<MetadataArray>(*this, key, "an array of numbers");
-  if (values.floats.size() == values.size) return values.floats;
+  MetadataArray values = require<MetadataArray>(*this, key, "an array of numbers").decoded();
+  if (values.floats.size() == values.size) return std::move(values.floats);
   if (values.integers.size() != values.size) wrong_kind(*this, key, kind_of(values), "an array of numbers");
   return {values.integers.begin(), values.integers.end()};
 }

@@ -5,6 +5,7 @@
 // Getters throw one bad-input line that names file and key when a value is missing, of another kind or out of range.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -26,6 +27,12 @@ struct MetadataArray {
   std::vector<bool> booleans;
   std::vector<MetadataArray> arrays;
   uint64_t size = 0;
+  // Or none is, and the elements are still as they lie in the file, checked: a vocabulary's would take 40 bytes a token
+  // beside it for as long as the model is loaded. `decode` makes the filled array of them.
+  std::span<const std::byte> encoded;
+  MetadataArray (*decode)(const MetadataArray& array) = nullptr;
+
+  MetadataArray decoded() const { return decode == nullptr ? *this : decode(*this); }
 };
 
 struct MetadataValue {
@@ -48,9 +55,11 @@ class Metadata {
   double number(std::string_view key) const;  // an integer is a number too; never NaN
   std::string_view string(std::string_view key) const;
   bool boolean(std::string_view key) const;
-  const MetadataArray& array(std::string_view key) const;
-  std::span<const std::string_view> strings(std::string_view key) const;
-  std::span<const int64_t> integers(std::string_view key) const;
+  // Arrays are decoded by each of these calls.
+  MetadataArray array(std::string_view key) const;
+  uint64_t array_size(std::string_view key) const;
+  std::vector<std::string_view> strings(std::string_view key) const;
+  std::vector<int64_t> integers(std::string_view key) const;
   std::vector<double> numbers(std::string_view key) const;  // floats or integers
 
   // Optional values: the fallback when the key is absent (or JSON null); still refused when of another kind.

@@ -79,20 +79,28 @@ std::vector<float> rope_frequencies(const RopeConfig& rope, std::span<const floa
   return out;
 }
 
-RopeTable rope_table(const RopeConfig& rope, std::span<const float> factors, int64_t positions) {
-  const std::vector<float> frequencies = rope_frequencies(rope, factors);
-  RopeTable table;
-  table.cos.reserve(static_cast<size_t>(positions) * frequencies.size());
-  table.sin.reserve(table.cos.capacity());
-  for (int64_t position = 0; position < positions; ++position) {
-    for (float frequency : frequencies) {
+GrowingRopeTable::GrowingRopeTable(const RopeConfig& rope, std::span<const float> factors, int64_t most)
+    : frequencies_(rope_frequencies(rope, factors)), factor_(rope.attention_factor) {
+  table_.cos.reserve(static_cast<size_t>(most) * frequencies_.size());
+  table_.sin.reserve(table_.cos.capacity());
+}
+
+void GrowingRopeTable::cover(int64_t positions) {
+  TERN_CHECK(positions * static_cast<int64_t>(frequencies_.size()) <= static_cast<int64_t>(table_.cos.capacity()));
+  for (; covered_ < positions; ++covered_) {
+    for (float frequency : frequencies_) {
       // The product is rounded to f32 first, as the reference implementations do; at position 10,000 that matters.
-      const float angle = static_cast<float>(position) * frequency;
-      table.cos.push_back(static_cast<float>(std::cos(static_cast<double>(angle)) * rope.attention_factor));
-      table.sin.push_back(static_cast<float>(std::sin(static_cast<double>(angle)) * rope.attention_factor));
+      const float angle = static_cast<float>(covered_) * frequency;
+      table_.cos.push_back(static_cast<float>(std::cos(static_cast<double>(angle)) * factor_));
+      table_.sin.push_back(static_cast<float>(std::sin(static_cast<double>(angle)) * factor_));
     }
   }
-  return table;
+}
+
+RopeTable rope_table(const RopeConfig& rope, std::span<const float> factors, int64_t positions) {
+  GrowingRopeTable table(rope, factors, positions);
+  table.cover(positions);
+  return table.table();
 }
 
 }  // namespace tern

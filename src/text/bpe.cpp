@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <bit>
 #include <functional>
 
 #include "core/error.h"
@@ -14,24 +13,21 @@ namespace {
 
 // Up to here scanning for the best pair beats the heap; words of ordinary text are shorter.
 constexpr size_t kShortWord = 24;
-constexpr uint32_t kLongestChain = 1024;
 
-uint64_t hash_pair(uint64_t pair) {
-  pair *= 0x9E3779B97F4A7C15u;
-  return pair ^ pair >> 32;
-}
-
-uint64_t pair_of(int32_t left, int32_t right) {
-  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+uint64_t hash_pair(int32_t left, int32_t right) {
+  uint64_t pair = static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+  pair = (pair ^ pair >> 32) * 0x9E3779B97F4A7C15u;
+  return (pair ^ pair >> 32) * 0xD6E8FEB86659FD93u;
 }
 
 }  // namespace
 
-Bpe::Bpe(const Vocabulary& vocabulary, std::span<const std::string_view> merges, const std::string& source) {
+Bpe::Bpe(const Vocabulary& vocabulary, std::span<const std::string_view> merges, const std::string& source)
+    : by_pair_(merges.size()) {
+  rules_.reserve(merges.size());
   for (int byte = 0; byte < 256; ++byte) {
     byte_ids_[byte] = vocabulary.find(byte_level_character(static_cast<uint8_t>(byte))).value_or(-1);
   }
-  slots_.resize(std::bit_ceil(merges.size() * 2 + 2));
   std::string whole;
   int32_t result = -1;
   for (size_t rank = 0; rank < merges.size(); ++rank) {
@@ -49,30 +45,28 @@ Bpe::Bpe(const Vocabulary& vocabulary, std::span<const std::string_view> merges,
     const bool follows = vocabulary.has(result + 1) && vocabulary.piece(result + 1) == whole;
     result = follows ? result + 1 : vocabulary.find(whole).value_or(-1);
     if (result < 0) refuse("makes a token that the vocabulary lacks");
-    insert(*left, *right, {static_cast<uint32_t>(rank), result}, source);
+    insert({*left, *right, result}, source);
   }
 }
 
-void Bpe::insert(int32_t left, int32_t right, Merge merge, const std::string& source) {
-  const size_t mask = slots_.size() - 1;
-  const uint64_t pair = pair_of(left, right);
-  size_t at = hash_pair(pair) & mask;
-  for (uint32_t chain = 0; slots_[at].pair != kEmpty; ++chain, at = (at + 1) & mask) {
-    if (slots_[at].pair == pair) return;  // listed twice: the better rank counts
-    if (chain > kLongestChain) {
-      bad_input(fmt::format("{}: tokenizer.ggml.merges[{}] collides with {} others", source, merge.rank, chain));
-    }
+void Bpe::insert(const Rule& rule, const std::string& source) {
+  const auto rank = static_cast<uint32_t>(rules_.size());
+  const auto equals = [&](uint32_t other) {
+    return rules_[other].left == rule.left && rules_[other].right == rule.right;
+  };
+  // A pair that is listed twice keeps its better rank; the second one's place in rules_ is never reached.
+  if (by_pair_.insert(hash_pair(rule.left, rule.right), rank, equals) == HashIndex::Inserted::kCollides) {
+    bad_input(fmt::format("{}: tokenizer.ggml.merges[{}] collides with more than {} others", source, rank,
+                          HashIndex::kLongestChain));
   }
-  slots_[at] = {pair, merge};
+  rules_.push_back(rule);
 }
 
 Bpe::Merge Bpe::merge_of(int32_t left, int32_t right) const {
-  const size_t mask = slots_.size() - 1;
-  const uint64_t pair = pair_of(left, right);
-  for (size_t at = hash_pair(pair) & mask; slots_[at].pair != kEmpty; at = (at + 1) & mask) {
-    if (slots_[at].pair == pair) return slots_[at].merge;
-  }
-  return {kNoRank, -1};
+  const auto rank = by_pair_.find(hash_pair(left, right), [&](uint32_t other) {
+    return rules_[other].left == left && rules_[other].right == right;
+  });
+  return rank ? Merge{*rank, rules_[*rank].result} : Merge{kNoRank, -1};
 }
 
 std::optional<int32_t> Bpe::byte_token(uint8_t byte) const {

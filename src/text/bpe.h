@@ -2,7 +2,8 @@
 //
 // Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units". Short words scan for the best
 // pair; longer ones keep a linked list of symbols and a heap of pairs: O(n log n) time, O(n) memory, no recursion.
-// Merges are stored as (left id, right id) -> (rank, id of the result). Owned by the Tokenizer; immutable, any thread.
+// Merges lie in the order of their ranks, 12 bytes each, behind an index by pair. Owned by the Tokenizer; immutable,
+// any thread.
 #pragma once
 
 #include <array>
@@ -13,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "text/hash_index.h"
 #include "text/vocabulary.h"
 
 namespace tern {
@@ -40,19 +42,18 @@ class Bpe {
     uint32_t rank;  // kNoRank: the pair does not merge
     int32_t result;
   };
-  struct Slot {
-    uint64_t pair = kEmpty;
-    Merge merge{kNoRank, -1};
+  struct Rule {
+    int32_t left, right, result;
   };
-  static constexpr uint64_t kEmpty = ~uint64_t{0};
   static constexpr uint32_t kNoRank = ~uint32_t{0};
 
-  void insert(int32_t left, int32_t right, Merge merge, const std::string& source);
+  void insert(const Rule& rule, const std::string& source);
   Merge merge_of(int32_t left, int32_t right) const;
   void encode_short(std::span<int32_t> ids, std::vector<int32_t>& out) const;
   void encode_long(Scratch& scratch, std::vector<int32_t>& out) const;
 
-  std::vector<Slot> slots_;            // a power of two, at most half full
+  std::vector<Rule> rules_;            // [rank]: those of ordinary words are neighbours
+  HashIndex by_pair_;                  // of rules_
   std::array<int32_t, 256> byte_ids_;  // -1: the byte is dropped
 };
 

@@ -18,9 +18,9 @@ constexpr std::array<std::string_view, 14> kEndTexts{
     "<|end|>",    "<|eot|>",    "<EOT>",      "_<EOT>",        "<|end_of_turn|>", "<|return|>",    "<|end_of_role|>",
 };
 
-std::span<const int64_t> token_types(const Metadata& metadata) {
+std::vector<int64_t> token_types(const Metadata& metadata) {
   constexpr std::string_view kKey = "tokenizer.ggml.token_type";
-  return metadata.has(kKey) ? metadata.integers(kKey) : std::span<const int64_t>{};
+  return metadata.has(kKey) ? metadata.integers(kKey) : std::vector<int64_t>{};
 }
 
 std::optional<int32_t> token_id(const Metadata& metadata, std::string_view key, int32_t vocab_size) {

@@ -2,7 +2,7 @@
 
 #include <fmt/core.h>
 
-#include <bit>
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -12,11 +12,8 @@
 namespace tern {
 namespace {
 
-// A table at most half full has far shorter chains; a longer one means strings made to collide.
-constexpr uint32_t kLongestChain = 1024;
-
 // Eight bytes at a time, multiply and fold (the mixing step of the wyhash family).
-uint32_t hash_bytes(std::string_view bytes) {
+uint64_t hash_bytes(std::string_view bytes) {
   uint64_t state = 0x9E3779B97F4A7C15u ^ bytes.size();
   const auto mix = [&state](uint64_t word) {
     const auto product = static_cast<unsigned __int128>(state ^ word) * 0xD6E8FEB86659FD93u;
@@ -31,7 +28,7 @@ uint32_t hash_bytes(std::string_view bytes) {
   uint64_t rest = 0;
   if (i < bytes.size()) std::memcpy(&rest, bytes.data() + i, bytes.size() - i);
   mix(rest);
-  return static_cast<uint32_t>(state ^ state >> 32);
+  return state;
 }
 
 TokenType checked_type(int64_t value, size_t id, const std::string& source) {
@@ -44,7 +41,8 @@ TokenType checked_type(int64_t value, size_t id, const std::string& source) {
 }  // namespace
 
 Vocabulary::Vocabulary(std::span<const std::string_view> pieces, std::span<const int64_t> types,
-                       const std::string& source) {
+                       const std::string& source)
+    : by_piece_(std::min<size_t>(pieces.size(), Limits::kVocabulary)) {
   if (pieces.empty() || pieces.size() > Limits::kVocabulary) {
     bad_input(fmt::format("{}: tokenizer.ggml.tokens has {} tokens, not 1 to {}", source, pieces.size(),
                           Limits::kVocabulary));
@@ -60,8 +58,8 @@ Vocabulary::Vocabulary(std::span<const std::string_view> pieces, std::span<const
   }
   types_.assign(pieces.size(), TokenType::kNormal);
   for (size_t i = 0; i < types.size(); ++i) types_[i] = checked_type(types[i], i, source);
+  text_.reserve(bytes);
   copy_pieces(pieces);
-  slots_.resize(std::bit_ceil(pieces.size() * 2));
   for (int32_t id = 0; id < size(); ++id) insert(id, source);
 }
 
@@ -75,19 +73,21 @@ void Vocabulary::copy_pieces(std::span<const std::string_view> pieces) {
 }
 
 void Vocabulary::insert(int32_t id, const std::string& source) {
-  const size_t mask = slots_.size() - 1;
-  const uint32_t hash = hash_bytes(piece(id));
-  size_t at = hash & mask;
-  for (uint32_t chain = 0; slots_[at].id >= 0; ++chain, at = (at + 1) & mask) {
-    if (slots_[at].hash == hash && piece(slots_[at].id) == piece(id)) {
-      bad_input(fmt::format("{}: tokenizer.ggml.tokens[{}] and [{}] are both \"{}\"", source, slots_[at].id, id,
+  uint32_t same = 0;
+  const auto equals = [&](uint32_t other) {
+    same = other;
+    return piece(static_cast<int32_t>(other)) == piece(id);
+  };
+  switch (by_piece_.insert(hash_bytes(piece(id)), static_cast<uint32_t>(id), equals)) {
+    case HashIndex::Inserted::kYes:
+      return;
+    case HashIndex::Inserted::kEqual:
+      bad_input(fmt::format("{}: tokenizer.ggml.tokens[{}] and [{}] are both \"{}\"", source, same, id,
                             printable(piece(id))));
-    }
-    if (chain > kLongestChain) {
-      bad_input(fmt::format("{}: tokenizer.ggml.tokens[{}] collides with {} others", source, id, chain));
-    }
+    case HashIndex::Inserted::kCollides:
+      bad_input(fmt::format("{}: tokenizer.ggml.tokens[{}] collides with more than {} others", source, id,
+                            HashIndex::kLongestChain));
   }
-  slots_[at] = {hash, id};
 }
 
 bool Vocabulary::is_special(int32_t id) const {
@@ -96,12 +96,9 @@ bool Vocabulary::is_special(int32_t id) const {
 }
 
 std::optional<int32_t> Vocabulary::find(std::string_view wanted) const {
-  const size_t mask = slots_.size() - 1;
-  const uint32_t hash = hash_bytes(wanted);
-  for (size_t at = hash & mask; slots_[at].id >= 0; at = (at + 1) & mask) {
-    if (slots_[at].hash == hash && piece(slots_[at].id) == wanted) return slots_[at].id;
-  }
-  return std::nullopt;
+  const auto id =
+      by_piece_.find(hash_bytes(wanted), [&](uint32_t other) { return piece(static_cast<int32_t>(other)) == wanted; });
+  return id ? std::optional(static_cast<int32_t>(*id)) : std::nullopt;
 }
 
 }  // namespace tern

@@ -1,8 +1,8 @@
 // The tokens of a model: id <-> string as stored, with the type of each. Owned by the Tokenizer; immutable after
 // construction and safe to read from any thread.
 //
-// Strings are copied once into one block, so that nothing depends on the life of the file. Look-up by string is an
-// open-addressing table of (hash, id), at most half full.
+// Strings are copied once into one block, so that nothing depends on the life of the file, and are found through an
+// index of their hashes.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "text/hash_index.h"
 
 namespace tern {
 
@@ -34,17 +36,13 @@ class Vocabulary {
   std::optional<int32_t> find(std::string_view piece) const;
 
  private:
-  struct Slot {
-    uint32_t hash = 0;
-    int32_t id = -1;  // -1: empty
-  };
   void copy_pieces(std::span<const std::string_view> pieces);
   void insert(int32_t id, const std::string& source);
 
   std::string text_;
   std::vector<uint32_t> starts_;  // [size + 1] offsets into text_
   std::vector<TokenType> types_;
-  std::vector<Slot> slots_;  // a power of two
+  HashIndex by_piece_;
 };
 
 }  // namespace tern

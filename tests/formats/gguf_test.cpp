@@ -83,6 +83,34 @@ TEST(Gguf, EveryArrayType) {
   EXPECT_TRUE(inside >= file.data() && inside < file.data() + file.size()) << "strings are views of the file";
 }
 
+TEST(Gguf, LongArraysStayInTheFile) {
+  const std::vector<std::string> tokens(100'000, "token");
+  const Bytes file = GgufBuilder().strings("tokens", tokens).numbers("types", std::vector<int32_t>(100'000, 1)).build();
+  const Checkpoint checkpoint = read_gguf(file, kPath);
+  const auto& kept = std::get<MetadataArray>(checkpoint.metadata.find("tokens")->value);
+  EXPECT_EQ(kept.strings.capacity(), 0u);
+  EXPECT_EQ(kept.encoded.size(), 100'000u * 13);
+  EXPECT_EQ(checkpoint.metadata.array_size("types"), 100'000u);
+  EXPECT_EQ(checkpoint.metadata.strings("tokens"), std::vector<std::string_view>(100'000, "token"));
+  EXPECT_EQ(checkpoint.metadata.integers("types"), std::vector<int64_t>(100'000, 1));
+}
+
+TEST(Gguf, ArraysOfTheWrongKindAreNamed) {
+  const Bytes file = GgufBuilder().strings("names", {"a"}).numbers("reals", std::vector<float>{1}).build();
+  const Metadata metadata = read_gguf(file, kPath).metadata;
+  const auto message = [&](const auto& get) {
+    try {
+      get();
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_NE(message([&] { metadata.integers("names"); }).find("is an array of strings, not"), std::string::npos);
+  EXPECT_NE(message([&] { metadata.integer("names", 0, 1); }).find("is an array of strings, not"), std::string::npos);
+  EXPECT_NE(message([&] { metadata.strings("reals"); }).find("is an array of numbers, not"), std::string::npos);
+}
+
 // `depth` arrays inside one another, the innermost of two bytes.
 Bytes nested(uint64_t depth) {
   Bytes value;
@@ -101,12 +129,13 @@ Bytes nested(uint64_t depth) {
 TEST(Gguf, NestedArraysToTheLimit) {
   const Bytes file = GgufBuilder().raw("deep", 9, nested(Limits::kArrayDepth)).build();
   const Checkpoint checkpoint = read_gguf(file, kPath);
-  const MetadataArray* at = &checkpoint.metadata.array("deep");
+  const MetadataArray deep = checkpoint.metadata.array("deep");
+  const MetadataArray* at = &deep;
   for (uint64_t i = 1; i < Limits::kArrayDepth; ++i) {
     ASSERT_EQ(at->arrays.size(), 1u);
     at = &at->arrays[0];
   }
-  EXPECT_EQ(at->integers, (std::vector<int64_t>{5, 6}));
+  EXPECT_EQ(at->decoded().integers, (std::vector<int64_t>{5, 6}));
   expect_refused(GgufBuilder().raw("deep", 9, nested(Limits::kArrayDepth + 1)), "array depth 5 exceeds the limit of 4");
   expect_refused(GgufBuilder().raw("deep", 9, nested(100'000)), "array depth 5 exceeds the limit of 4");
 }

@@ -180,5 +180,19 @@ TEST_F(Open, LargeVocabularyIsFast) {
   EXPECT_LT(best_ms, 100) << "a loose bound for busy machines and sanitizers; about 2 ms is usual";
 }
 
+// Pages that were given back come again with the same bytes; of memory nothing is given back.
+TEST_F(Open, ReleasedPagesComeAgain) {
+  std::vector<float> values(1 << 20);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  GgufBuilder builder;
+  builder.strings("names", {"first"}).tensor_f32("w", {1 << 20}, values);
+  const auto checkpoint = open_checkpoint(write("released.gguf", builder.build()));
+  const auto whole = [&] { return std::ranges::equal(checkpoint->tensor("w").data, std::as_bytes(std::span(values))); };
+  EXPECT_TRUE(whole());
+  checkpoint->release_pages();
+  EXPECT_EQ(checkpoint->metadata.strings("names")[0], "first");
+  EXPECT_TRUE(whole());
+}
+
 }  // namespace
 }  // namespace tern::test

@@ -148,6 +148,26 @@ TEST(RopeTable, PlainFrequenciesFollowTheFormula) {
   }
 }
 
+TEST(RopeTable, GrowsInPlaceToTheSameNumbers) {
+  RopeConfig rope;
+  rope.dims = 16;
+  rope.attention_factor = 1.25;
+  const RopeTable whole = rope_table(rope, {}, 100);
+  GrowingRopeTable growing(rope, {}, 100);
+  EXPECT_TRUE(growing.table().cos.empty());
+  const float* const place = growing.table().cos.data();
+  for (const int64_t positions : {1, 7, 3, 64, 100}) {
+    growing.cover(positions);
+    const size_t floats = growing.table().cos.size();
+    EXPECT_GE(floats, static_cast<size_t>(positions * 8));
+    EXPECT_TRUE(std::equal(growing.table().cos.begin(), growing.table().cos.end(), whole.cos.begin()));
+    EXPECT_TRUE(std::equal(growing.table().sin.begin(), growing.table().sin.end(), whole.sin.begin()));
+  }
+  EXPECT_EQ(growing.table().cos.size(), whole.cos.size());
+  EXPECT_EQ(growing.table().cos.data(), place);
+  EXPECT_GE(growing.most_floats(), 2 * whole.cos.size());
+}
+
 TEST(RopeTable, FactorsOfTheWrongLengthAreRefused) {
   RopeConfig rope;
   rope.dims = 8;

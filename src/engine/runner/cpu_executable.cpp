@@ -24,12 +24,12 @@ WeightMap checked_weights(const Checkpoint& checkpoint, const Program& program) 
   return weights;
 }
 
-RopeTable rope_of(const Checkpoint& checkpoint, const ModelConfig& config, int64_t positions) {
+GrowingRopeTable rope_of(const Checkpoint& checkpoint, const ModelConfig& config, int64_t positions) {
   std::vector<float> factors;
   if (config.rope.scaling == RopeScaling::kFactors) {
     factors = decode_tensor(checkpoint.tensor(tensor_name(Role::kRopeFactors, -1, checkpoint.kind)));
   }
-  return rope_table(config.rope, factors, positions);
+  return {config.rope, factors, positions};
 }
 
 }  // namespace
@@ -59,8 +59,7 @@ Attention CpuExecutable::attention() const {
   return {attention_desc(program_.attention), options_.kv_format, options_.kernels};
 }
 
-// From the last op to the first: the output head is the largest matrix, and while a matrix is packed its file pages and
-// its copy are both resident, so it goes first, when nothing else is.
+// From the last op to the first: the order of the matrices in the arena, and so in sidecars.
 void CpuExecutable::bind_linears() {
   for (size_t i = program_.ops.size(); i-- > 0;) {
     if (program_.ops[i].kind == OpKind::kLinear) steps_[i] = bind_linear(program_.ops[i]);
@@ -145,7 +144,7 @@ std::unique_ptr<AttentionStep> CpuExecutable::bind_attention(const Op& op) {
 }
 
 std::unique_ptr<RopeKvStep> CpuExecutable::bind_rope_kv(const Op& op) {
-  return std::make_unique<RopeKvStep>(RopeKv(options_.kv_format, options_.kernels), program_.attention, rope_,
+  return std::make_unique<RopeKvStep>(RopeKv(options_.kv_format, options_.kernels), program_.attention, rope_.table(),
                                       kv_.place(op), place_in(op, 0), place_out(op, 0), heads_);
 }
 
@@ -155,6 +154,7 @@ std::unique_ptr<GluStep> CpuExecutable::bind_glu(const Op& op) const {
 
 StepContext CpuExecutable::begin(const Batch& batch) {
   heads_.reset();
+  for (const SequenceSlice& slice : batch.slices[0]) rope_.cover(slice.history_len + slice.query_len);
   return {batch, batch.shape(), workspace_.data(), attention_workspace_.data()};
 }
 
@@ -172,7 +172,7 @@ MemoryReport CpuExecutable::memory() const {
   return {.packed_weights = storage_.packed_bytes(),
           .mapped_weights = storage_.mapped_bytes(),
           .activations = arena_.bytes() + workspace_.bytes() + attention_workspace_.bytes() +
-                         (2 * rope_.cos.size() + maxima_.size()) * sizeof(float),
+                         (rope_.most_floats() + maxima_.size()) * sizeof(float),
           .kv_pool = kv_.bytes()};
 }
 

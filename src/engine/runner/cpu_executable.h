@@ -62,7 +62,7 @@ class CpuExecutable {
   int workers_;
   CpuArena arena_;
   CpuKvPool kv_;
-  RopeTable rope_;
+  GrowingRopeTable rope_;
   HeadCounters heads_;
   std::vector<PackedLinear> linears_;
   const Linear* tied_head_ = nullptr;

@@ -26,7 +26,7 @@ CpuKvPool::CpuKvPool(const Program& program, Format format, int64_t tokens, int6
   blocks_ = static_cast<int32_t>(blocks);
   for (const CacheGroup& group : program_.caches) {
     const Checked bytes = Checked(static_cast<uint64_t>(blocks)) * Checked(static_cast<uint64_t>(block_bytes(group)));
-    pools_.emplace_back(bytes.value_or(UINT64_MAX), "the KV pool", PageHint::kHuge);
+    pools_.emplace_back(bytes.value_or(UINT64_MAX), "the KV pool", PageHint::kHugeBehindFirst);
   }
 }
 

@@ -16,10 +16,9 @@ void WeightStorage::add(Linear& linear, std::vector<const TensorInfo*> tensors) 
 }
 
 void WeightStorage::fill(const Checkpoint& checkpoint, const PackCacheOptions& options, ThreadPool& pool) {
-  // What reading the file's header and vectors brought in with them; of made-up weights there is only this one copy.
-  if (!checkpoint.in_memory()) {
-    for (const Matrix& matrix : matrices_) release(matrix, checkpoint);
-  }
+  // What was read of the file and what the start has used of the program make room for the weights.
+  checkpoint.release_pages();
+  release_program_pages();
   const uint64_t bytes = matrices_.empty() ? 0 : matrices_.back().begin + matrices_.back().bytes;
   arena_ = Buffer(bytes, "packed weights", PageHint::kHuge);
   cache_ = std::make_unique<PackedCache>(options, checkpoint, layout(), bytes);
@@ -103,20 +102,23 @@ bool WeightStorage::agrees_with_file(const Checkpoint& checkpoint, ThreadPool& p
     for (int64_t i = share.begin; i < share.end; ++i) {
       const Matrix& matrix = matrices_[static_cast<size_t>(i)];
       if (!matrix.linear->agrees_with_file(static_cast<uint64_t>(i), two_rows)) agrees = false;
-      release(matrix, checkpoint);
+      checkpoint.release_pages();  // a fault maps its neighbourhood too, up to 2 MiB
     }
   });
   return agrees;
 }
 
-// One matrix at a time, and the file's pages of what was copied are given back at once: the peak is one copy.
+// One matrix at a time, and the file's pages of what was copied are given back at once. The largest go first: both of a
+// matrix are resident then when little else is, and the peak is one copy of all.
 void WeightStorage::pack(const Checkpoint& checkpoint, ThreadPool& pool) {
-  for (const Matrix& matrix : matrices_) {
-    pool.run([&](const Team& team) { matrix.linear->pack(arena_.data() + matrix.begin, team); });
-    release(matrix, checkpoint);
+  std::vector<const Matrix*> order;
+  for (const Matrix& matrix : matrices_) order.push_back(&matrix);
+  std::stable_sort(order.begin(), order.end(), [](const Matrix* a, const Matrix* b) { return a->bytes > b->bytes; });
+  for (const Matrix* matrix : order) {
+    pool.run([&](const Team& team) { matrix->linear->pack(arena_.data() + matrix->begin, team); });
+    release(*matrix, checkpoint);
   }
-  // A fault maps its neighbourhood too, up to 2 MiB: packing one matrix has brought back pages of others.
-  for (const Matrix& matrix : matrices_) release(matrix, checkpoint);
+  checkpoint.release_pages();  // packing one matrix has brought back pages of others
 }
 
 void WeightStorage::release(const Matrix& matrix, const Checkpoint& checkpoint) {

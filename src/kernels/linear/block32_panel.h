@@ -47,6 +47,7 @@ struct Panel32 {
   static void pack(const LinearDesc& desc, const std::byte* source, std::byte* packed, int64_t begin, int64_t end) {
     const int64_t blocks = desc.cols / 32;
     const auto* rows = reinterpret_cast<const typename F::Block*>(source);
+    LookAhead ahead = rows_ahead<kRows>(rows, begin, blocks);
     for (int64_t p = begin; p < end; ++p) {
       auto* panel = reinterpret_cast<uint8_t*>(packed) + static_cast<uint64_t>(p) * panel_bytes(desc.cols);
       uint8_t* codes = panel + heads_bytes(desc.cols);
@@ -59,6 +60,7 @@ struct Panel32 {
       }
       for (int64_t b = 0; b < blocks; ++b) {
         const typename F::Block* block[kRows];
+        ahead.next<kRows * sizeof(typename F::Block)>();
         for (int r = 0; r < kRows; ++r) block[r] = first[r] + b * step[r];
         pack_block(block, panel + b * kHeadBytes, codes + b * kCodeBytes);
       }

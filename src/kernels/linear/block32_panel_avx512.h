@@ -79,6 +79,7 @@ void pack_panels(const LinearDesc& desc, const std::byte* source, std::byte* pac
   static constexpr typename F::Block kNone = F::none();
   const Chunks<Unit<F>> chunks(desc);
   const int64_t blocks = desc.cols / kBlock;
+  LookAhead ahead = rows_ahead<kPanelRows>(reinterpret_cast<const typename F::Block*>(source), begin, blocks);
   for (int64_t panel = begin; panel < end; ++panel) {
     const typename F::Block* first[kPanelRows];
     int64_t step[kPanelRows];
@@ -92,6 +93,7 @@ void pack_panels(const LinearDesc& desc, const std::byte* source, std::byte* pac
       if (unit * 2 + 2 > blocks) __builtin_memset(packed + at, 0, Unit<F>::kBytes);
       for (int64_t b = unit * 2; b < unit * 2 + 2 && b < blocks; ++b) {
         const typename F::Block* rows[kPanelRows];
+        ahead.next<kPanelRows * sizeof(typename F::Block)>();
         for (int lane = 0; lane < kPanelRows; ++lane) rows[lane] = first[lane] + b * step[lane];
         pack_block<F>(rows, packed + at, static_cast<int>(b % 2));
       }

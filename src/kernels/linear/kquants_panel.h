@@ -219,12 +219,14 @@ struct KPanel {
   static void pack(const LinearDesc& desc, const std::byte* source, std::byte* packed, int64_t begin, int64_t end) {
     const int64_t blocks = desc.cols / 256;
     const auto* rows = reinterpret_cast<const typename F::Block*>(source);
+    LookAhead ahead = rows_ahead<R>(rows, begin, blocks);
     for (int64_t p = begin; p < end; ++p) {
       auto* panel = reinterpret_cast<uint8_t*>(packed) + static_cast<uint64_t>(p) * panel_bytes(desc.cols);
       uint8_t* codes = panel + heads_bytes(desc.cols);
       for (int64_t b = 0; b < blocks; ++b) {
         uint8_t planes[R][kCodeBytes / R];
         const uint8_t* pointers[R];
+        ahead.next<R * sizeof(typename F::Block)>();
         for (int r = 0; r < R; ++r) {
           KParts parts;
           const int64_t row = p * R + r;

@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/linear/look_ahead.h"
+
 namespace tern {
 namespace {
 
@@ -41,6 +43,14 @@ inline void transpose_rows(const uint8_t* const* rows, uint8_t* to, int64_t stri
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) store_32(to + (piece + i) * stride, x[i]);
   }
+}
+
+// Walks over the rows of the panel behind the one that is packed, a block of each row at a time. A panel's rows are as
+// many streams of a few cache lines, which the processor's prefetchers do not learn; together they are one stretch of
+// the file.
+template <int kRows, class Block>
+inline LookAhead rows_ahead(const Block* rows, int64_t panel, int64_t blocks) {
+  return {reinterpret_cast<const uint8_t*>(rows + (panel + 1) * kRows * blocks), kRows * sizeof(Block), 0, 1};
 }
 
 // ---- blocks of 32 codes

@@ -140,7 +140,7 @@ ModelConfig decoder_config(const Checkpoint& checkpoint) {
   const char* key = checkpoint.kind == CheckpointKind::kGguf ? "tokenizer.ggml.tokens" : "vocab_size";
   if (checkpoint.metadata.has(key)) {
     const int64_t said = checkpoint.kind == CheckpointKind::kGguf
-                             ? static_cast<int64_t>(checkpoint.metadata.array(key).size)
+                             ? static_cast<int64_t>(checkpoint.metadata.array_size(key))
                              : checkpoint.metadata.integer(key, 1, static_cast<int64_t>(Limits::kVocabulary));
     if (said != config.vocabulary) {
       checkpoint.metadata.refuse(key, "has " + std::to_string(said) + " entries, but " + embedding + " has " +
