@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <map>
 #include <string>
 
 #include "attention_world.h"
@@ -90,16 +92,20 @@ TEST(Attention, RefIsTheFormula) {
 }
 
 TEST(Attention, VectorKernelsFollowRefAndNothingLeaks) {
+  std::map<std::string, double> worst;
   for (const Shape& shape : kShapes) {
     SCOPED_TRACE(describe(shape));
     World world(shape, kLengths);
     const std::vector<float> want = world.run(make(shape, "ref"), kRagged, 1);
     for (const std::string& name : vector_names(shape)) {
       const Attention attention = make(shape, name);
-      ASSERT_EQ(attention.kernel_name(), name);
-      EXPECT_LT(squared_error(world.run(attention, kRagged, 1), want), most_error(name)) << name;  // NaN fails as well
+      ASSERT_TRUE(name == attention.kernel_name() || name == kEmulated + attention.kernel_name());
+      const double error = squared_error(world.run(attention, kRagged, 1), want);
+      EXPECT_LT(error, most_error(name)) << name;  // NaN fails as well
+      worst[name] = std::max(worst[name], error);
     }
   }
+  for (const auto& [name, error] : worst) std::printf("%s: normalized squared error up to %.1e\n", name.c_str(), error);
 }
 
 TEST(Attention, NarrowCachesAreClose) {

@@ -9,7 +9,7 @@
 namespace tern {
 namespace {
 
-constexpr const AttentionImplSpan* kSpans[] = {&kAttentionAvx512, &kAttentionAvx2, &kAttentionRef};
+constexpr const AttentionImplSpan* kSpans[] = {&kAttentionAmx, &kAttentionAvx512, &kAttentionAvx2, &kAttentionRef};
 
 uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -17,16 +17,17 @@ uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 // items that are cut, one partial a chunk.
 struct Workspace {
   std::byte* base;
+  int64_t rows;  // of a partial
   int64_t head_dim;
   uint64_t scratch;
   int64_t chunks;  // of the longest context
 
-  uint64_t partial_bytes() const { return aligned(sizeof(float) * kAttentionRows * (2 + head_dim)); }
+  uint64_t partial_bytes() const { return aligned(sizeof(float) * rows * (2 + head_dim)); }
   uint64_t worker_bytes() const { return aligned(scratch) + 2 * partial_bytes(); }
   uint64_t bytes(int64_t workers) const { return workers * worker_bytes() + (workers - 1) * chunks * partial_bytes(); }
   AttentionPartial partial_at(uint64_t offset) const {
     float* at = reinterpret_cast<float*>(base + offset);
-    return {.max = at, .sum = at + kAttentionRows, .out = at + 2 * kAttentionRows};
+    return {.max = at, .sum = at + rows, .out = at + 2 * rows};
   }
   std::byte* scratch_of(int64_t worker) const { return base + worker * worker_bytes(); }
   AttentionPartial running(int64_t worker) const { return partial_at(worker * worker_bytes() + aligned(scratch)); }
@@ -49,7 +50,7 @@ int64_t longest_context(const BatchShape& batch) {
 }
 
 Workspace workspace_for(const AttentionDesc& desc, const AttentionImpl& impl, std::byte* base, int64_t context) {
-  return {base, desc.head_dim, impl.scratch_bytes(desc), (context + kAttentionChunk - 1) / kAttentionChunk};
+  return {base, impl.block_rows, desc.head_dim, impl.scratch_bytes(desc), (context + kAttentionChunk - 1) / kAttentionChunk};
 }
 
 // KV head `head` of the item, counted from its first.
@@ -133,6 +134,11 @@ Attention::Attention(const AttentionDesc& desc, Format kv_format, const KernelSe
   }
 }
 
+Attention::Attention(const AttentionDesc& desc, Format kv_format, const AttentionImpl& impl)
+    : desc_(desc), kv_format_(kv_format), impl_(&impl) {
+  TERN_CHECK(desc.kv_heads > 0 && desc.heads % desc.kv_heads == 0 && impl.supports(desc, kv_format));
+}
+
 uint64_t Attention::workspace_bytes(int64_t context, int workers) const {
   return workspace_for(desc_, *impl_, nullptr, context).bytes(workers);
 }
@@ -146,10 +152,10 @@ void Attention::run(const AttentionArgs& args, const Team& team) const {
 bool Attention::compute(const AttentionArgs& args, int worker, int workers) const {
   TERN_CHECK(args.kv.block_tokens % 16 == 0 && args.kv.format == kv_format_);
   const Workspace space = workspace_for(desc_, *impl_, args.workspace, longest_context(args.batch));
-  const Division division{for_each_item(desc_, args.batch, workers, [](const Item&) {}), workers};
+  const Division division{for_each_item(desc_, *impl_, args.batch, workers, [](const Item&) {}), workers};
   const AttentionPartial running = space.running(worker), next = space.next(worker);
   int64_t cut_items = 0;
-  for_each_item(desc_, args.batch, workers, [&](const Item& item) {
+  for_each_item(desc_, *impl_, args.batch, workers, [&](const Item& item) {
     const int64_t index = cut_items;
     if (division.first_cut(item) > item.chunk_begin) ++cut_items;
     const int64_t begin = division.cut(item, worker), end = division.cut(item, worker + 1);
@@ -174,9 +180,9 @@ bool Attention::compute(const AttentionArgs& args, int worker, int workers) cons
 
 void Attention::merge(const AttentionArgs& args, int worker, int workers) const {
   const Workspace space = workspace_for(desc_, *impl_, args.workspace, longest_context(args.batch));
-  const Division division{for_each_item(desc_, args.batch, workers, [](const Item&) {}), workers};
+  const Division division{for_each_item(desc_, *impl_, args.batch, workers, [](const Item&) {}), workers};
   int64_t index = 0;
-  for_each_item(desc_, args.batch, workers, [&](const Item& item) {
+  for_each_item(desc_, *impl_, args.batch, workers, [&](const Item& item) {
     const int64_t cut = division.first_cut(item);
     if (cut == item.chunk_begin) return;
     // Rows of all heads, one behind the other.

@@ -44,11 +44,6 @@ PairScratch pair_scratch_of(const AttentionBlock& block) {
   return s;
 }
 
-// 16 numbers to 32 bytes.
-void store_bf16(void* to, __m512 x) {
-  _mm256_storeu_si256(static_cast<__m256i*>(to), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
-}
-
 void pair_begin(const AttentionBlock& block) {
   const int64_t dim = block.desc.head_dim, group = block.desc.heads / block.desc.kv_heads;
   const __m512 scale = _mm512_set1_ps(block.desc.scale * kLog2E);

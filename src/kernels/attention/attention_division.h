@@ -10,9 +10,6 @@
 
 namespace tern {
 
-// Loading and widening a key and its value costs about as much as 4 rows' arithmetic on it.
-inline constexpr int64_t kLoadRows = 4;
-
 // The unit that is begun and finished as one: some rows of some KV heads of one sequence, over all the keys they see.
 struct Item {
   const SequenceSlice* sequence;
@@ -27,15 +24,17 @@ struct Item {
   int64_t first_key(int64_t chunk) const { return std::max(key_begin / 16 * 16, chunk * kAttentionChunk); }
 };
 
-inline int64_t block_rows(const AttentionDesc& desc) {
+// Whole tokens where they fit.
+inline int64_t block_rows(const AttentionDesc& desc, const AttentionImpl& impl) {
   const int64_t group = desc.heads / desc.kv_heads;
-  return group <= kAttentionRows ? kAttentionRows / group * group : kAttentionRows;
+  return group <= impl.block_rows ? impl.block_rows / group * group : impl.block_rows;
 }
 
 // KV heads that are walked together, chunk by chunk, by rows so few that memory decides: a block of the cache holds all
 // heads of its tokens side by side, and what lies together is read together. Not where that leaves workers without a
 // chunk. A row's numbers do not depend on it.
-inline int32_t heads_together(const AttentionDesc& desc, const BatchShape& batch, int workers) {
+inline int32_t heads_together(const AttentionDesc& desc, const AttentionImpl& impl, const BatchShape& batch,
+                              int workers) {
   const int64_t group = desc.heads / desc.kv_heads;
   int64_t rows = 0, chunks = 0;
   for (int32_t s = 0; s < batch.sequence_count; ++s) {
@@ -45,14 +44,15 @@ inline int32_t heads_together(const AttentionDesc& desc, const BatchShape& batch
   }
   constexpr int64_t kFewRows = 8, kChunksEach = 4;
   if (rows > kFewRows || chunks < kChunksEach * workers) return 1;
-  return static_cast<int32_t>(std::clamp<int64_t>(kAttentionRows / std::max<int64_t>(rows, 1), 1, desc.kv_heads));
+  return static_cast<int32_t>(std::clamp<int64_t>(impl.block_rows / std::max<int64_t>(rows, 1), 1, desc.kv_heads));
 }
 
 // Calls visit(item) for all items of the batch in order; returns their cost.
 template <typename Visit>
-int64_t for_each_item(const AttentionDesc& desc, const BatchShape& batch, int workers, const Visit& visit) {
-  const int64_t group = desc.heads / desc.kv_heads, step = block_rows(desc);
-  const int32_t together = heads_together(desc, batch, workers);
+int64_t for_each_item(const AttentionDesc& desc, const AttentionImpl& impl, const BatchShape& batch, int workers,
+                      const Visit& visit) {
+  const int64_t group = desc.heads / desc.kv_heads, step = block_rows(desc, impl);
+  const int32_t together = heads_together(desc, impl, batch, workers);
   int64_t start = 0;
   for (int32_t s = 0; s < batch.sequence_count; ++s) {
     const SequenceSlice& sequence = batch.sequences[s];
@@ -66,7 +66,7 @@ int64_t for_each_item(const AttentionDesc& desc, const BatchShape& batch, int wo
         item.key_end = sequence.history_len + (item.row_end - 1) / group + 1;
         item.chunk_begin = item.key_begin / kAttentionChunk;
         item.chunk_end = (item.key_end + kAttentionChunk - 1) / kAttentionChunk;
-        item.key_weight = item.kv_heads * (item.rows() + kLoadRows);
+        item.key_weight = item.kv_heads * (item.rows() + impl.load_rows);
         visit(item);
         start += item.cost();
       }

@@ -141,7 +141,7 @@ void finish(const AttentionBlock& block, const AttentionPartial& partial, int64_
 }
 
 const AttentionImpl kRows[] = {
-    {"ref", kIsaNone, kIsaNone, Arithmetic::kF32, supports, scratch_bytes, begin, chunk, merge, finish}};
+    {"ref", kIsaNone, kIsaNone, Arithmetic::kF32, kAttentionRows, kAttentionLoadRows, supports, scratch_bytes, begin, chunk, merge, finish}};
 
 }  // namespace
 

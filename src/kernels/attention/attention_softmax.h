@@ -1,5 +1,5 @@
-// What the bodies of the attention family share, for a register type V (kernels/vector_*.h): which keys a row sees, the
-// online softmax between a tile's two products, and merging and finishing partials. Included by ISA files only.
+// What the bodies of the attention family share, for a register type V (kernels/vector_*.h): which keys a row sees,
+// where they lie, the online softmax between a tile's two products, and merging and finishing partials. Included by ISA files only.
 #pragma once
 
 #include "kernels/attention/attention_impl.h"
@@ -21,6 +21,17 @@ struct Seen {
 };
 inline __attribute__((always_inline)) Seen seen_of(const AttentionDesc& desc, int64_t position, int64_t first) {
   return {greater(first_visible_key(desc, position) - first, 0), lesser(position + 1 - first, kAttentionTile)};
+}
+
+// Key and value of a position and those that follow in its 16-key part: one dimension a row of block_tokens, and one key
+// a row of head_dim.
+template <class E>
+void locate(const AttentionBlock& block, int64_t kv_head, int64_t position, const E** keys, const E** values) {
+  const KvLayerView& kv = block.kv;
+  const int64_t dim = kv.head_dim, tokens = kv.block_tokens, slot = position % tokens;
+  const std::byte* base = kv.pool + block.block_table[position / tokens] * kv.block_bytes;
+  *keys = reinterpret_cast<const E*>(base + kv.k_offset) + kv_head * dim * tokens + slot;
+  *values = reinterpret_cast<const E*>(base + kv.v_offset) + (kv_head * tokens + slot) * dim;
 }
 
 // cap * tanh(x / cap), with tanh(y) = (1 - e^(-2|y|)) / (1 + e^(-2|y|)) and y's sign.
@@ -163,11 +174,11 @@ void sum_lanes(const AttentionBlock& block, const AttentionPartial& partial, con
   for (int64_t r = 0; r < rows; ++r) partial.sum[r] = V::reduce_add(V::load(lanes + r * 16));
 }
 
-// The block's rows that see some of the tile at `first`: those at positions [first, first + 63 + window - 1].
-Seen rows_that_see(const AttentionBlock& block, int64_t first) {
+// The block's rows that see some of `keys` keys from `first` on: those at positions [first, first + keys + window - 2].
+inline Seen rows_that_see(const AttentionBlock& block, int64_t first, int64_t keys = kAttentionTile) {
   const int64_t group = block.desc.heads / block.desc.kv_heads, window = block.desc.window;
   const int64_t begin = greater((first - block.history) * group, block.row_begin);
-  const int64_t beyond = first + kAttentionTile - 1 + window;
+  const int64_t beyond = first + keys - 1 + window;
   const int64_t end = window > 0 ? lesser((beyond - block.history) * group, block.row_end) : block.row_end;
   return {begin - block.row_begin, end - block.row_begin};
 }

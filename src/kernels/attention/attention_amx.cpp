@@ -1,0 +1,233 @@
+// The attention family on tiles, over f16 and bf16 caches: Q K and weights V as bf16 products with f32 sums, which an
+// instruction does for 16 rows, 16 columns and 32 terms at once.
+//
+// As attention_bf16_avx512.h, but a chunk of 256 keys is walked as a whole: its keys and values are copied in tile order
+// once for all rows of the block (attention_pack_amx.h), then 32 rows at a time go through scores, weights
+// (attention_weights_amx.h) and values. Row counts from one on take the same way. A row of a tile product sums over its
+// own 32 terms, then onto what it has, and steps of 32 keys and dimensions lie at absolute positions, so a row's bits do
+// not depend on the rows beside it, nor on which steps others need: weights of 0 add nothing.
+#include <immintrin.h>
+
+#include "kernels/attention/attention_impl.h"
+#include "kernels/attention/attention_weights_amx.h"
+#include "kernels/isa.h"
+#include "kernels/tiles_amx.h"
+
+namespace tern {
+namespace {
+
+// Rows a block. Copying a chunk costs about 20 rows' products and softmax (head dimension 64, f16), and all blocks of a
+// prompt read the whole cache: 192 rows ask the last cache for 3 GB/s a core where 48 would ask for 10.
+constexpr int64_t kBlockRows = 192;
+constexpr int64_t kLoadRows = 20;
+constexpr int64_t kTileRows = 16;
+constexpr int64_t kGroupRows = 2 * kTileRows;
+
+// Tile registers: sums [tile of rows][tile of columns], rows, columns. Four products for four loads: 64 cycles beside 32.
+constexpr int kC = 0, kA = 4, kB = 6;
+
+struct Scratch {
+  PackedChunk packed;
+  float* scores;      // [2 tiles of rows], as RowTile has them
+  uint32_t* weights;  // [2 tiles of rows]
+  uint32_t* q;        // [kBlockRows, padded_dim / 2], times scale
+};
+
+constexpr int64_t kScores = kChunkParts * 256, kWeights = kChunkSteps * 256;  // of a tile of rows
+
+uint64_t scratch_bytes(const AttentionDesc& desc) {
+  const uint64_t dim = static_cast<uint64_t>(desc.head_dim), padded = static_cast<uint64_t>(padded_dim(desc.head_dim));
+  return 4 * (kAttentionChunk / 2 * (padded + dim) + 2 * (kScores + kWeights) + kBlockRows * padded / 2);
+}
+
+Scratch scratch_of(const AttentionBlock& block) {
+  const int64_t dim = block.desc.head_dim, padded = padded_dim(dim);
+  Scratch s;
+  s.packed.keys = reinterpret_cast<uint32_t*>(block.scratch);
+  s.packed.values = s.packed.keys + kAttentionChunk / 2 * padded;
+  s.scores = reinterpret_cast<float*>(s.packed.values + kAttentionChunk / 2 * dim);
+  s.weights = reinterpret_cast<uint32_t*>(s.scores + 2 * kScores);
+  s.q = s.weights + 2 * kWeights + block.scratch_row * padded / 2;
+  return s;
+}
+
+void begin(const AttentionBlock& block) {
+  const int64_t dim = block.desc.head_dim, group = block.desc.heads / block.desc.kv_heads, padded = padded_dim(dim);
+  const __m512 scale = _mm512_set1_ps(block.desc.scale * kLog2E);
+  uint32_t* out = scratch_of(block).q;
+  for (int64_t row = block.row_begin; row < block.row_end; ++row, out += padded / 2) {
+    const float* q = block.q + (row / group) * block.q_stride + (block.kv_head * group + row % group) * dim;
+    for (int64_t d = 0; d < dim; d += 16) store_bf16(out + d / 2, _mm512_mul_ps(_mm512_loadu_ps(q + d), scale));
+    for (int64_t d = dim; d < padded; d += 16) store_bf16(out + d / 2, _mm512_setzero_ps());
+  }
+}
+
+// ---- products ------------------------------------------------------------------------------------------------------
+
+TileShapes shapes_for(int64_t rows) {
+  TileShapes shapes;
+  for (int i = 0; i < 2; ++i) {
+    const int64_t count = lesser(rows - i * kTileRows, kTileRows);
+    if (count <= 0) continue;
+    shapes.set(kC + 2 * i, count, 64);
+    shapes.set(kC + 2 * i + 1, count, 64);
+    shapes.set(kA + i, count, 64);
+  }
+  shapes.set(kB, kTileRows, 64);
+  shapes.set(kB + 1, kTileRows, 64);
+  return shapes;
+}
+
+template <int kTiles, int kCols>
+inline __attribute__((always_inline)) void zero_sums() {
+  zero_tile<kC>();
+  if constexpr (kCols == 2) zero_tile<kC + 1>();
+  if constexpr (kTiles == 2) zero_tile<kC + 2>();
+  if constexpr (kTiles == 2 && kCols == 2) zero_tile<kC + 3>();
+}
+
+// Rows at a0 and a1, columns at b0 and b1.
+template <int kTiles, int kCols>
+inline __attribute__((always_inline)) void add_step(const void* a0, const void* a1, int64_t stride, const void* b0,
+                                                    const void* b1) {
+  load_tile<kA>(a0, stride);
+  load_tile<kB>(b0, 64);
+  if constexpr (kCols == 2) load_tile<kB + 1>(b1, 64);
+  if constexpr (kTiles == 2) load_tile<kA + 1>(a1, stride);
+  add_products_bf16<kC, kA, kB>();
+  if constexpr (kCols == 2) add_products_bf16<kC + 1, kA, kB + 1>();
+  if constexpr (kTiles == 2) add_products_bf16<kC + 2, kA + 1, kB>();
+  if constexpr (kTiles == 2 && kCols == 2) add_products_bf16<kC + 3, kA + 1, kB + 1>();
+}
+
+// c0 and c1: where the two tiles of rows go; the second column `next` floats behind the first.
+template <int kTiles, int kCols>
+inline __attribute__((always_inline)) void store_sums(float* c0, float* c1, int64_t next, int64_t stride) {
+  store_tile<kC>(c0, stride);
+  if constexpr (kCols == 2) store_tile<kC + 1>(c0 + next, stride);
+  if constexpr (kTiles == 2) store_tile<kC + 2>(c1, stride);
+  if constexpr (kTiles == 2 && kCols == 2) store_tile<kC + 3>(c1 + next, stride);
+}
+
+template <int kTiles>
+void tile_scores(const Scratch& s, const uint32_t* q, int64_t dim, Seen steps) {
+  const int64_t padded = padded_dim(dim), depth = padded / kTileDims;
+  const uint32_t* q1 = q + kTileRows * padded / 2;
+  for (int64_t step = steps.begin; step < steps.end; ++step) {
+    zero_sums<kTiles, 2>();
+    const uint32_t* b0 = s.packed.keys + 2 * step * depth * kTilePairs;
+    const uint32_t* b1 = b0 + depth * kTilePairs;
+    for (int64_t k = 0; k < depth; ++k) {
+      add_step<kTiles, 2>(q + k * (kTileDims / 2), q1 + k * (kTileDims / 2), padded * 2, b0 + k * kTilePairs,
+                          b1 + k * kTilePairs);
+    }
+    float* to = s.scores + 2 * step * 256;
+    store_sums<kTiles, 2>(to, to + kScores, 256, 64);
+  }
+}
+
+template <int kTiles, int kCols>
+void tile_value_columns(const Scratch& s, int64_t dim, int64_t d, Seen steps, float* out) {
+  zero_sums<kTiles, kCols>();
+  for (int64_t step = steps.begin; step < steps.end; ++step) {
+    const uint32_t* a = s.weights + step * 256;
+    const uint32_t* b = s.packed.values + (step * (dim / 16) + d / 16) * kTilePairs;
+    add_step<kTiles, kCols>(a, a + kWeights, 64, b, b + kTilePairs);
+  }
+  store_sums<kTiles, kCols>(out + d, out + kTileRows * dim + d, 16, dim * 4);
+}
+
+template <int kTiles>
+void tile_values(const Scratch& s, int64_t dim, Seen steps, float* out) {
+  int64_t d = 0;
+  for (; d + 32 <= dim; d += 32) tile_value_columns<kTiles, 2>(s, dim, d, steps, out);
+  if (d < dim) tile_value_columns<kTiles, 1>(s, dim, d, steps, out);
+}
+
+// ---- a chunk -------------------------------------------------------------------------------------------------------
+
+RowTile row_tile(const AttentionBlock& block, const Scratch& s, const AttentionPartial& partial, int64_t first,
+                 int64_t tile, int64_t r, int64_t end) {
+  const int64_t group = block.desc.heads / block.desc.kv_heads;
+  RowTile rows{.count = lesser(kTileRows, end - r),
+               .scores = s.scores + tile * kScores,
+               .weights = s.weights + tile * kWeights,
+               .max = partial.max + r,
+               .sum = partial.sum + r};
+  for (int64_t i = 0; i < rows.count; ++i) {
+    const int64_t position = block.history + (block.row_begin + r + i) / group;
+    rows.seen[i] = {greater(first_visible_key(block.desc, position) - first, 0),
+                    lesser(position + 1 - first, kAttentionChunk)};
+  }
+  return rows;
+}
+
+// Rows [r, end) of the block, at most kGroupRows.
+template <int kTiles>
+void tile_rows(const AttentionBlock& block, const Scratch& s, const AttentionPartial& partial, const ChunkKeys& keys,
+               int64_t r, int64_t end) {
+  const int64_t dim = block.desc.head_dim;
+  const Seen steps = keys.steps();
+  tile_scores<kTiles>(s, s.q + r * padded_dim(dim) / 2, dim, steps);
+  for (int64_t tile = 0; tile < kTiles; ++tile) {
+    make_tile_weights(block.desc, row_tile(block, s, partial, keys.first, tile, r + tile * kTileRows, end), steps);
+  }
+  tile_values<kTiles>(s, dim, steps, partial.out + r * dim);
+}
+
+void clear_rows(const AttentionPartial& partial, int64_t begin, int64_t end, int64_t dim) {
+  for (int64_t r = begin; r < end; ++r) {
+    partial.max[r] = -__builtin_inff();
+    partial.sum[r] = 0;
+  }
+  for (int64_t i = begin * dim; i < end * dim; i += 16) _mm512_storeu_ps(partial.out + i, _mm512_setzero_ps());
+}
+
+void chunk(const AttentionBlock& block, int64_t chunk, const AttentionPartial& partial) {
+  const AttentionDesc& desc = block.desc;
+  const int64_t dim = desc.head_dim, group = desc.heads / desc.kv_heads, count = block.row_end - block.row_begin;
+  const int64_t first = chunk * kAttentionChunk, last_position = block.history + (block.row_end - 1) / group;
+  const Seen rows = rows_that_see(block, first, kAttentionChunk);
+  if (rows.begin >= rows.end) return clear_rows(partial, 0, count, dim);
+  clear_rows(partial, 0, rows.begin, dim);
+  clear_rows(partial, rows.end, count, dim);
+  const int64_t first_position = block.history + (block.row_begin + rows.begin) / group;
+  const ChunkKeys keys{first, greater(first_visible_key(desc, first_position) - first, 0),
+                       lesser(last_position + 1 - first, kAttentionChunk)};
+  const Scratch s = scratch_of(block);
+  if (block.kv.format == Format::kF16) {
+    pack_chunk<ElementF16>(block, keys, last_position + 1, s.packed);
+  } else {
+    pack_chunk<ElementBF16>(block, keys, last_position + 1, s.packed);
+  }
+  int64_t configured = 0;
+  for (int64_t r = rows.begin; r < rows.end; r += kGroupRows) {
+    const int64_t some = lesser(kGroupRows, rows.end - r);
+    if (some != configured) configure_tiles(shapes_for(configured = some));
+    (some > kTileRows ? tile_rows<2> : tile_rows<1>)(block, s, partial, keys, r, r + some);
+  }
+  release_tiles();
+}
+
+bool supports(const AttentionDesc& desc, Format format) {
+  return desc.head_dim % 16 == 0 && desc.head_dim <= 256 && (format == Format::kF16 || format == Format::kBF16);
+}
+
+const AttentionImpl kRows[] = {{.name = "amx_bf16",
+                                .needs = kIsaAvx512 | kIsaAvx512Bf16 | kIsaAmxBf16,
+                                .fast_with = kIsaNone,
+                                .arithmetic = Arithmetic::kBf16,
+                                .block_rows = kBlockRows,
+                                .load_rows = kLoadRows,
+                                .supports = supports,
+                                .scratch_bytes = scratch_bytes,
+                                .begin = begin,
+                                .chunk = chunk,
+                                .merge = attention_merge<Avx512>,
+                                .finish = attention_finish<Avx512>}};
+
+}  // namespace
+
+const AttentionImplSpan kAttentionAmx = {kRows, 1};
+
+}  // namespace tern
