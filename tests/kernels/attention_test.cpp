@@ -239,6 +239,18 @@ TEST(Attention, CostCountsVisibleKeys) {
   EXPECT_EQ(coded.bytes, 1024.0 * 2 * 3 * (64 + 4) + 8 * 9 * 64);  // codes and a scale
 }
 
+// An implementation with large blocks has them cut among workers between rows.
+TEST(Attention, ManyRowsAreCutBetweenThem) {
+  AttentionImpl wide = *kAttentionRef.rows;
+  wide.block_rows = 4 * kAttentionRows;
+  for (const Shape& shape : {Shape{3, 3, 16, 16, Format::kF16}, Shape{7, 1, 16, 16, Format::kF16, 100}}) {
+    World world(shape, kLengths);
+    const std::vector<float> want = world.run(make(shape, "ref"), kRagged, 1);
+    const Attention attention(desc_of(shape), shape.format, wide);
+    for (const int workers : {1, 2, 3, 16}) EXPECT_EQ(world.run(attention, kRagged, workers), want) << workers;
+  }
+}
+
 // By default no row that the listing calls slow, where there is another one.
 TEST(Attention, TheDefaultIsFast) {
   for (const Shape& shape : kShapes) {

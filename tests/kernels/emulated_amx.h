@@ -1,5 +1,5 @@
-// The AMX rows of the linear and attention families, compiled for tile registers in software (emulated/kernels/tiles_amx.h). Empty on
-// processors without AVX-512.
+// The AMX rows of the linear and attention families, compiled for tile registers in software
+// (emulated/kernels/tiles_amx.h). Empty on processors without AVX-512.
 #pragma once
 
 #include <vector>

@@ -14,29 +14,34 @@ constexpr const AttentionImplSpan* kSpans[] = {&kAttentionAmx, &kAttentionAvx512
 uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 // Where things lie in the workspace: a scratch and two partials a worker, then, for each of the at most workers - 1
-// items that are cut, one partial a chunk.
+// items that are cut between chunks, one partial a chunk.
 struct Workspace {
   std::byte* base;
-  int64_t rows;  // of a partial
+  int64_t rows;  // of a worker's partials
   int64_t head_dim;
   uint64_t scratch;
   int64_t chunks;  // of the longest context
 
-  uint64_t partial_bytes() const { return aligned(sizeof(float) * rows * (2 + head_dim)); }
-  uint64_t worker_bytes() const { return aligned(scratch) + 2 * partial_bytes(); }
-  uint64_t bytes(int64_t workers) const { return workers * worker_bytes() + (workers - 1) * chunks * partial_bytes(); }
-  AttentionPartial partial_at(uint64_t offset) const {
+  static uint64_t partial_bytes(int64_t rows, int64_t head_dim) {
+    return aligned(sizeof(float) * rows * (2 + head_dim));
+  }
+  uint64_t shared_bytes() const { return partial_bytes(kAttentionRows, head_dim); }
+  uint64_t worker_bytes() const { return aligned(scratch) + 2 * partial_bytes(rows, head_dim); }
+  uint64_t bytes(int64_t workers) const { return workers * worker_bytes() + (workers - 1) * chunks * shared_bytes(); }
+  AttentionPartial partial_at(uint64_t offset, int64_t partial_rows) const {
     float* at = reinterpret_cast<float*>(base + offset);
-    return {.max = at, .sum = at + rows, .out = at + 2 * rows};
+    return {.max = at, .sum = at + partial_rows, .out = at + 2 * partial_rows};
   }
   std::byte* scratch_of(int64_t worker) const { return base + worker * worker_bytes(); }
-  AttentionPartial running(int64_t worker) const { return partial_at(worker * worker_bytes() + aligned(scratch)); }
+  AttentionPartial running(int64_t worker) const {
+    return partial_at(worker * worker_bytes() + aligned(scratch), rows);
+  }
   AttentionPartial next(int64_t worker) const {
-    return partial_at(worker * worker_bytes() + aligned(scratch) + partial_bytes());
+    return partial_at(worker * worker_bytes() + aligned(scratch) + partial_bytes(rows, head_dim), rows);
   }
   // Partial `slot` of the `index`-th cut item. Slot 0 holds the chunks before its first cut, merged.
   AttentionPartial shared(int64_t workers, int64_t index, int64_t slot) const {
-    return partial_at(workers * worker_bytes() + (index * chunks + slot) * partial_bytes());
+    return partial_at(workers * worker_bytes() + (index * chunks + slot) * shared_bytes(), kAttentionRows);
   }
 };
 
@@ -50,7 +55,8 @@ int64_t longest_context(const BatchShape& batch) {
 }
 
 Workspace workspace_for(const AttentionDesc& desc, const AttentionImpl& impl, std::byte* base, int64_t context) {
-  return {base, impl.block_rows, desc.head_dim, impl.scratch_bytes(desc), (context + kAttentionChunk - 1) / kAttentionChunk};
+  return {base, impl.block_rows, desc.head_dim, impl.scratch_bytes(desc),
+          (context + kAttentionChunk - 1) / kAttentionChunk};
 }
 
 // KV head `head` of the item, counted from its first.
@@ -73,22 +79,24 @@ AttentionBlock block_of(const AttentionDesc& desc, const AttentionArgs& args, co
           .next_key = 0};
 }
 
-// One worker's chunks [begin, end) of an item, all heads of a chunk before the next chunk.
+// One worker's share of an item, all heads of a chunk before the next chunk.
 class ItemRun {
  public:
   ItemRun(const AttentionDesc& desc, const AttentionImpl& impl, const AttentionArgs& args, const Item& item,
-          std::byte* scratch, int64_t begin, int64_t end)
-      : desc_(desc), impl_(impl), args_(args), item_(item), scratch_(scratch), begin_(begin), end_(end) {
+          std::byte* scratch)
+      : desc_(desc), impl_(impl), args_(args), item_(item), scratch_(scratch) {
     for (int32_t head = 0; head < item.kv_heads; ++head) impl.begin(block_of(desc, args, item, head, scratch));
   }
   void chunk(int64_t chunk, const AttentionPartial& partial) const {
     for (int32_t head = 0; head < item_.kv_heads; ++head) {
       AttentionBlock block = block_of(desc_, args_, item_, head, scratch_);
       const bool last_head = head + 1 == item_.kv_heads;
-      const int64_t next = !last_head ? chunk : chunk + 1 < end_ ? chunk + 1 : begin_;
+      const int64_t next = !last_head ? chunk : chunk + 1 < item_.chunk_end ? chunk + 1 : item_.chunk_begin;
       block.next_key = item_.first_key(next);
       block.next_kv_head = !last_head ? block.kv_head + 1 : item_.kv_head;
-      if (last_head && next == begin_) block.next_kv_head = std::min(block.kv_head + 1, desc_.kv_heads - 1);
+      if (last_head && next == item_.chunk_begin) {
+        block.next_kv_head = std::min(block.kv_head + 1, desc_.kv_heads - 1);
+      }
       impl_.chunk(block, chunk, rows_of(partial, head));
     }
   }
@@ -111,7 +119,6 @@ class ItemRun {
   const AttentionArgs& args_;
   const Item& item_;
   std::byte* scratch_;
-  int64_t begin_, end_;
 };
 
 }  // namespace
@@ -158,18 +165,20 @@ bool Attention::compute(const AttentionArgs& args, int worker, int workers) cons
   for_each_item(desc_, *impl_, args.batch, workers, [&](const Item& item) {
     const int64_t index = cut_items;
     if (division.first_cut(item) > item.chunk_begin) ++cut_items;
-    const int64_t begin = division.cut(item, worker), end = division.cut(item, worker + 1);
-    if (begin >= end) return;
+    const std::optional<Item> own = division.share(desc_, item, worker);
+    if (!own) return;
     for (int32_t head = 0; args.ready && head < item.kv_heads; ++head) args.ready(item.kv_head + head);
-    const ItemRun run(desc_, *impl_, args, item, space.scratch_of(worker), begin, end);
-    if (begin > item.chunk_begin) {
-      for (int64_t c = begin; c < end; ++c) run.chunk(c, space.shared(workers, index, c - item.chunk_begin));
+    const ItemRun run(desc_, *impl_, args, *own, space.scratch_of(worker));
+    if (own->chunk_begin > item.chunk_begin && !item.cut_by_rows()) {
+      for (int64_t c = own->chunk_begin; c < own->chunk_end; ++c) {
+        run.chunk(c, space.shared(workers, index, c - item.chunk_begin));
+      }
       return;
     }
-    const bool whole = end == item.chunk_end;
+    const bool whole = item.cut_by_rows() || own->chunk_end == item.chunk_end;
     const AttentionPartial into = whole ? running : space.shared(workers, index, 0);
-    run.chunk(begin, into);
-    for (int64_t c = begin + 1; c < end; ++c) {
+    run.chunk(own->chunk_begin, into);
+    for (int64_t c = own->chunk_begin + 1; c < own->chunk_end; ++c) {
       run.chunk(c, next);
       run.merge(into, next);
     }

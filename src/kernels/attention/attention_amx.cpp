@@ -1,11 +1,11 @@
 // The attention family on tiles, over f16 and bf16 caches: Q K and weights V as bf16 products with f32 sums, which an
 // instruction does for 16 rows, 16 columns and 32 terms at once.
 //
-// As attention_bf16_avx512.h, but a chunk of 256 keys is walked as a whole: its keys and values are copied in tile order
-// once for all rows of the block (attention_pack_amx.h), then 32 rows at a time go through scores, weights
+// As attention_bf16_avx512.h, but a chunk of 256 keys is walked as a whole: its keys and values are copied in tile
+// order once for all rows of the block (attention_pack_amx.h), then 32 rows at a time go through scores, weights
 // (attention_weights_amx.h) and values. Row counts from one on take the same way. A row of a tile product sums over its
-// own 32 terms, then onto what it has, and steps of 32 keys and dimensions lie at absolute positions, so a row's bits do
-// not depend on the rows beside it, nor on which steps others need: weights of 0 add nothing.
+// own 32 terms, then onto what it has, and steps of 32 keys and dimensions lie at absolute positions, so a row's bits
+// do not depend on the rows beside it, nor on which steps others need: weights of 0 add nothing.
 #include <immintrin.h>
 
 #include "kernels/attention/attention_impl.h"
@@ -23,7 +23,8 @@ constexpr int64_t kLoadRows = 20;
 constexpr int64_t kTileRows = 16;
 constexpr int64_t kGroupRows = 2 * kTileRows;
 
-// Tile registers: sums [tile of rows][tile of columns], rows, columns. Four products for four loads: 64 cycles beside 32.
+// Tile registers: sums [tile of rows][tile of columns], rows, columns. Four products for four loads: 64 cycles
+// beside 32.
 constexpr int kC = 0, kA = 4, kB = 6;
 
 struct Scratch {

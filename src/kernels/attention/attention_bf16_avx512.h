@@ -80,7 +80,7 @@ void make_pairs(const SoftmaxRows<Avx512>& rows, uint32_t* weights) {
     for (int i = 0; i < kSubs; ++i) {
       const auto kept = static_cast<__mmask16>(Avx512::lanes(greater(seen.end - i * kSub, 0)) &
                                                ~Avx512::lanes(greater(seen.begin - i * kSub, 0)));
-      x[i] = Avx512::exp2_of_negative(_mm512_sub_ps(_mm512_loadu_ps(scores + i * kSub), top));
+      x[i] = Avx512::exp2_coarse(_mm512_sub_ps(_mm512_loadu_ps(scores + i * kSub), top));
       store_bf16(weights + i * kSub / 2, _mm512_maskz_mov_ps(kept, x[i]));
     }
     add_lanes<Avx512>(x, rows.lanes + r * 16);

@@ -18,8 +18,10 @@ namespace tern {
 // and two workers still share a context of 300 positions well when a model has an odd number of KV heads.
 inline constexpr int64_t kAttentionChunk = 256;
 
-// Rows a block of the vector kernels: 8 register tiles of 6 rows. K and V are widened to f32 once a block, 2 / 48 of its
-// multiplications; q, scores and output of 48 rows at head_dim 64 are 36 KiB, in L2 beside the 16 KiB tile of keys in L1.
+// Rows a block of the vector kernels: 8 register tiles of 6 rows. K and V are widened to f32 once a block, 2 / 48 of
+// its multiplications; q, scores and output of 48 rows at head_dim 64 are 36 KiB, in L2 beside the 16 KiB tile of keys
+// in L1. Of any kernel, a piece whose keys several workers share has at most as many, since each chunk's partial is
+// kept then.
 inline constexpr int64_t kAttentionRows = 48;
 inline constexpr int64_t kAttentionLoadRows = 4;
 
@@ -66,7 +68,7 @@ struct AttentionImpl {
   uint32_t needs;      // IsaBits
   uint32_t fast_with;  // IsaBits: where one is missing the row runs, but the others go before it
   Arithmetic arithmetic;
-  int64_t block_rows;  // rows of all KV heads' blocks in one scratch, at most
+  int64_t block_rows;  // rows of all KV heads' blocks in one scratch, at most; kAttentionRows or more
   int64_t load_rows;   // loading a key and its value once a block costs about as much as this many rows' arithmetic
   bool (*supports)(const AttentionDesc&, Format kv_format);
   uint64_t (*scratch_bytes)(const AttentionDesc&);

@@ -1,5 +1,6 @@
 // What the bodies of the attention family share, for a register type V (kernels/vector_*.h): which keys a row sees,
-// where they lie, the online softmax between a tile's two products, and merging and finishing partials. Included by ISA files only.
+// where they lie, the online softmax between a tile's two products, and merging and finishing partials. Included by ISA
+// files only.
 #pragma once
 
 #include "kernels/attention/attention_impl.h"
@@ -23,8 +24,8 @@ inline __attribute__((always_inline)) Seen seen_of(const AttentionDesc& desc, in
   return {greater(first_visible_key(desc, position) - first, 0), lesser(position + 1 - first, kAttentionTile)};
 }
 
-// Key and value of a position and those that follow in its 16-key part: one dimension a row of block_tokens, and one key
-// a row of head_dim.
+// Key and value of a position and those that follow in its 16-key part: one dimension a row of block_tokens, and one
+// key a row of head_dim.
 template <class E>
 void locate(const AttentionBlock& block, int64_t kv_head, int64_t position, const E** keys, const E** values) {
   const KvLayerView& kv = block.kv;
@@ -185,18 +186,32 @@ inline Seen rows_that_see(const AttentionBlock& block, int64_t first, int64_t ke
 
 // ---- partials ------------------------------------------------------------------------------------------------------
 
+// What concerns one number a row is done for a register of rows at a time.
 template <class V>
 void attention_merge(const AttentionPartial& into, const AttentionPartial& from, int64_t begin, int64_t end,
                      int64_t dim) {
-  for (int64_t r = begin; r < end; ++r) {
-    if (from.sum[r] == 0) continue;
-    const float max = into.sum[r] == 0 || from.max[r] > into.max[r] ? from.max[r] : into.max[r];
-    const typename V::Reg a = V::exp2_of_negative(V::set1(into.max[r] - max));
-    const typename V::Reg b = V::exp2_of_negative(V::set1(from.max[r] - max));
-    into.sum[r] = V::first(V::fma(V::set1(from.sum[r]), b, V::mul(V::set1(into.sum[r]), a)));
-    into.max[r] = max;
-    for (int64_t d = r * dim; d < (r + 1) * dim; d += V::kWidth) {
-      V::store(into.out + d, V::fma(V::load(from.out + d), b, V::mul(V::load(into.out + d), a)));
+  for (int64_t first = begin; first < end; first += V::kWidth) {
+    const int64_t count = lesser(V::kWidth, end - first);
+    float max[V::kWidth] = {}, sum[V::kWidth], a[V::kWidth], b[V::kWidth];
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t r = first + i;
+      max[i] = into.sum[r] == 0 || from.max[r] > into.max[r] ? from.max[r] : into.max[r];
+    }
+    const typename V::Reg top = V::load(max);
+    const typename V::Reg keep = V::exp2_of_negative(V::sub(V::load(into.max + first, count), top));
+    const typename V::Reg add = V::exp2_of_negative(V::sub(V::load(from.max + first, count), top));
+    V::store(a, keep);
+    V::store(b, add);
+    V::store(sum, V::fma(V::load(from.sum + first, count), add, V::mul(V::load(into.sum + first, count), keep)));
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t r = first + i;
+      if (from.sum[r] == 0) continue;
+      into.sum[r] = sum[i];
+      into.max[r] = max[i];
+      const typename V::Reg old = V::set1(a[i]), fresh = V::set1(b[i]);
+      for (int64_t d = r * dim; d < (r + 1) * dim; d += V::kWidth) {
+        V::store(into.out + d, V::fma(V::load(from.out + d), fresh, V::mul(V::load(into.out + d), old)));
+      }
     }
   }
 }

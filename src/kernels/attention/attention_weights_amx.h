@@ -2,8 +2,8 @@
 // their maximum. Included by attention_amx.cpp only.
 //
 // A chunk is one softmax: its maximum is known before the first weight is made, so nothing is ever rescaled but when
-// chunks are merged. Scores and maxima are in units of log2 e. Weights are rounded to bf16 for the product; their sum is
-// that of the numbers before rounding.
+// chunks are merged. Scores and maxima are in units of log2 e. Weights are rounded to bf16 for the product; their sum
+// is that of the numbers before rounding.
 #pragma once
 
 #include "kernels/attention/attention_pack_amx.h"
