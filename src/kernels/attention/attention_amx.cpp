@@ -1,11 +1,12 @@
 // The attention family on tiles, over f16 and bf16 caches: Q K and weights V as bf16 products with f32 sums, which an
 // instruction does for 16 rows, 16 columns and 32 terms at once.
 //
-// As attention_bf16_avx512.h, but a chunk of 256 keys is walked as a whole: its keys and values are copied in tile
-// order once for all rows of the block (attention_pack_amx.h), then 32 rows at a time go through scores, weights
-// (attention_weights_amx.h) and values. Row counts from one on take the same way. A row of a tile product sums over its
-// own 32 terms, then onto what it has, and steps of 32 keys and dimensions lie at absolute positions, so a row's bits
-// do not depend on the rows beside it, nor on which steps others need: weights of 0 add nothing.
+// As attention_bf16_avx512.h, but keys and values of a whole chunk are copied in tile order once for all rows of the block
+// (attention_pack_amx.h); then 32 rows at a time go through its 64-key tiles: scores, weights
+// (attention_weights_amx.h), values. What 32 rows need beside keys and values, 24 KiB at head dimension 64, stays in the
+// first-level cache meanwhile. Row counts from one on take the same way. A row of a tile product sums over its own 32
+// terms, then onto what it has, and steps of 32 keys and dimensions lie at absolute positions, so a row's bits do not
+// depend on the rows beside it, nor on which tiles others need: weights of 0 add nothing.
 #include <immintrin.h>
 
 #include "kernels/attention/attention_impl.h"
@@ -15,6 +16,8 @@
 
 namespace tern {
 namespace {
+
+#define TERN_INLINE [[gnu::always_inline]] inline
 
 // Rows a block. Copying a chunk costs about 20 rows' products and softmax (head dimension 64, f16), and all blocks of a
 // prompt read the whole cache: 192 rows ask the last cache for 3 GB/s a core where 48 would ask for 10.
@@ -31,14 +34,15 @@ struct Scratch {
   PackedChunk packed;
   float* scores;      // [2 tiles of rows], as RowTile has them
   uint32_t* weights;  // [2 tiles of rows]
+  float* lanes;       // [kGroupRows, 16]
   uint32_t* q;        // [kBlockRows, padded_dim / 2], times scale
 };
 
-constexpr int64_t kScores = kChunkParts * 256, kWeights = kChunkSteps * 256;  // of a tile of rows
+constexpr int64_t kScores = kSubs * 256, kWeights = kTileSteps * 256, kLanes = kGroupRows * 16;  // of a tile of rows
 
 uint64_t scratch_bytes(const AttentionDesc& desc) {
   const uint64_t dim = static_cast<uint64_t>(desc.head_dim), padded = static_cast<uint64_t>(padded_dim(desc.head_dim));
-  return 4 * (kAttentionChunk / 2 * (padded + dim) + 2 * (kScores + kWeights) + kBlockRows * padded / 2);
+  return 4 * (kAttentionChunk / 2 * (padded + dim) + 2 * (kScores + kWeights) + kLanes + kBlockRows * padded / 2);
 }
 
 Scratch scratch_of(const AttentionBlock& block) {
@@ -48,7 +52,8 @@ Scratch scratch_of(const AttentionBlock& block) {
   s.packed.values = s.packed.keys + kAttentionChunk / 2 * padded;
   s.scores = reinterpret_cast<float*>(s.packed.values + kAttentionChunk / 2 * dim);
   s.weights = reinterpret_cast<uint32_t*>(s.scores + 2 * kScores);
-  s.q = s.weights + 2 * kWeights + block.scratch_row * padded / 2;
+  s.lanes = reinterpret_cast<float*>(s.weights + 2 * kWeights);
+  s.q = s.weights + 2 * kWeights + kLanes + block.scratch_row * padded / 2;
   return s;
 }
 
@@ -80,17 +85,32 @@ TileShapes shapes_for(int64_t rows) {
 }
 
 template <int kTiles, int kCols>
-inline __attribute__((always_inline)) void zero_sums() {
+TERN_INLINE void zero_sums() {
   zero_tile<kC>();
   if constexpr (kCols == 2) zero_tile<kC + 1>();
   if constexpr (kTiles == 2) zero_tile<kC + 2>();
   if constexpr (kTiles == 2 && kCols == 2) zero_tile<kC + 3>();
 }
 
+// c0 and c1: of the two tiles of rows; the second column lies `next` floats behind the first.
+template <int kTiles, int kCols>
+TERN_INLINE void load_sums(const float* c0, const float* c1, int64_t next, int64_t stride) {
+  load_tile<kC>(c0, stride);
+  if constexpr (kCols == 2) load_tile<kC + 1>(c0 + next, stride);
+  if constexpr (kTiles == 2) load_tile<kC + 2>(c1, stride);
+  if constexpr (kTiles == 2 && kCols == 2) load_tile<kC + 3>(c1 + next, stride);
+}
+template <int kTiles, int kCols>
+TERN_INLINE void store_sums(float* c0, float* c1, int64_t next, int64_t stride) {
+  store_tile<kC>(c0, stride);
+  if constexpr (kCols == 2) store_tile<kC + 1>(c0 + next, stride);
+  if constexpr (kTiles == 2) store_tile<kC + 2>(c1, stride);
+  if constexpr (kTiles == 2 && kCols == 2) store_tile<kC + 3>(c1 + next, stride);
+}
+
 // Rows at a0 and a1, columns at b0 and b1.
 template <int kTiles, int kCols>
-inline __attribute__((always_inline)) void add_step(const void* a0, const void* a1, int64_t stride, const void* b0,
-                                                    const void* b1) {
+TERN_INLINE void add_step(const void* a0, const void* a1, int64_t stride, const void* b0, const void* b1) {
   load_tile<kA>(a0, stride);
   load_tile<kB>(b0, 64);
   if constexpr (kCols == 2) load_tile<kB + 1>(b1, 64);
@@ -101,79 +121,82 @@ inline __attribute__((always_inline)) void add_step(const void* a0, const void* 
   if constexpr (kTiles == 2 && kCols == 2) add_products_bf16<kC + 3, kA + 1, kB + 1>();
 }
 
-// c0 and c1: where the two tiles of rows go; the second column `next` floats behind the first.
-template <int kTiles, int kCols>
-inline __attribute__((always_inline)) void store_sums(float* c0, float* c1, int64_t next, int64_t stride) {
-  store_tile<kC>(c0, stride);
-  if constexpr (kCols == 2) store_tile<kC + 1>(c0 + next, stride);
-  if constexpr (kTiles == 2) store_tile<kC + 2>(c1, stride);
-  if constexpr (kTiles == 2 && kCols == 2) store_tile<kC + 3>(c1 + next, stride);
-}
-
+// Of 64 keys, whose first step in the chunk is `step`.
 template <int kTiles>
-void tile_scores(const Scratch& s, const uint32_t* q, int64_t dim, Seen steps) {
+void tile_scores(const Scratch& s, const uint32_t* q, int64_t dim, int64_t step) {
   const int64_t padded = padded_dim(dim), depth = padded / kTileDims;
   const uint32_t* q1 = q + kTileRows * padded / 2;
-  for (int64_t step = steps.begin; step < steps.end; ++step) {
+  for (int64_t i = 0; i < kTileSteps; ++i) {
     zero_sums<kTiles, 2>();
-    const uint32_t* b0 = s.packed.keys + 2 * step * depth * kTilePairs;
+    const uint32_t* b0 = s.packed.keys + 2 * (step + i) * depth * kTilePairs;
     const uint32_t* b1 = b0 + depth * kTilePairs;
     for (int64_t k = 0; k < depth; ++k) {
       add_step<kTiles, 2>(q + k * (kTileDims / 2), q1 + k * (kTileDims / 2), padded * 2, b0 + k * kTilePairs,
                           b1 + k * kTilePairs);
     }
-    float* to = s.scores + 2 * step * 256;
+    float* to = s.scores + 2 * i * 256;
     store_sums<kTiles, 2>(to, to + kScores, 256, 64);
   }
 }
 
 template <int kTiles, int kCols>
-void tile_value_columns(const Scratch& s, int64_t dim, int64_t d, Seen steps, float* out) {
-  zero_sums<kTiles, kCols>();
-  for (int64_t step = steps.begin; step < steps.end; ++step) {
-    const uint32_t* a = s.weights + step * 256;
-    const uint32_t* b = s.packed.values + (step * (dim / 16) + d / 16) * kTilePairs;
+TERN_INLINE void add_value_columns(const Scratch& s, int64_t dim, int64_t d, int64_t step, bool resume, float* out) {
+  float *c0 = out + d, *c1 = c0 + kTileRows * dim;
+  if (resume) {
+    load_sums<kTiles, kCols>(c0, c1, 16, dim * 4);
+  } else {
+    zero_sums<kTiles, kCols>();
+  }
+  for (int64_t i = 0; i < kTileSteps; ++i) {
+    const uint32_t* a = s.weights + i * 256;
+    const uint32_t* b = s.packed.values + ((step + i) * (dim / 16) + d / 16) * kTilePairs;
     add_step<kTiles, kCols>(a, a + kWeights, 64, b, b + kTilePairs);
   }
-  store_sums<kTiles, kCols>(out + d, out + kTileRows * dim + d, 16, dim * 4);
+  store_sums<kTiles, kCols>(c0, c1, 16, dim * 4);
 }
 
 template <int kTiles>
-void tile_values(const Scratch& s, int64_t dim, Seen steps, float* out) {
+void add_values(const Scratch& s, int64_t dim, int64_t step, bool resume, float* out) {
   int64_t d = 0;
-  for (; d + 32 <= dim; d += 32) tile_value_columns<kTiles, 2>(s, dim, d, steps, out);
-  if (d < dim) tile_value_columns<kTiles, 1>(s, dim, d, steps, out);
+  for (; d + 32 <= dim; d += 32) add_value_columns<kTiles, 2>(s, dim, d, step, resume, out);
+  if (d < dim) add_value_columns<kTiles, 1>(s, dim, d, step, resume, out);
 }
 
 // ---- a chunk -------------------------------------------------------------------------------------------------------
 
-RowTile row_tile(const AttentionBlock& block, const Scratch& s, const AttentionPartial& partial, int64_t first,
-                 int64_t tile, int64_t r, int64_t end) {
-  const int64_t group = block.desc.heads / block.desc.kv_heads;
-  RowTile rows{.count = lesser(kTileRows, end - r),
-               .scores = s.scores + tile * kScores,
-               .weights = s.weights + tile * kWeights,
-               .max = partial.max + r,
-               .sum = partial.sum + r};
-  for (int64_t i = 0; i < rows.count; ++i) {
-    const int64_t position = block.history + (block.row_begin + r + i) / group;
-    rows.seen[i] = {greater(first_visible_key(block.desc, position) - first, 0),
-                    lesser(position + 1 - first, kAttentionChunk)};
-  }
-  return rows;
-}
-
 // Rows [r, end) of the block, at most kGroupRows.
 template <int kTiles>
-void tile_rows(const AttentionBlock& block, const Scratch& s, const AttentionPartial& partial, const ChunkKeys& keys,
-               int64_t r, int64_t end) {
-  const int64_t dim = block.desc.head_dim;
-  const Seen steps = keys.steps();
-  tile_scores<kTiles>(s, s.q + r * padded_dim(dim) / 2, dim, steps);
-  for (int64_t tile = 0; tile < kTiles; ++tile) {
-    make_tile_weights(block.desc, row_tile(block, s, partial, keys.first, tile, r + tile * kTileRows, end), steps);
+void group_rows(const AttentionBlock& block, const Scratch& s, const AttentionPartial& partial, int64_t first,
+                int64_t r, int64_t end) {
+  const AttentionDesc& desc = block.desc;
+  const int64_t dim = desc.head_dim, group = desc.heads / desc.kv_heads, count = end - r;
+  float* out = partial.out + r * dim;
+  int64_t position[kGroupRows];
+  for (int64_t i = 0; i < count; ++i) {
+    position[i] = block.history + (block.row_begin + r + i) / group;
+    partial.max[r + i] = -__builtin_inff();
+    _mm512_storeu_ps(s.lanes + i * 16, _mm512_setzero_ps());
   }
-  tile_values<kTiles>(s, dim, steps, partial.out + r * dim);
+  const int64_t key_end = lesser(position[count - 1] + 1 - first, kAttentionChunk);
+  int64_t key = greater(first_visible_key(desc, position[0]) - first, 0) / kAttentionTile * kAttentionTile;
+  for (bool resume = false; key < key_end; key += kAttentionTile, resume = true) {
+    tile_scores<kTiles>(s, s.q + r * padded_dim(dim) / 2, dim, key / (2 * kSub));
+    for (int64_t tile = 0; tile < kTiles; ++tile) {
+      const int64_t row = tile * kTileRows;
+      make_tile_weights(desc, {.count = lesser(kTileRows, count - row),
+                               .position = position + row,
+                               .first = first + key,
+                               .scores = s.scores + tile * kScores,
+                               .weights = s.weights + tile * kWeights,
+                               .level = partial.max + r + row,
+                               .lanes = s.lanes + row * 16,
+                               .out = out + row * dim});
+    }
+    add_values<kTiles>(s, dim, key / (2 * kSub), resume, out);
+  }
+  for (int64_t row = 0; row < count; row += kTileRows) {
+    sum_of_lanes(s.lanes + row * 16, lesser(kTileRows, count - row), partial.sum + r + row);
+  }
 }
 
 void clear_rows(const AttentionPartial& partial, int64_t begin, int64_t end, int64_t dim) {
@@ -205,7 +228,7 @@ void chunk(const AttentionBlock& block, int64_t chunk, const AttentionPartial& p
   for (int64_t r = rows.begin; r < rows.end; r += kGroupRows) {
     const int64_t some = lesser(kGroupRows, rows.end - r);
     if (some != configured) configure_tiles(shapes_for(configured = some));
-    (some > kTileRows ? tile_rows<2> : tile_rows<1>)(block, s, partial, keys, r, r + some);
+    (some > kTileRows ? group_rows<2> : group_rows<1>)(block, s, partial, first, r, r + some);
   }
   release_tiles();
 }

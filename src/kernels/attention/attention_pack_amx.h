@@ -29,7 +29,7 @@ struct ChunkKeys {
   int64_t first;       // absolute position
   int64_t begin, end;  // keys
   Seen parts() const { return {begin / kSub, (end + kSub - 1) / kSub}; }
-  Seen steps() const { return {begin / (2 * kSub), (end + 2 * kSub - 1) / (2 * kSub)}; }
+  Seen tiles() const { return {begin / kAttentionTile, (end + kAttentionTile - 1) / kAttentionTile}; }
 };
 
 template <class E>
@@ -70,8 +70,8 @@ void zero_values(int64_t dim, uint32_t* to) {
 template <class E>
 void pack_chunk(const AttentionBlock& block, const ChunkKeys& seen, int64_t all_end, const PackedChunk& to) {
   const int64_t dim = block.desc.head_dim, stride = block.kv.block_tokens;
-  const Seen parts = seen.parts(), steps = seen.steps();
-  for (int64_t part = 2 * steps.begin; part < 2 * steps.end; ++part) {
+  const Seen parts = seen.parts(), tiles = seen.tiles();
+  for (int64_t part = tiles.begin * kSubs; part < tiles.end * kSubs; ++part) {
     uint32_t* values_to = to.values + part / 2 * (dim / 16) * kTilePairs + part % 2 * (kTilePairs / 2);
     if (part < parts.begin || part >= parts.end) {
       zero_values(dim, values_to);
