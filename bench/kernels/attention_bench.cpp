@@ -2,10 +2,10 @@
 // same run.
 //
 //   attention_bench [--threads N] [--kernels TERN_KERNELS-list] [--heads 9] [--kv-heads 3] [--head-dim 64]
-//                   [--block 16] [--format f16] [--layers 30] [--pages huge|small]
+//                   [--block 16] [--format f16] [--layers 30] [--pages huge|small] [--context N [--query 1]]
 //
 // Decode walks through the layers of one cache, whose blocks lie in random order, so that keys come from memory as they
-// do in a step. Bytes and operations are what cost() counts; times are the best of several rounds.
+// do in a step. With --context, only that many positions, the last `query` of them asked. Bytes and operations are what cost() counts; times are the best of several rounds.
 #include <fmt/core.h>
 #include <time.h>
 
@@ -33,7 +33,7 @@ namespace {
 struct Options {
   int threads = 1;
   std::string kernels;
-  int32_t heads = 9, kv_heads = 3, head_dim = 64, block = 16, layers = 30;
+  int32_t heads = 9, kv_heads = 3, head_dim = 64, block = 16, layers = 30, context = 0, query = 1;
   Format format = Format::kF16;
   PageHint pages = PageHint::kHuge;
 };
@@ -48,6 +48,8 @@ Options parse(int argc, char** argv) {
     if (flag == "--kv-heads") o.kv_heads = std::stoi(value);
     if (flag == "--head-dim") o.head_dim = std::stoi(value);
     if (flag == "--block") o.block = std::stoi(value);
+    if (flag == "--context") o.context = std::stoi(value);
+    if (flag == "--query") o.query = std::stoi(value);
     if (flag == "--layers") o.layers = std::stoi(value);
     if (flag == "--pages") o.pages = value == "small" ? PageHint::kSmall : PageHint::kHuge;
     if (flag == "--format") o.format = find_kv_format(value)->format;
@@ -152,7 +154,7 @@ void attention(const Options& o, ThreadPool& pool, int32_t sequences, int32_t qu
 
 void around(const Options& o, ThreadPool& pool, int32_t tokens) {
   const KernelSelection selection = KernelSelection::parse(o.kernels);
-  const int32_t cols = o.heads * o.head_dim, inner = 1536, columns = o.heads + 2 * o.kv_heads;
+  const int32_t cols = o.heads * o.head_dim, inner = std::max(1536, cols), columns = o.heads + 2 * o.kv_heads;
   const std::vector<float> x = floats(static_cast<int64_t>(tokens) * 2 * inner), weight = floats(cols);
   std::vector<float> sum(static_cast<size_t>(tokens) * static_cast<size_t>(cols)), out(x.size());
   constexpr int kRepeat = 50;
@@ -205,6 +207,7 @@ int run(int argc, char** argv) {
     fmt::print("limits of one thread: f32 FMA {:.0f} GFLOP/s, reading {:.1f} GB/s\n", flops / fma / 1e9,
                (512 << 20) / read / 1e9);
   }
+  if (o.context > 0) return attention(o, pool, 1, o.query, o.context), 0;
   for (const int32_t context : {128, 300, 1024, 8192, 16384}) attention(o, pool, 1, 1, context);
   attention(o, pool, 16, 1, 512);
   attention(o, pool, 1, 4, 1024);
