@@ -1,12 +1,12 @@
 // The attention family on tiles, over f16 and bf16 caches: Q K and weights V as bf16 products with f32 sums, which an
 // instruction does for 16 rows, 16 columns and 32 terms at once.
 //
-// As attention_bf16_avx512.h, but keys and values of a whole chunk are copied in tile order once for all rows of the block
-// (attention_pack_amx.h); then 32 rows at a time go through its 64-key tiles: scores, weights
-// (attention_weights_amx.h), values. What 32 rows need beside keys and values, 24 KiB at head dimension 64, stays in the
-// first-level cache meanwhile. Row counts from one on take the same way. A row of a tile product sums over its own 32
-// terms, then onto what it has, and steps of 32 keys and dimensions lie at absolute positions, so a row's bits do not
-// depend on the rows beside it, nor on which tiles others need: weights of 0 add nothing.
+// As attention_bf16_avx512.h, but in groups of 32 rows: each goes through a chunk's 64-key tiles, whose keys and values the
+// first one copies in tile order for all of the block (attention_pack_amx.h), and in each through scores, weights
+// (attention_weights_amx.h) and values. What a group needs meanwhile, 24 KiB at head dimension 64 and 16 KiB of keys and
+// values, fits into the first-level cache. Row counts from one on take the same way. A row of a tile product sums over
+// its own 32 terms, then onto what it has, and steps of 32 keys and dimensions lie at absolute positions, so a row's
+// bits do not depend on the rows beside it, nor on which tiles others need: weights of 0 add nothing.
 #include <immintrin.h>
 
 #include "kernels/attention/attention_impl.h"
@@ -31,13 +31,15 @@ constexpr int64_t kGroupRows = 2 * kTileRows;
 constexpr int kC = 0, kA = 4, kB = 6;
 
 struct Scratch {
-  PackedChunk packed;
+  uint32_t* keys;     // [kChunkTiles], as PackedTile has them
+  uint32_t* values;   // [kChunkTiles]
   float* scores;      // [2 tiles of rows], as RowTile has them
   uint32_t* weights;  // [2 tiles of rows]
   float* lanes;       // [kGroupRows, 16]
   uint32_t* q;        // [kBlockRows, padded_dim / 2], times scale
 };
 
+constexpr int64_t kChunkTiles = kAttentionChunk / kAttentionTile;
 constexpr int64_t kScores = kSubs * 256, kWeights = kTileSteps * 256, kLanes = kGroupRows * 16;  // of a tile of rows
 
 uint64_t scratch_bytes(const AttentionDesc& desc) {
@@ -48,9 +50,9 @@ uint64_t scratch_bytes(const AttentionDesc& desc) {
 Scratch scratch_of(const AttentionBlock& block) {
   const int64_t dim = block.desc.head_dim, padded = padded_dim(dim);
   Scratch s;
-  s.packed.keys = reinterpret_cast<uint32_t*>(block.scratch);
-  s.packed.values = s.packed.keys + kAttentionChunk / 2 * padded;
-  s.scores = reinterpret_cast<float*>(s.packed.values + kAttentionChunk / 2 * dim);
+  s.keys = reinterpret_cast<uint32_t*>(block.scratch);
+  s.values = s.keys + kAttentionChunk / 2 * padded;
+  s.scores = reinterpret_cast<float*>(s.values + kAttentionChunk / 2 * dim);
   s.weights = reinterpret_cast<uint32_t*>(s.scores + 2 * kScores);
   s.lanes = reinterpret_cast<float*>(s.weights + 2 * kWeights);
   s.q = s.weights + 2 * kWeights + kLanes + block.scratch_row * padded / 2;
@@ -121,14 +123,13 @@ TERN_INLINE void add_step(const void* a0, const void* a1, int64_t stride, const 
   if constexpr (kTiles == 2 && kCols == 2) add_products_bf16<kC + 3, kA + 1, kB + 1>();
 }
 
-// Of 64 keys, whose first step in the chunk is `step`.
 template <int kTiles>
-void tile_scores(const Scratch& s, const uint32_t* q, int64_t dim, int64_t step) {
+void tile_scores(const Scratch& s, const PackedTile& packed, const uint32_t* q, int64_t dim) {
   const int64_t padded = padded_dim(dim), depth = padded / kTileDims;
   const uint32_t* q1 = q + kTileRows * padded / 2;
   for (int64_t i = 0; i < kTileSteps; ++i) {
     zero_sums<kTiles, 2>();
-    const uint32_t* b0 = s.packed.keys + 2 * (step + i) * depth * kTilePairs;
+    const uint32_t* b0 = packed.keys + 2 * i * depth * kTilePairs;
     const uint32_t* b1 = b0 + depth * kTilePairs;
     for (int64_t k = 0; k < depth; ++k) {
       add_step<kTiles, 2>(q + k * (kTileDims / 2), q1 + k * (kTileDims / 2), padded * 2, b0 + k * kTilePairs,
@@ -140,7 +141,8 @@ void tile_scores(const Scratch& s, const uint32_t* q, int64_t dim, int64_t step)
 }
 
 template <int kTiles, int kCols>
-TERN_INLINE void add_value_columns(const Scratch& s, int64_t dim, int64_t d, int64_t step, bool resume, float* out) {
+TERN_INLINE void add_value_columns(const Scratch& s, const PackedTile& packed, int64_t dim, int64_t d, bool resume,
+                                   float* out) {
   float *c0 = out + d, *c1 = c0 + kTileRows * dim;
   if (resume) {
     load_sums<kTiles, kCols>(c0, c1, 16, dim * 4);
@@ -149,27 +151,57 @@ TERN_INLINE void add_value_columns(const Scratch& s, int64_t dim, int64_t d, int
   }
   for (int64_t i = 0; i < kTileSteps; ++i) {
     const uint32_t* a = s.weights + i * 256;
-    const uint32_t* b = s.packed.values + ((step + i) * (dim / 16) + d / 16) * kTilePairs;
+    const uint32_t* b = packed.values + (i * (dim / 16) + d / 16) * kTilePairs;
     add_step<kTiles, kCols>(a, a + kWeights, 64, b, b + kTilePairs);
   }
   store_sums<kTiles, kCols>(c0, c1, 16, dim * 4);
 }
 
 template <int kTiles>
-void add_values(const Scratch& s, int64_t dim, int64_t step, bool resume, float* out) {
+void add_values(const Scratch& s, const PackedTile& packed, int64_t dim, bool resume, float* out) {
   int64_t d = 0;
-  for (; d + 32 <= dim; d += 32) add_value_columns<kTiles, 2>(s, dim, d, step, resume, out);
-  if (d < dim) add_value_columns<kTiles, 1>(s, dim, d, step, resume, out);
+  for (; d + 32 <= dim; d += 32) add_value_columns<kTiles, 2>(s, packed, dim, d, resume, out);
+  if (d < dim) add_value_columns<kTiles, 1>(s, packed, dim, d, resume, out);
 }
 
 // ---- a chunk -------------------------------------------------------------------------------------------------------
 
+// The packed tiles of a block's chunk, in the order of positions: groups of rows see later and later ones.
+class PackedTiles {
+ public:
+  // Of one group of rows alone each tile takes the place of the one before, which stays in the first-level cache.
+  PackedTiles(const AttentionBlock& block, const Scratch& s, const ChunkKeys& seen, bool one_group)
+      : block_(block), scratch_(s), seen_(seen), one_group_(one_group) {}
+
+  PackedTile at(int64_t first) const {
+    const int64_t tile = one_group_ ? 0 : first % kAttentionChunk / kAttentionTile, dim = block_.desc.head_dim;
+    return {scratch_.keys + tile * (kAttentionTile / 2) * padded_dim(dim),
+            scratch_.values + tile * (kAttentionTile / 2) * dim};
+  }
+  bool has(int64_t first) const { return first < packed_end_ && !one_group_; }
+  PackedTile get(int64_t first) {
+    const PackedTile tile = at(first);
+    if (first < packed_end_) return tile;
+    (block_.kv.format == Format::kF16 ? pack_tile<ElementF16> : pack_tile<ElementBF16>)(block_, seen_, first, tile);
+    packed_end_ = first + kAttentionTile;
+    return tile;
+  }
+
+ private:
+  const AttentionBlock& block_;
+  const Scratch& scratch_;
+  const ChunkKeys& seen_;
+  bool one_group_;
+  int64_t packed_end_ = -1;
+};
+
 // Rows [r, end) of the block, at most kGroupRows.
 template <int kTiles>
-void group_rows(const AttentionBlock& block, const Scratch& s, const AttentionPartial& partial, int64_t first,
-                int64_t r, int64_t end) {
+void group_rows(const AttentionBlock& block, const Scratch& s, PackedTiles& tiles, const AttentionPartial& partial,
+                int64_t chunk, int64_t r, int64_t end) {
   const AttentionDesc& desc = block.desc;
   const int64_t dim = desc.head_dim, group = desc.heads / desc.kv_heads, count = end - r;
+  const uint32_t* q = s.q + r * padded_dim(dim) / 2;
   float* out = partial.out + r * dim;
   int64_t position[kGroupRows];
   for (int64_t i = 0; i < count; ++i) {
@@ -177,22 +209,32 @@ void group_rows(const AttentionBlock& block, const Scratch& s, const AttentionPa
     partial.max[r + i] = -__builtin_inff();
     _mm512_storeu_ps(s.lanes + i * 16, _mm512_setzero_ps());
   }
-  const int64_t key_end = lesser(position[count - 1] + 1 - first, kAttentionChunk);
-  int64_t key = greater(first_visible_key(desc, position[0]) - first, 0) / kAttentionTile * kAttentionTile;
-  for (bool resume = false; key < key_end; key += kAttentionTile, resume = true) {
-    tile_scores<kTiles>(s, s.q + r * padded_dim(dim) / 2, dim, key / (2 * kSub));
+  const int64_t key_end = lesser(position[count - 1] + 1, (chunk + 1) * kAttentionChunk);
+  const int64_t key_begin = greater(first_visible_key(desc, position[0]), chunk * kAttentionChunk);
+  bool resume = false;
+  for (int64_t key = key_begin / kAttentionTile * kAttentionTile; key < key_end; key += kAttentionTile) {
+    const PackedTile packed = tiles.get(key);
+    const bool ahead = tiles.has(key + kAttentionTile);
+    tile_scores<kTiles>(s, packed, q, dim);
     for (int64_t tile = 0; tile < kTiles; ++tile) {
-      const int64_t row = tile * kTileRows;
-      make_tile_weights(desc, {.count = lesser(kTileRows, count - row),
-                               .position = position + row,
-                               .first = first + key,
-                               .scores = s.scores + tile * kScores,
-                               .weights = s.weights + tile * kWeights,
-                               .level = partial.max + r + row,
-                               .lanes = s.lanes + row * 16,
-                               .out = out + row * dim});
+      const int64_t row = tile * kTileRows, bytes = padded_dim(dim) * 2 * kAttentionTile / kGroupRows;
+      RowTile rows{.count = lesser(kTileRows, count - row),
+                   .position = position + row,
+                   .first = key,
+                   .scores = s.scores + tile * kScores,
+                   .weights = s.weights + tile * kWeights,
+                   .level = partial.max + r + row,
+                   .lanes = s.lanes + row * 16,
+                   .out = out + row * dim,
+                   .ahead_bytes = bytes};
+      if (ahead) {
+        rows.ahead[0] = reinterpret_cast<const std::byte*>(packed.values) + row * bytes;
+        rows.ahead[1] = reinterpret_cast<const std::byte*>(tiles.at(key + kAttentionTile).keys) + row * bytes;
+      }
+      make_tile_weights(desc, rows);
     }
-    add_values<kTiles>(s, dim, key / (2 * kSub), resume, out);
+    add_values<kTiles>(s, packed, dim, resume, out);
+    resume = true;
   }
   for (int64_t row = 0; row < count; row += kTileRows) {
     sum_of_lanes(s.lanes + row * 16, lesser(kTileRows, count - row), partial.sum + r + row);
@@ -210,25 +252,21 @@ void clear_rows(const AttentionPartial& partial, int64_t begin, int64_t end, int
 void chunk(const AttentionBlock& block, int64_t chunk, const AttentionPartial& partial) {
   const AttentionDesc& desc = block.desc;
   const int64_t dim = desc.head_dim, group = desc.heads / desc.kv_heads, count = block.row_end - block.row_begin;
-  const int64_t first = chunk * kAttentionChunk, last_position = block.history + (block.row_end - 1) / group;
+  const int64_t first = chunk * kAttentionChunk, all_end = block.history + (block.row_end - 1) / group + 1;
   const Seen rows = rows_that_see(block, first, kAttentionChunk);
   if (rows.begin >= rows.end) return clear_rows(partial, 0, count, dim);
   clear_rows(partial, 0, rows.begin, dim);
   clear_rows(partial, rows.end, count, dim);
   const int64_t first_position = block.history + (block.row_begin + rows.begin) / group;
-  const ChunkKeys keys{first, greater(first_visible_key(desc, first_position) - first, 0),
-                       lesser(last_position + 1 - first, kAttentionChunk)};
+  const ChunkKeys keys{greater(first_visible_key(desc, first_position), first),
+                       lesser(all_end, first + kAttentionChunk), all_end};
   const Scratch s = scratch_of(block);
-  if (block.kv.format == Format::kF16) {
-    pack_chunk<ElementF16>(block, keys, last_position + 1, s.packed);
-  } else {
-    pack_chunk<ElementBF16>(block, keys, last_position + 1, s.packed);
-  }
+  PackedTiles tiles(block, s, keys, rows.end - rows.begin <= kGroupRows);
   int64_t configured = 0;
   for (int64_t r = rows.begin; r < rows.end; r += kGroupRows) {
     const int64_t some = lesser(kGroupRows, rows.end - r);
     if (some != configured) configure_tiles(shapes_for(configured = some));
-    (some > kTileRows ? group_rows<2> : group_rows<1>)(block, s, partial, first, r, r + some);
+    (some > kTileRows ? group_rows<2> : group_rows<1>)(block, s, tiles, partial, chunk, r, r + some);
   }
   release_tiles();
 }

@@ -1,5 +1,5 @@
-// The second operands of attention's tile products: keys and values of a chunk as bf16, pairs side by side, copied once
-// for all rows of a block. Included by attention_amx.cpp only.
+// The second operands of attention's tile products: keys and values as bf16, pairs side by side, copied once for all rows
+// of a block. Included by attention_amx.cpp only.
 //
 // A tile is 1 KiB that lies together: 16 pairs of 16 columns. Keys: [part of 16 keys][32 dimensions], pairs of
 // dimensions, filled up with zeros; values: [step of 32 keys][16 dimensions], pairs of keys. While they are copied, the
@@ -12,24 +12,16 @@
 namespace tern {
 namespace {
 
-constexpr int64_t kChunkParts = kAttentionChunk / kSub;
-constexpr int64_t kChunkSteps = kChunkParts / 2;
 constexpr int64_t kTilePairs = 256;  // of a tile: 16 x 16
 constexpr int64_t kTileDims = 32;    // that a tile product of scores sums over
+constexpr int64_t kTileSteps = kAttentionTile / (2 * kSub);
 
 inline int64_t padded_dim(int64_t head_dim) { return (head_dim + kTileDims - 1) / kTileDims * kTileDims; }
 
-struct PackedChunk {
-  uint32_t* keys;    // [kChunkParts, padded_dim / 32, 16 pairs of dimensions, 16 keys]
-  uint32_t* values;  // [kChunkSteps, head_dim / 16, 16 pairs of keys, 16 dimensions]
-};
-
-// What rows of a block see of a chunk, in positions counted from its first.
-struct ChunkKeys {
-  int64_t first;       // absolute position
-  int64_t begin, end;  // keys
-  Seen parts() const { return {begin / kSub, (end + kSub - 1) / kSub}; }
-  Seen tiles() const { return {begin / kAttentionTile, (end + kAttentionTile - 1) / kAttentionTile}; }
+// 64 keys.
+struct PackedTile {
+  uint32_t* keys;    // [kSubs, padded_dim / 32, 16 pairs of dimensions, 16 keys]
+  uint32_t* values;  // [kTileSteps, head_dim / 16, 16 pairs of keys, 16 dimensions]
 };
 
 template <class E>
@@ -66,23 +58,29 @@ void zero_values(int64_t dim, uint32_t* to) {
   }
 }
 
-// all_end: where the block's rows cease to see anything at all.
+// The chunk of a block: what its rows see of it, and from where on they see nothing at all, in absolute positions.
+struct ChunkKeys {
+  int64_t begin, end;
+  int64_t all_end;
+};
+
+// The 64 keys from `first` on.
 template <class E>
-void pack_chunk(const AttentionBlock& block, const ChunkKeys& seen, int64_t all_end, const PackedChunk& to) {
+void pack_tile(const AttentionBlock& block, const ChunkKeys& seen, int64_t first, const PackedTile& to) {
   const int64_t dim = block.desc.head_dim, stride = block.kv.block_tokens;
-  const Seen parts = seen.parts(), tiles = seen.tiles();
-  for (int64_t part = tiles.begin * kSubs; part < tiles.end * kSubs; ++part) {
+  for (int64_t part = 0; part < kSubs; ++part) {
+    const int64_t at = first + part * kSub;
     uint32_t* values_to = to.values + part / 2 * (dim / 16) * kTilePairs + part % 2 * (kTilePairs / 2);
-    if (part < parts.begin || part >= parts.end) {
+    if (at + kSub <= seen.begin || at >= seen.end) {
       zero_values(dim, values_to);
       continue;
     }
     const E *keys, *values, *next_keys, *next_values;
-    locate(block, block.kv_head, seen.first + part * kSub, &keys, &values);
-    const int64_t next = block.next_key + (part - parts.begin) * kSub;
-    locate(block, block.next_kv_head, next < all_end ? next : block.next_key, &next_keys, &next_values);
+    locate(block, block.kv_head, at, &keys, &values);
+    const int64_t next = block.next_key + (at - seen.begin / kSub * kSub);
+    locate(block, block.next_kv_head, next < seen.all_end ? next : block.next_key, &next_keys, &next_values);
     pack_keys(keys, next_keys, stride, dim, to.keys + part * (padded_dim(dim) / kTileDims) * kTilePairs);
-    pack_values(values, next_values, {seen.begin - part * kSub, seen.end - part * kSub}, dim, values_to);
+    pack_values(values, next_values, {seen.begin - at, seen.end - at}, dim, values_to);
   }
 }
 
