@@ -5,7 +5,8 @@
 //                   [--block 16] [--format f16] [--layers 30] [--pages huge|small] [--context N [--query 1]]
 //
 // Decode walks through the layers of one cache, whose blocks lie in random order, so that keys come from memory as they
-// do in a step. With --context, only that many positions, the last `query` of them asked. Bytes and operations are what cost() counts; times are the best of several rounds.
+// do in a step. With --context, only that many positions, the last `query` of them asked. Bytes and operations are what
+// cost() counts; times are the best of several rounds.
 #include <fmt/core.h>
 #include <time.h>
 

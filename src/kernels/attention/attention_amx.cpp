@@ -1,12 +1,12 @@
 // The attention family on tiles, over f16 and bf16 caches: Q K and weights V as bf16 products with f32 sums, which an
 // instruction does for 16 rows, 16 columns and 32 terms at once.
 //
-// As attention_bf16_avx512.h, but in groups of 32 rows: each goes through a chunk's 64-key tiles, whose keys and values the
-// first one copies in tile order for all of the block (attention_pack_amx.h), and in each through scores, weights
-// (attention_weights_amx.h) and values. What a group needs meanwhile, 24 KiB at head dimension 64 and 16 KiB of keys and
-// values, fits into the first-level cache. Row counts from one on take the same way. A row of a tile product sums over
-// its own 32 terms, then onto what it has, and steps of 32 keys and dimensions lie at absolute positions, so a row's
-// bits do not depend on the rows beside it, nor on which tiles others need: weights of 0 add nothing.
+// As attention_bf16_avx512.h, but in groups of 32 rows: each goes through a chunk's 64-key tiles, whose keys and values
+// the first one copies in tile order for all of the block (attention_pack_amx.h), and in each through scores, weights
+// (attention_weights_amx.h) and values. What a group needs meanwhile, 24 KiB at head dimension 64 and 16 KiB of keys
+// and values, fits into the first-level cache. Row counts from one on take the same way. A row of a tile product sums
+// over its own 32 terms, then onto what it has, and steps of 32 keys and dimensions lie at absolute positions, so a
+// row's bits do not depend on the rows beside it, nor on which tiles others need: weights of 0 add nothing.
 #include <immintrin.h>
 
 #include "kernels/attention/attention_impl.h"

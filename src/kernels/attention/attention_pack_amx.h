@@ -1,5 +1,5 @@
-// The second operands of attention's tile products: keys and values as bf16, pairs side by side, copied once for all rows
-// of a block. Included by attention_amx.cpp only.
+// The second operands of attention's tile products: keys and values as bf16, pairs side by side, copied once for all
+// rows of a block. Included by attention_amx.cpp only.
 //
 // A tile is 1 KiB that lies together: 16 pairs of 16 columns. Keys: [part of 16 keys][32 dimensions], pairs of
 // dimensions, filled up with zeros; values: [step of 32 keys][16 dimensions], pairs of keys. While they are copied, the
