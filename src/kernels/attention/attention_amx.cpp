@@ -10,41 +10,32 @@
 #include <immintrin.h>
 
 #include "kernels/attention/attention_impl.h"
+#include "kernels/attention/attention_products_amx.h"
 #include "kernels/attention/attention_weights_amx.h"
 #include "kernels/isa.h"
-#include "kernels/tiles_amx.h"
 
 namespace tern {
 namespace {
-
-#define TERN_INLINE [[gnu::always_inline]] inline
 
 // Rows a block. Copying a chunk costs about 20 rows' products and softmax (head dimension 64, f16), and all blocks of a
 // prompt read the whole cache: 192 rows ask the last cache for 3 GB/s a core where 48 would ask for 10.
 constexpr int64_t kBlockRows = 192;
 constexpr int64_t kLoadRows = 20;
-constexpr int64_t kTileRows = 16;
-constexpr int64_t kGroupRows = 2 * kTileRows;
-
-// Tile registers: sums [tile of rows][tile of columns], rows, columns. Four products for four loads: 64 cycles
-// beside 32.
-constexpr int kC = 0, kA = 4, kB = 6;
 
 struct Scratch {
-  uint32_t* keys;     // [kChunkTiles], as PackedTile has them
-  uint32_t* values;   // [kChunkTiles]
-  float* scores;      // [2 tiles of rows], as RowTile has them
-  uint32_t* weights;  // [2 tiles of rows]
-  float* lanes;       // [kGroupRows, 16]
-  uint32_t* q;        // [kBlockRows, padded_dim / 2], times scale
+  uint32_t* keys;    // [kChunkTiles], as PackedTile has them
+  uint32_t* values;  // [kChunkTiles]
+  GroupScratch group;
+  float* lanes;  // [kGroupRows, 16] of RowTile
+  uint32_t* q;   // [kBlockRows, padded_dim / 2], times scale
 };
 
 constexpr int64_t kChunkTiles = kAttentionChunk / kAttentionTile;
-constexpr int64_t kScores = kSubs * 256, kWeights = kTileSteps * 256, kLanes = kGroupRows * 16;  // of a tile of rows
 
 uint64_t scratch_bytes(const AttentionDesc& desc) {
   const uint64_t dim = static_cast<uint64_t>(desc.head_dim), padded = static_cast<uint64_t>(padded_dim(desc.head_dim));
-  return 4 * (kAttentionChunk / 2 * (padded + dim) + 2 * (kScores + kWeights) + kLanes + kBlockRows * padded / 2);
+  return 4 *
+         (kAttentionChunk / 2 * (padded + dim) + 2 * (kScores + kWeights) + kGroupRows * 16 + kBlockRows * padded / 2);
 }
 
 Scratch scratch_of(const AttentionBlock& block) {
@@ -52,10 +43,10 @@ Scratch scratch_of(const AttentionBlock& block) {
   Scratch s;
   s.keys = reinterpret_cast<uint32_t*>(block.scratch);
   s.values = s.keys + kAttentionChunk / 2 * padded;
-  s.scores = reinterpret_cast<float*>(s.values + kAttentionChunk / 2 * dim);
-  s.weights = reinterpret_cast<uint32_t*>(s.scores + 2 * kScores);
-  s.lanes = reinterpret_cast<float*>(s.weights + 2 * kWeights);
-  s.q = s.weights + 2 * kWeights + kLanes + block.scratch_row * padded / 2;
+  s.group.scores = reinterpret_cast<float*>(s.values + kAttentionChunk / 2 * dim);
+  s.group.weights = reinterpret_cast<uint32_t*>(s.group.scores + 2 * kScores);
+  s.lanes = reinterpret_cast<float*>(s.group.weights + 2 * kWeights);
+  s.q = s.group.weights + 2 * kWeights + kGroupRows * 16 + block.scratch_row * padded / 2;
   return s;
 }
 
@@ -68,100 +59,6 @@ void begin(const AttentionBlock& block) {
     for (int64_t d = 0; d < dim; d += 16) store_bf16(out + d / 2, _mm512_mul_ps(_mm512_loadu_ps(q + d), scale));
     for (int64_t d = dim; d < padded; d += 16) store_bf16(out + d / 2, _mm512_setzero_ps());
   }
-}
-
-// ---- products ------------------------------------------------------------------------------------------------------
-
-TileShapes shapes_for(int64_t rows) {
-  TileShapes shapes;
-  for (int i = 0; i < 2; ++i) {
-    const int64_t count = lesser(rows - i * kTileRows, kTileRows);
-    if (count <= 0) continue;
-    shapes.set(kC + 2 * i, count, 64);
-    shapes.set(kC + 2 * i + 1, count, 64);
-    shapes.set(kA + i, count, 64);
-  }
-  shapes.set(kB, kTileRows, 64);
-  shapes.set(kB + 1, kTileRows, 64);
-  return shapes;
-}
-
-template <int kTiles, int kCols>
-TERN_INLINE void zero_sums() {
-  zero_tile<kC>();
-  if constexpr (kCols == 2) zero_tile<kC + 1>();
-  if constexpr (kTiles == 2) zero_tile<kC + 2>();
-  if constexpr (kTiles == 2 && kCols == 2) zero_tile<kC + 3>();
-}
-
-// c0 and c1: of the two tiles of rows; the second column lies `next` floats behind the first.
-template <int kTiles, int kCols>
-TERN_INLINE void load_sums(const float* c0, const float* c1, int64_t next, int64_t stride) {
-  load_tile<kC>(c0, stride);
-  if constexpr (kCols == 2) load_tile<kC + 1>(c0 + next, stride);
-  if constexpr (kTiles == 2) load_tile<kC + 2>(c1, stride);
-  if constexpr (kTiles == 2 && kCols == 2) load_tile<kC + 3>(c1 + next, stride);
-}
-template <int kTiles, int kCols>
-TERN_INLINE void store_sums(float* c0, float* c1, int64_t next, int64_t stride) {
-  store_tile<kC>(c0, stride);
-  if constexpr (kCols == 2) store_tile<kC + 1>(c0 + next, stride);
-  if constexpr (kTiles == 2) store_tile<kC + 2>(c1, stride);
-  if constexpr (kTiles == 2 && kCols == 2) store_tile<kC + 3>(c1 + next, stride);
-}
-
-// Rows at a0 and a1, columns at b0 and b1.
-template <int kTiles, int kCols>
-TERN_INLINE void add_step(const void* a0, const void* a1, int64_t stride, const void* b0, const void* b1) {
-  load_tile<kA>(a0, stride);
-  load_tile<kB>(b0, 64);
-  if constexpr (kCols == 2) load_tile<kB + 1>(b1, 64);
-  if constexpr (kTiles == 2) load_tile<kA + 1>(a1, stride);
-  add_products_bf16<kC, kA, kB>();
-  if constexpr (kCols == 2) add_products_bf16<kC + 1, kA, kB + 1>();
-  if constexpr (kTiles == 2) add_products_bf16<kC + 2, kA + 1, kB>();
-  if constexpr (kTiles == 2 && kCols == 2) add_products_bf16<kC + 3, kA + 1, kB + 1>();
-}
-
-template <int kTiles>
-void tile_scores(const Scratch& s, const PackedTile& packed, const uint32_t* q, int64_t dim) {
-  const int64_t padded = padded_dim(dim), depth = padded / kTileDims;
-  const uint32_t* q1 = q + kTileRows * padded / 2;
-  for (int64_t i = 0; i < kTileSteps; ++i) {
-    zero_sums<kTiles, 2>();
-    const uint32_t* b0 = packed.keys + 2 * i * depth * kTilePairs;
-    const uint32_t* b1 = b0 + depth * kTilePairs;
-    for (int64_t k = 0; k < depth; ++k) {
-      add_step<kTiles, 2>(q + k * (kTileDims / 2), q1 + k * (kTileDims / 2), padded * 2, b0 + k * kTilePairs,
-                          b1 + k * kTilePairs);
-    }
-    float* to = s.scores + 2 * i * 256;
-    store_sums<kTiles, 2>(to, to + kScores, 256, 64);
-  }
-}
-
-template <int kTiles, int kCols>
-TERN_INLINE void add_value_columns(const Scratch& s, const PackedTile& packed, int64_t dim, int64_t d, bool resume,
-                                   float* out) {
-  float *c0 = out + d, *c1 = c0 + kTileRows * dim;
-  if (resume) {
-    load_sums<kTiles, kCols>(c0, c1, 16, dim * 4);
-  } else {
-    zero_sums<kTiles, kCols>();
-  }
-  for (int64_t i = 0; i < kTileSteps; ++i) {
-    const uint32_t* a = s.weights + i * 256;
-    const uint32_t* b = packed.values + (i * (dim / 16) + d / 16) * kTilePairs;
-    add_step<kTiles, kCols>(a, a + kWeights, 64, b, b + kTilePairs);
-  }
-  store_sums<kTiles, kCols>(c0, c1, 16, dim * 4);
-}
-
-template <int kTiles>
-void add_values(const Scratch& s, const PackedTile& packed, int64_t dim, bool resume, float* out) {
-  int64_t d = 0;
-  for (; d + 32 <= dim; d += 32) add_value_columns<kTiles, 2>(s, packed, dim, d, resume, out);
-  if (d < dim) add_value_columns<kTiles, 1>(s, packed, dim, d, resume, out);
 }
 
 // ---- a chunk -------------------------------------------------------------------------------------------------------
@@ -215,14 +112,14 @@ void group_rows(const AttentionBlock& block, const Scratch& s, PackedTiles& tile
   for (int64_t key = key_begin / kAttentionTile * kAttentionTile; key < key_end; key += kAttentionTile) {
     const PackedTile packed = tiles.get(key);
     const bool ahead = tiles.has(key + kAttentionTile);
-    tile_scores<kTiles>(s, packed, q, dim);
+    tile_scores<kTiles>(s.group, packed, q, dim);
     for (int64_t tile = 0; tile < kTiles; ++tile) {
       const int64_t row = tile * kTileRows, bytes = padded_dim(dim) * 2 * kAttentionTile / kGroupRows;
       RowTile rows{.count = lesser(kTileRows, count - row),
                    .position = position + row,
                    .first = key,
-                   .scores = s.scores + tile * kScores,
-                   .weights = s.weights + tile * kWeights,
+                   .scores = s.group.scores + tile * kScores,
+                   .weights = s.group.weights + tile * kWeights,
                    .level = partial.max + r + row,
                    .lanes = s.lanes + row * 16,
                    .out = out + row * dim,
@@ -233,7 +130,7 @@ void group_rows(const AttentionBlock& block, const Scratch& s, PackedTiles& tile
       }
       make_tile_weights(desc, rows);
     }
-    add_values<kTiles>(s, packed, dim, resume, out);
+    add_values<kTiles>(s.group, packed, dim, resume, out);
     resume = true;
   }
   for (int64_t row = 0; row < count; row += kTileRows) {
