@@ -130,6 +130,20 @@ struct Avx2 {
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), power));
   }
 
+  // 2^x for x <= 0, relative error below 1.1e-4: for weights that are rounded to 8 bits afterwards. As Avx512's, but
+  // everything below kExp2Lowest counts as that.
+  static Reg exp2_coarse(Reg x) {
+    x = _mm256_max_ps(_mm256_set1_ps(kExp2Lowest), x);
+    const __m256 n = _mm256_floor_ps(x);
+    const __m256 f = _mm256_sub_ps(x, n);
+    __m256 p = _mm256_set1_ps(kExp2Cubic[0]);
+    p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(kExp2Cubic[1]));
+    p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(kExp2Cubic[2]));
+    p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(1.0f));
+    const __m256i power = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), power));
+  }
+
   // rows[i][j] -> rows[j][i].
   static void transpose(Reg rows[8]) {
     __m256 t[8];

@@ -120,6 +120,18 @@ struct Avx512 {
     return _mm512_scalef_ps(p, n);
   }
 
+  // 2^x for x <= 0, relative error below 1.1e-4: for weights that are rounded to bf16 (2e-3) or to 8 bits afterwards.
+  // The fraction x - floor(x) goes through a cubic, scalef takes the floor itself: 7 instructions' work instead of 13.
+  // NaN stays NaN, -infinity gives 0.
+  static Reg exp2_coarse(Reg x) {
+    const __m512 f = _mm512_reduce_ps(x, 9);  // against the floor
+    __m512 p = _mm512_set1_ps(kExp2Cubic[0]);
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(kExp2Cubic[1]));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(kExp2Cubic[2]));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0f));
+    return _mm512_scalef_ps(p, x);
+  }
+
   // rows[i][j] -> rows[j][i].
   static void transpose(Reg rows[16]) {
     __m512 t[16];

@@ -27,6 +27,9 @@ constexpr float kExpSeries[5] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.
 // arithmetic 1.7e-7) among those that are exact at 0. Highest power first.
 constexpr float kExp2Series[5] = {1.32647273e-3f, 9.67151299e-3f, 5.55073358e-2f, 2.40222424e-1f, 6.93147004e-1f};
 constexpr float kExp2Lowest = -125.0f;
+// 2^f = 1 + f (c3 + f (c2 + f c1)) on [0, 1], the cubic whose greatest relative error is least (1.03e-4) among those
+// that are exact at both ends, so that it rises without a step from one power of two to the next. Highest power first.
+constexpr float kExp2Cubic[3] = {7.82679700e-2f, 2.26307680e-1f, 6.95424350e-1f};
 
 }  // namespace
 }  // namespace tern

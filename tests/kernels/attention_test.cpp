@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <map>
 #include <string>
 
 #include "attention_world.h"
@@ -90,16 +92,20 @@ TEST(Attention, RefIsTheFormula) {
 }
 
 TEST(Attention, VectorKernelsFollowRefAndNothingLeaks) {
+  std::map<std::string, double> worst;
   for (const Shape& shape : kShapes) {
     SCOPED_TRACE(describe(shape));
     World world(shape, kLengths);
     const std::vector<float> want = world.run(make(shape, "ref"), kRagged, 1);
     for (const std::string& name : vector_names(shape)) {
       const Attention attention = make(shape, name);
-      ASSERT_EQ(attention.kernel_name(), name);
-      EXPECT_LT(squared_error(world.run(attention, kRagged, 1), want), most_error(name)) << name;  // NaN fails as well
+      ASSERT_TRUE(name == attention.kernel_name() || name == kEmulated + attention.kernel_name());
+      const double error = squared_error(world.run(attention, kRagged, 1), want);
+      EXPECT_LT(error, most_error(name)) << name;  // NaN fails as well
+      worst[name] = std::max(worst[name], error);
     }
   }
+  for (const auto& [name, error] : worst) std::printf("%s: normalized squared error up to %.1e\n", name.c_str(), error);
 }
 
 TEST(Attention, NarrowCachesAreClose) {
@@ -231,6 +237,18 @@ TEST(Attention, CostCountsVisibleKeys) {
   EXPECT_EQ(cost.ops, 4.0 * 1024 * 9 * 64);
   const Cost coded = make({3, 3, 64, 16, kKvInt8}, "ref").cost({&decode, 1, 1, 1});
   EXPECT_EQ(coded.bytes, 1024.0 * 2 * 3 * (64 + 4) + 8 * 9 * 64);  // codes and a scale
+}
+
+// An implementation with large blocks has them cut among workers between rows.
+TEST(Attention, ManyRowsAreCutBetweenThem) {
+  AttentionImpl wide = *kAttentionRef.rows;
+  wide.block_rows = 4 * kAttentionRows;
+  for (const Shape& shape : {Shape{3, 3, 16, 16, Format::kF16}, Shape{7, 1, 16, 16, Format::kF16, 100}}) {
+    World world(shape, kLengths);
+    const std::vector<float> want = world.run(make(shape, "ref"), kRagged, 1);
+    const Attention attention(desc_of(shape), shape.format, wide);
+    for (const int workers : {1, 2, 3, 16}) EXPECT_EQ(world.run(attention, kRagged, workers), want) << workers;
+  }
 }
 
 // By default no row that the listing calls slow, where there is another one.

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "emulated_amx.h"
 #include "kernels/attention/attention.h"
 #include "paged_cache.h"
 
@@ -28,14 +29,21 @@ inline std::string describe(const Shape& s) {
          std::to_string(s.soft_cap);
 }
 
+// Rows of the family's AMX file over tile registers in software.
+inline const std::string kEmulated = "emulated_";
+
 // The vector implementations that this processor can run, for caches of the shape's kind.
 inline std::vector<std::string> vector_names(const Shape& shape) {
   std::vector<std::string> names;
+  const auto add = [&](const std::string& name, const std::string& prefix) {
+    const bool int8 = name.ends_with("_int8"), bf16 = name.ends_with("_bf16");
+    if (name == "ref" || int8 != (shape.format == kKvInt8)) return;
+    if (!bf16 || shape.format != Format::kF32) names.push_back(prefix + name);
+  };
   for (const KernelListing& kernel : attention_listing()) {
-    const bool int8 = kernel.name.ends_with("_int8"), bf16 = kernel.name.ends_with("_bf16");
-    if (!kernel.available || kernel.name == "ref" || int8 != (shape.format == kKvInt8)) continue;
-    if (!bf16 || shape.format != Format::kF32) names.emplace_back(kernel.name);
+    if (kernel.available) add(std::string(kernel.name), "");
   }
+  for (const AttentionImpl* row : emulated_attention_impls()) add(row->name, kEmulated);
   return names;
 }
 
@@ -62,6 +70,9 @@ inline AttentionDesc desc_of(const Shape& shape) {
 }
 
 inline Attention make(const Shape& shape, const std::string& name) {
+  for (const AttentionImpl* row : emulated_attention_impls()) {
+    if (name == kEmulated + row->name) return Attention(desc_of(shape), shape.format, *row);
+  }
   return Attention(desc_of(shape), shape.format, KernelSelection::parse("attention:" + name));
 }
 

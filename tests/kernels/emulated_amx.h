@@ -1,9 +1,10 @@
-// The AMX rows of the linear family, compiled for tile registers in software (emulated/kernels/tiles_amx.h). Empty on
-// processors without AVX-512.
+// The AMX rows of the linear and attention families, compiled for tile registers in software
+// (emulated/kernels/tiles_amx.h). Empty on processors without AVX-512.
 #pragma once
 
 #include <vector>
 
+#include "kernels/attention/attention_impl.h"
 #include "kernels/linear/linear_impl.h"
 #include "kernels/selection.h"
 
@@ -12,10 +13,19 @@ namespace tern {
 extern const LinearImplSpan kEmulatedAmx;
 extern const LinearImplSpan kEmulatedAmxKquants;
 extern const LinearImplSpan kEmulatedAmxBf16;
+extern const AttentionImplSpan kEmulatedAttentionAmx;
 
 namespace test {
 
 // Those that run here: only tiles are emulated.
+inline std::vector<const AttentionImpl*> emulated_attention_impls() {
+  std::vector<const AttentionImpl*> all;
+  for (int i = 0; i < kEmulatedAttentionAmx.count; ++i) {
+    const AttentionImpl* row = kEmulatedAttentionAmx.rows + i;
+    if ((row->needs & ~(detect_isa() | kIsaAmxBf16)) == 0) all.push_back(row);
+  }
+  return all;
+}
 inline std::vector<const LinearImpl*> emulated_amx_impls() {
   std::vector<const LinearImpl*> all;
   const uint32_t isa = detect_isa() | kIsaAmxInt8 | kIsaAmxBf16;

@@ -9,33 +9,39 @@
 namespace tern {
 namespace {
 
-constexpr const AttentionImplSpan* kSpans[] = {&kAttentionAvx512, &kAttentionAvx2, &kAttentionRef};
+constexpr const AttentionImplSpan* kSpans[] = {&kAttentionAmx, &kAttentionAvx512, &kAttentionAvx2, &kAttentionRef};
 
 uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 // Where things lie in the workspace: a scratch and two partials a worker, then, for each of the at most workers - 1
-// items that are cut, one partial a chunk.
+// items that are cut between chunks, one partial a chunk.
 struct Workspace {
   std::byte* base;
+  int64_t rows;  // of a worker's partials
   int64_t head_dim;
   uint64_t scratch;
   int64_t chunks;  // of the longest context
 
-  uint64_t partial_bytes() const { return aligned(sizeof(float) * kAttentionRows * (2 + head_dim)); }
-  uint64_t worker_bytes() const { return aligned(scratch) + 2 * partial_bytes(); }
-  uint64_t bytes(int64_t workers) const { return workers * worker_bytes() + (workers - 1) * chunks * partial_bytes(); }
-  AttentionPartial partial_at(uint64_t offset) const {
+  static uint64_t partial_bytes(int64_t rows, int64_t head_dim) {
+    return aligned(sizeof(float) * rows * (2 + head_dim));
+  }
+  uint64_t shared_bytes() const { return partial_bytes(kAttentionRows, head_dim); }
+  uint64_t worker_bytes() const { return aligned(scratch) + 2 * partial_bytes(rows, head_dim); }
+  uint64_t bytes(int64_t workers) const { return workers * worker_bytes() + (workers - 1) * chunks * shared_bytes(); }
+  AttentionPartial partial_at(uint64_t offset, int64_t partial_rows) const {
     float* at = reinterpret_cast<float*>(base + offset);
-    return {.max = at, .sum = at + kAttentionRows, .out = at + 2 * kAttentionRows};
+    return {.max = at, .sum = at + partial_rows, .out = at + 2 * partial_rows};
   }
   std::byte* scratch_of(int64_t worker) const { return base + worker * worker_bytes(); }
-  AttentionPartial running(int64_t worker) const { return partial_at(worker * worker_bytes() + aligned(scratch)); }
+  AttentionPartial running(int64_t worker) const {
+    return partial_at(worker * worker_bytes() + aligned(scratch), rows);
+  }
   AttentionPartial next(int64_t worker) const {
-    return partial_at(worker * worker_bytes() + aligned(scratch) + partial_bytes());
+    return partial_at(worker * worker_bytes() + aligned(scratch) + partial_bytes(rows, head_dim), rows);
   }
   // Partial `slot` of the `index`-th cut item. Slot 0 holds the chunks before its first cut, merged.
   AttentionPartial shared(int64_t workers, int64_t index, int64_t slot) const {
-    return partial_at(workers * worker_bytes() + (index * chunks + slot) * partial_bytes());
+    return partial_at(workers * worker_bytes() + (index * chunks + slot) * shared_bytes(), kAttentionRows);
   }
 };
 
@@ -49,7 +55,8 @@ int64_t longest_context(const BatchShape& batch) {
 }
 
 Workspace workspace_for(const AttentionDesc& desc, const AttentionImpl& impl, std::byte* base, int64_t context) {
-  return {base, desc.head_dim, impl.scratch_bytes(desc), (context + kAttentionChunk - 1) / kAttentionChunk};
+  return {base, impl.block_rows, desc.head_dim, impl.scratch_bytes(desc),
+          (context + kAttentionChunk - 1) / kAttentionChunk};
 }
 
 // KV head `head` of the item, counted from its first.
@@ -72,22 +79,24 @@ AttentionBlock block_of(const AttentionDesc& desc, const AttentionArgs& args, co
           .next_key = 0};
 }
 
-// One worker's chunks [begin, end) of an item, all heads of a chunk before the next chunk.
+// One worker's share of an item, all heads of a chunk before the next chunk.
 class ItemRun {
  public:
   ItemRun(const AttentionDesc& desc, const AttentionImpl& impl, const AttentionArgs& args, const Item& item,
-          std::byte* scratch, int64_t begin, int64_t end)
-      : desc_(desc), impl_(impl), args_(args), item_(item), scratch_(scratch), begin_(begin), end_(end) {
+          std::byte* scratch)
+      : desc_(desc), impl_(impl), args_(args), item_(item), scratch_(scratch) {
     for (int32_t head = 0; head < item.kv_heads; ++head) impl.begin(block_of(desc, args, item, head, scratch));
   }
   void chunk(int64_t chunk, const AttentionPartial& partial) const {
     for (int32_t head = 0; head < item_.kv_heads; ++head) {
       AttentionBlock block = block_of(desc_, args_, item_, head, scratch_);
       const bool last_head = head + 1 == item_.kv_heads;
-      const int64_t next = !last_head ? chunk : chunk + 1 < end_ ? chunk + 1 : begin_;
+      const int64_t next = !last_head ? chunk : chunk + 1 < item_.chunk_end ? chunk + 1 : item_.chunk_begin;
       block.next_key = item_.first_key(next);
       block.next_kv_head = !last_head ? block.kv_head + 1 : item_.kv_head;
-      if (last_head && next == begin_) block.next_kv_head = std::min(block.kv_head + 1, desc_.kv_heads - 1);
+      if (last_head && next == item_.chunk_begin) {
+        block.next_kv_head = std::min(block.kv_head + 1, desc_.kv_heads - 1);
+      }
       impl_.chunk(block, chunk, rows_of(partial, head));
     }
   }
@@ -110,7 +119,6 @@ class ItemRun {
   const AttentionArgs& args_;
   const Item& item_;
   std::byte* scratch_;
-  int64_t begin_, end_;
 };
 
 }  // namespace
@@ -133,6 +141,11 @@ Attention::Attention(const AttentionDesc& desc, Format kv_format, const KernelSe
   }
 }
 
+Attention::Attention(const AttentionDesc& desc, Format kv_format, const AttentionImpl& impl)
+    : desc_(desc), kv_format_(kv_format), impl_(&impl) {
+  TERN_CHECK(desc.kv_heads > 0 && desc.heads % desc.kv_heads == 0 && impl.supports(desc, kv_format));
+}
+
 uint64_t Attention::workspace_bytes(int64_t context, int workers) const {
   return workspace_for(desc_, *impl_, nullptr, context).bytes(workers);
 }
@@ -146,24 +159,26 @@ void Attention::run(const AttentionArgs& args, const Team& team) const {
 bool Attention::compute(const AttentionArgs& args, int worker, int workers) const {
   TERN_CHECK(args.kv.block_tokens % 16 == 0 && args.kv.format == kv_format_);
   const Workspace space = workspace_for(desc_, *impl_, args.workspace, longest_context(args.batch));
-  const Division division{for_each_item(desc_, args.batch, workers, [](const Item&) {}), workers};
+  const Division division{for_each_item(desc_, *impl_, args.batch, workers, [](const Item&) {}), workers};
   const AttentionPartial running = space.running(worker), next = space.next(worker);
   int64_t cut_items = 0;
-  for_each_item(desc_, args.batch, workers, [&](const Item& item) {
+  for_each_item(desc_, *impl_, args.batch, workers, [&](const Item& item) {
     const int64_t index = cut_items;
     if (division.first_cut(item) > item.chunk_begin) ++cut_items;
-    const int64_t begin = division.cut(item, worker), end = division.cut(item, worker + 1);
-    if (begin >= end) return;
+    const std::optional<Item> own = division.share(desc_, item, worker);
+    if (!own) return;
     for (int32_t head = 0; args.ready && head < item.kv_heads; ++head) args.ready(item.kv_head + head);
-    const ItemRun run(desc_, *impl_, args, item, space.scratch_of(worker), begin, end);
-    if (begin > item.chunk_begin) {
-      for (int64_t c = begin; c < end; ++c) run.chunk(c, space.shared(workers, index, c - item.chunk_begin));
+    const ItemRun run(desc_, *impl_, args, *own, space.scratch_of(worker));
+    if (own->chunk_begin > item.chunk_begin && !item.cut_by_rows()) {
+      for (int64_t c = own->chunk_begin; c < own->chunk_end; ++c) {
+        run.chunk(c, space.shared(workers, index, c - item.chunk_begin));
+      }
       return;
     }
-    const bool whole = end == item.chunk_end;
+    const bool whole = item.cut_by_rows() || own->chunk_end == item.chunk_end;
     const AttentionPartial into = whole ? running : space.shared(workers, index, 0);
-    run.chunk(begin, into);
-    for (int64_t c = begin + 1; c < end; ++c) {
+    run.chunk(own->chunk_begin, into);
+    for (int64_t c = own->chunk_begin + 1; c < own->chunk_end; ++c) {
       run.chunk(c, next);
       run.merge(into, next);
     }
@@ -174,9 +189,9 @@ bool Attention::compute(const AttentionArgs& args, int worker, int workers) cons
 
 void Attention::merge(const AttentionArgs& args, int worker, int workers) const {
   const Workspace space = workspace_for(desc_, *impl_, args.workspace, longest_context(args.batch));
-  const Division division{for_each_item(desc_, args.batch, workers, [](const Item&) {}), workers};
+  const Division division{for_each_item(desc_, *impl_, args.batch, workers, [](const Item&) {}), workers};
   int64_t index = 0;
-  for_each_item(desc_, args.batch, workers, [&](const Item& item) {
+  for_each_item(desc_, *impl_, args.batch, workers, [&](const Item& item) {
     const int64_t cut = division.first_cut(item);
     if (cut == item.chunk_begin) return;
     // Rows of all heads, one behind the other.

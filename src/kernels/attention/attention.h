@@ -34,6 +34,8 @@ struct AttentionArgs {
 class Attention {
  public:
   Attention(const AttentionDesc& desc, Format kv_format, const KernelSelection& selection);
+  // With one row of the table, or one that is in none, whatever the processor has.
+  Attention(const AttentionDesc& desc, Format kv_format, const AttentionImpl& impl);
   // For any number of tokens and a longest history + query of `context`, split among `workers`.
   uint64_t workspace_bytes(int64_t context, int workers) const;
   void run(const AttentionArgs& args, const Team& team) const;

@@ -7,11 +7,12 @@
 namespace tern {
 namespace {
 
-const AttentionImpl kRows[] = {
-    {"avx2_f32", kIsaAvx2, kIsaNone, Arithmetic::kF32, attention_supports<Avx2>, attention_scratch_bytes,
-     attention_begin<Avx2>, attention_chunk<Avx2>, attention_merge<Avx2>, attention_finish<Avx2>},
-    {"avx2_int8", kIsaAvx2, kIsaNone, Arithmetic::kInt8, int8_supports<Avx2>, code_scratch_bytes<Avx2Codes>,
-     int8_begin<Avx2, Avx2Codes>, int8_chunk<Avx2, Avx2Codes>, attention_merge<Avx2>, attention_finish<Avx2>}};
+const AttentionImpl kRows[] = {{"avx2_f32", kIsaAvx2, kIsaNone, Arithmetic::kF32, kAttentionRows, kAttentionLoadRows,
+                                attention_supports<Avx2>, attention_scratch_bytes, attention_begin<Avx2>,
+                                attention_chunk<Avx2>, attention_merge<Avx2>, attention_finish<Avx2>},
+                               {"avx2_int8", kIsaAvx2, kIsaNone, Arithmetic::kInt8, kAttentionRows, kAttentionLoadRows,
+                                int8_supports<Avx2>, code_scratch_bytes<Avx2Codes>, int8_begin<Avx2, Avx2Codes>,
+                                int8_chunk<Avx2, Avx2Codes>, attention_merge<Avx2>, attention_finish<Avx2>}};
 
 }  // namespace
 

@@ -44,11 +44,6 @@ PairScratch pair_scratch_of(const AttentionBlock& block) {
   return s;
 }
 
-// 16 numbers to 32 bytes.
-void store_bf16(void* to, __m512 x) {
-  _mm256_storeu_si256(static_cast<__m256i*>(to), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
-}
-
 void pair_begin(const AttentionBlock& block) {
   const int64_t dim = block.desc.head_dim, group = block.desc.heads / block.desc.kv_heads;
   const __m512 scale = _mm512_set1_ps(block.desc.scale * kLog2E);
@@ -85,7 +80,7 @@ void make_pairs(const SoftmaxRows<Avx512>& rows, uint32_t* weights) {
     for (int i = 0; i < kSubs; ++i) {
       const auto kept = static_cast<__mmask16>(Avx512::lanes(greater(seen.end - i * kSub, 0)) &
                                                ~Avx512::lanes(greater(seen.begin - i * kSub, 0)));
-      x[i] = Avx512::exp2_of_negative(_mm512_sub_ps(_mm512_loadu_ps(scores + i * kSub), top));
+      x[i] = Avx512::exp2_coarse(_mm512_sub_ps(_mm512_loadu_ps(scores + i * kSub), top));
       store_bf16(weights + i * kSub / 2, _mm512_maskz_mov_ps(kept, x[i]));
     }
     add_lanes<Avx512>(x, rows.lanes + r * 16);

@@ -18,9 +18,12 @@ namespace tern {
 // and two workers still share a context of 300 positions well when a model has an odd number of KV heads.
 inline constexpr int64_t kAttentionChunk = 256;
 
-// Rows a block: 8 register tiles of 6 rows. K and V are widened to f32 once a block, 2 / 48 of its multiplications; q,
-// scores and output of 48 rows at head_dim 64 are 36 KiB, in L2 beside the 16 KiB tile of keys in L1.
+// Rows a block of the vector kernels: 8 register tiles of 6 rows. K and V are widened to f32 once a block, 2 / 48 of
+// its multiplications; q, scores and output of 48 rows at head_dim 64 are 36 KiB, in L2 beside the 16 KiB tile of keys
+// in L1. Of any kernel, a piece whose keys several workers share has at most as many, since each chunk's partial is
+// kept then.
 inline constexpr int64_t kAttentionRows = 48;
+inline constexpr int64_t kAttentionLoadRows = 4;
 
 // Keys a tile, at absolute positions: 4 vectors of 16, enough independent sums for one row, one maximum a tile.
 inline constexpr int64_t kAttentionTile = 64;
@@ -49,10 +52,10 @@ struct AttentionBlock {
   int64_t q_stride;
   float* out;                  // [sequence's query tokens, heads * head_dim]
   int64_t history;             // position of the sequence's first query token
-  int64_t row_begin, row_end;  // at most kAttentionRows
+  int64_t row_begin, row_end;  // at most block_rows
   int32_t kv_head;
   std::byte* scratch;  // scratch_bytes(desc), 64-byte aligned; lives from begin() to the last chunk()
-  // Blocks of several KV heads may live in one scratch: rows before this one's. At most kAttentionRows in all.
+  // Blocks of several KV heads may live in one scratch: rows before this one's. At most block_rows in all.
   int64_t scratch_row;
   // What the worker reads after the chunk, so that it can be asked for in time. The key is one that the block's rows
   // see, or lies in one 16-key part with it.
@@ -65,6 +68,8 @@ struct AttentionImpl {
   uint32_t needs;      // IsaBits
   uint32_t fast_with;  // IsaBits: where one is missing the row runs, but the others go before it
   Arithmetic arithmetic;
+  int64_t block_rows;  // rows of all KV heads' blocks in one scratch, at most; kAttentionRows or more
+  int64_t load_rows;   // loading a key and its value once a block costs about as much as this many rows' arithmetic
   bool (*supports)(const AttentionDesc&, Format kv_format);
   uint64_t (*scratch_bytes)(const AttentionDesc&);
   // Once a block, before its chunks.
@@ -83,6 +88,7 @@ struct AttentionImplSpan {
   int count;
 };
 
+extern const AttentionImplSpan kAttentionAmx;
 extern const AttentionImplSpan kAttentionAvx512;
 extern const AttentionImplSpan kAttentionAvx2;
 extern const AttentionImplSpan kAttentionRef;

@@ -139,7 +139,7 @@ void make_codes(const SoftmaxRows<V>& rows, const CodeTile& tile, typename D::Wo
     typename V::Reg x[kRegs], t[kRegs];
 #pragma GCC unroll 8
     for (int i = 0; i < kRegs; ++i) {
-      x[i] = V::exp2_of_negative(V::sub(V::load(scores + i * V::kWidth), top));
+      x[i] = V::exp2_coarse(V::sub(V::load(scores + i * V::kWidth), top));
       t[i] = V::mul(x[i], scale[i]);
     }
     if (!rows.whole(r)) {

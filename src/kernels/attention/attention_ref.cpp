@@ -140,8 +140,8 @@ void finish(const AttentionBlock& block, const AttentionPartial& partial, int64_
   }
 }
 
-const AttentionImpl kRows[] = {
-    {"ref", kIsaNone, kIsaNone, Arithmetic::kF32, supports, scratch_bytes, begin, chunk, merge, finish}};
+const AttentionImpl kRows[] = {{"ref", kIsaNone, kIsaNone, Arithmetic::kF32, kAttentionRows, kAttentionLoadRows,
+                                supports, scratch_bytes, begin, chunk, merge, finish}};
 
 }  // namespace
 

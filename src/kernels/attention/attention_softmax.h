@@ -1,5 +1,6 @@
-// What the bodies of the attention family share, for a register type V (kernels/vector_*.h): which keys a row sees, the
-// online softmax between a tile's two products, and merging and finishing partials. Included by ISA files only.
+// What the bodies of the attention family share, for a register type V (kernels/vector_*.h): which keys a row sees,
+// where they lie, the online softmax between a tile's two products, and merging and finishing partials. Included by ISA
+// files only.
 #pragma once
 
 #include "kernels/attention/attention_impl.h"
@@ -21,6 +22,17 @@ struct Seen {
 };
 inline __attribute__((always_inline)) Seen seen_of(const AttentionDesc& desc, int64_t position, int64_t first) {
   return {greater(first_visible_key(desc, position) - first, 0), lesser(position + 1 - first, kAttentionTile)};
+}
+
+// Key and value of a position and those that follow in its 16-key part: one dimension a row of block_tokens, and one
+// key a row of head_dim.
+template <class E>
+void locate(const AttentionBlock& block, int64_t kv_head, int64_t position, const E** keys, const E** values) {
+  const KvLayerView& kv = block.kv;
+  const int64_t dim = kv.head_dim, tokens = kv.block_tokens, slot = position % tokens;
+  const std::byte* base = kv.pool + block.block_table[position / tokens] * kv.block_bytes;
+  *keys = reinterpret_cast<const E*>(base + kv.k_offset) + kv_head * dim * tokens + slot;
+  *values = reinterpret_cast<const E*>(base + kv.v_offset) + (kv_head * tokens + slot) * dim;
 }
 
 // cap * tanh(x / cap), with tanh(y) = (1 - e^(-2|y|)) / (1 + e^(-2|y|)) and y's sign.
@@ -163,29 +175,43 @@ void sum_lanes(const AttentionBlock& block, const AttentionPartial& partial, con
   for (int64_t r = 0; r < rows; ++r) partial.sum[r] = V::reduce_add(V::load(lanes + r * 16));
 }
 
-// The block's rows that see some of the tile at `first`: those at positions [first, first + 63 + window - 1].
-Seen rows_that_see(const AttentionBlock& block, int64_t first) {
+// The block's rows that see some of `keys` keys from `first` on: those at positions [first, first + keys + window - 2].
+inline Seen rows_that_see(const AttentionBlock& block, int64_t first, int64_t keys = kAttentionTile) {
   const int64_t group = block.desc.heads / block.desc.kv_heads, window = block.desc.window;
   const int64_t begin = greater((first - block.history) * group, block.row_begin);
-  const int64_t beyond = first + kAttentionTile - 1 + window;
+  const int64_t beyond = first + keys - 1 + window;
   const int64_t end = window > 0 ? lesser((beyond - block.history) * group, block.row_end) : block.row_end;
   return {begin - block.row_begin, end - block.row_begin};
 }
 
 // ---- partials ------------------------------------------------------------------------------------------------------
 
+// What concerns one number a row is done for a register of rows at a time.
 template <class V>
 void attention_merge(const AttentionPartial& into, const AttentionPartial& from, int64_t begin, int64_t end,
                      int64_t dim) {
-  for (int64_t r = begin; r < end; ++r) {
-    if (from.sum[r] == 0) continue;
-    const float max = into.sum[r] == 0 || from.max[r] > into.max[r] ? from.max[r] : into.max[r];
-    const typename V::Reg a = V::exp2_of_negative(V::set1(into.max[r] - max));
-    const typename V::Reg b = V::exp2_of_negative(V::set1(from.max[r] - max));
-    into.sum[r] = V::first(V::fma(V::set1(from.sum[r]), b, V::mul(V::set1(into.sum[r]), a)));
-    into.max[r] = max;
-    for (int64_t d = r * dim; d < (r + 1) * dim; d += V::kWidth) {
-      V::store(into.out + d, V::fma(V::load(from.out + d), b, V::mul(V::load(into.out + d), a)));
+  for (int64_t first = begin; first < end; first += V::kWidth) {
+    const int64_t count = lesser(V::kWidth, end - first);
+    float max[V::kWidth] = {}, sum[V::kWidth], a[V::kWidth], b[V::kWidth];
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t r = first + i;
+      max[i] = into.sum[r] == 0 || from.max[r] > into.max[r] ? from.max[r] : into.max[r];
+    }
+    const typename V::Reg top = V::load(max);
+    const typename V::Reg keep = V::exp2_of_negative(V::sub(V::load(into.max + first, count), top));
+    const typename V::Reg add = V::exp2_of_negative(V::sub(V::load(from.max + first, count), top));
+    V::store(a, keep);
+    V::store(b, add);
+    V::store(sum, V::fma(V::load(from.sum + first, count), add, V::mul(V::load(into.sum + first, count), keep)));
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t r = first + i;
+      if (from.sum[r] == 0) continue;
+      into.sum[r] = sum[i];
+      into.max[r] = max[i];
+      const typename V::Reg old = V::set1(a[i]), fresh = V::set1(b[i]);
+      for (int64_t d = r * dim; d < (r + 1) * dim; d += V::kWidth) {
+        V::store(into.out + d, V::fma(V::load(from.out + d), fresh, V::mul(V::load(into.out + d), old)));
+      }
     }
   }
 }

@@ -147,15 +147,6 @@ struct Tile {
   const E* next_values[kSubs];
 };
 
-template <class E>
-void locate(const AttentionBlock& block, int64_t kv_head, int64_t position, const E** keys, const E** values) {
-  const KvLayerView& kv = block.kv;
-  const int64_t dim = kv.head_dim, tokens = kv.block_tokens, slot = position % tokens;
-  const std::byte* base = kv.pool + block.block_table[position / tokens] * kv.block_bytes;
-  *keys = reinterpret_cast<const E*>(base + kv.k_offset) + kv_head * dim * tokens + slot;
-  *values = reinterpret_cast<const E*>(base + kv.v_offset) + (kv_head * tokens + slot) * dim;
-}
-
 // [key_begin, key_end): what rows of the block see of the chunk; they see nothing from all_end on.
 // Parts that nobody sees point at one that somebody does: computed with, then masked.
 template <class E>

@@ -22,11 +22,11 @@ struct alignas(64) TileShapes {
   }
 };
 
-struct Tile {
+struct TileRegister {
   int rows, row_bytes;
   uint8_t bytes[16][64];
 };
-thread_local Tile g_tiles[8];
+thread_local TileRegister g_tiles[8];
 thread_local int64_t g_operations;  // multiplications and additions of all products so far
 
 inline void must(bool condition) {
@@ -40,7 +40,7 @@ inline void configure_tiles(const TileShapes& shapes) {
   }
 }
 inline void release_tiles() {
-  for (Tile& tile : g_tiles) tile = {};
+  for (TileRegister& tile : g_tiles) tile = {};
 }
 
 template <int kTile>
@@ -50,7 +50,7 @@ void zero_tile() {
 }
 template <int kTile>
 void load_tile(const void* from, int64_t stride) {
-  Tile& tile = g_tiles[kTile];
+  TileRegister& tile = g_tiles[kTile];
   must(tile.rows > 0);
   for (int r = 0; r < tile.rows; ++r) {
     __builtin_memcpy(tile.bytes[r], static_cast<const uint8_t*>(from) + r * stride,
@@ -59,24 +59,24 @@ void load_tile(const void* from, int64_t stride) {
 }
 template <int kTile>
 void store_tile(void* to, int64_t stride) {
-  const Tile& tile = g_tiles[kTile];
+  const TileRegister& tile = g_tiles[kTile];
   must(tile.rows > 0);
   for (int r = 0; r < tile.rows; ++r) {
     __builtin_memcpy(static_cast<uint8_t*>(to) + r * stride, tile.bytes[r], static_cast<size_t>(tile.row_bytes));
   }
 }
 
-inline void must_fit(const Tile& c, const Tile& a, const Tile& b) {
+inline void must_fit(const TileRegister& c, const TileRegister& a, const TileRegister& b) {
   must(c.rows > 0 && c.rows == a.rows && c.row_bytes == b.row_bytes && a.row_bytes == 4 * b.rows && c.row_bytes == 64);
 }
 
 // Of a product whose k are so many bytes wide.
-inline void count_operations(const Tile& c, const Tile& a, int k_bytes) {
+inline void count_operations(const TileRegister& c, const TileRegister& a, int k_bytes) {
   g_operations += int64_t{2} * c.rows * (c.row_bytes / 4) * (a.row_bytes / k_bytes);
 }
 
 template <typename B>
-void add_products(Tile& c, const Tile& a, const Tile& b) {
+void add_products(TileRegister& c, const TileRegister& a, const TileRegister& b) {
   must_fit(c, a, b);
   count_operations(c, a, 1);
   for (int m = 0; m < c.rows; ++m) {
@@ -111,8 +111,8 @@ inline float bf16_at(const uint8_t* from) {
 }
 template <int kC, int kA, int kB>
 void add_products_bf16() {
-  Tile& c = g_tiles[kC];
-  const Tile &a = g_tiles[kA], &b = g_tiles[kB];
+  TileRegister& c = g_tiles[kC];
+  const TileRegister &a = g_tiles[kA], &b = g_tiles[kB];
   must_fit(c, a, b);
   count_operations(c, a, 2);
   for (int m = 0; m < c.rows; ++m) {
