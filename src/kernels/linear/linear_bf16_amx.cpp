@@ -247,7 +247,7 @@ void run(const LinearJob& job, int64_t begin, int64_t end) {
 
 bool supports(const LinearDesc& desc) { return desc.format == Format::kBF16 && desc.cols > 0; }
 
-using Packed = SharedRow<kLinearAvx512Float, 0>;
+using Packed = SharedRow<kLinearAvx512Float, "avx512_bf16dot">;
 
 constexpr LinearImpl kRows[] = {{.name = "amx_bf16dot",
                                  .layout = "bf16x16",

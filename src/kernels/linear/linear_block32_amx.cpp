@@ -18,6 +18,8 @@
 #include "kernels/linear/linear_impl.h"
 #include "kernels/linear/panels_amx.h"
 #include "kernels/tiles_amx.h"
+#include "quant/iq4_nl.h"
+#include "quant/mxfp4.h"
 
 namespace tern {
 namespace {
@@ -38,9 +40,12 @@ struct ActivationBlock {
 };
 static_assert(sizeof(ActivationBlock) == 48);
 
-template <int kBitsOf, int kZeroOf>
+// kValuesOf: what the codes stand for, where they stand for values of a table.
+template <int kBitsOf, int kZeroOf, const int8_t* kValuesOf = nullptr, bool kScaleBf16Of = false>
 struct Layout {
   static constexpr int kBits = kBitsOf, kZero = kZeroOf;
+  static constexpr const int8_t* kValues = kValuesOf;
+  static constexpr bool kScaleBf16 = kScaleBf16Of;
   static constexpr bool kMins = kZero == 0;
   static constexpr int kUnitCols = 2 * kBlock;
   static constexpr int64_t kPrepared = 2 * sizeof(ActivationBlock);
@@ -55,6 +60,8 @@ using Q4_1 = Layout<4, 0>;
 using Q5_0 = Layout<5, 16>;
 using Q5_1 = Layout<5, 0>;
 using Q8_0 = Layout<8, 128>;
+using IQ4_NL = Layout<4, 128, kIq4Values>;
+using MXFP4 = Layout<4, 16, kMxfp4Doubled, true>;
 
 // ---- a panel's chunk, expanded
 
@@ -85,8 +92,21 @@ TERN_INLINE __m512i group(const std::byte* codes, __m512i high) {
 
 template <typename L, int kGroup>
 TERN_INLINE void expand_group(const std::byte* codes, __m512i high, int8_t* to) {
-  const __m512i zero = _mm512_set1_epi8(static_cast<char>(L::kZero));
-  _mm512_store_si512(to + 64 * kGroup, _mm512_sub_epi8(group<L, kGroup>(codes, high), zero));
+  __m512i values = group<L, kGroup>(codes, high);
+  if constexpr (L::kValues != nullptr) {
+    const __m128i table = _mm_loadu_si128(reinterpret_cast<const __m128i*>(L::kValues));
+    values = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), values);
+  } else {
+    values = _mm512_sub_epi8(values, _mm512_set1_epi8(static_cast<char>(L::kZero)));
+  }
+  _mm512_store_si512(to + 64 * kGroup, values);
+}
+
+template <typename L>
+TERN_INLINE __m512 load_scales(const std::byte* from) {
+  if constexpr (!L::kScaleBf16) return load_f16(from);
+  const __m256i bits = _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
 
 // The panel's units lie at `unit`; the next panel's follow them and are asked for.
@@ -111,7 +131,7 @@ void expand(const std::byte* unit, int64_t units, Expanded& to) {
     expand_group<L, 5>(codes, high, to.codes[b]);
     expand_group<L, 6>(codes, high, to.codes[b]);
     expand_group<L, 7>(codes, high, to.codes[b]);
-    _mm512_store_ps(to.scales[b], load_f16(unit + half * 32));
+    _mm512_store_ps(to.scales[b], load_scales<L>(unit + half * 32));
     if constexpr (L::kMins) _mm512_store_ps(to.mins[b], load_f16(unit + L::kMinsAt + half * 32));
     unit += half * L::kBytes;
   }
@@ -259,9 +279,9 @@ void run_expanded(const LinearJob& job, int64_t begin, int64_t end) {
 // ---- rows of the table
 
 // One layout serves the type without minima and, where there is one, the type with them.
-template <int kRow, typename Plain, Format plain, typename Min, Format min>
+template <RowName kShared, typename Plain, Format plain, typename Min = Plain, Format min = plain>
 struct Row {
-  static const LinearImpl& few() { return SharedRow<kLinearAvx512, kRow>::impl(); }
+  static const LinearImpl& few() { return SharedRow<kLinearAvx512, kShared>::impl(); }
   static bool supports(const LinearDesc& desc) {
     return (desc.format == plain || desc.format == min) && few().supports(desc);
   }
@@ -270,18 +290,20 @@ struct Row {
     (job.desc.format == plain ? run_expanded<Plain> : run_expanded<Min>)(job, begin, end);
   }
   static constexpr LinearImpl make(const char* name, const char* layout) {
-    return integer_row<kLinearAvx512, kRow, kLeastTokens>(name, layout, supports, run);
+    return integer_row<kLinearAvx512, kShared, kLeastTokens>(name, layout, supports, run);
   }
 };
 
 constexpr LinearImpl kRows[] = {
-    Row<0, Q4_0, Format::kQ4_0, Q4_1, Format::kQ4_1>::make("amx_q4x32", "q4x32"),
-    Row<1, Q5_0, Format::kQ5_0, Q5_1, Format::kQ5_1>::make("amx_q5x32", "q5x32"),
-    Row<2, Q8_0, Format::kQ8_0, Q8_0, Format::kQ8_0>::make("amx_q8x32", "q8x32"),
+    Row<"avx512_q4x32", Q4_0, Format::kQ4_0, Q4_1, Format::kQ4_1>::make("amx_q4x32", "q4x32"),
+    Row<"avx512_q5x32", Q5_0, Format::kQ5_0, Q5_1, Format::kQ5_1>::make("amx_q5x32", "q5x32"),
+    Row<"avx512_q8x32", Q8_0, Format::kQ8_0>::make("amx_q8x32", "q8x32"),
+    Row<"avx512_iq4x32", IQ4_NL, Format::kIQ4_NL>::make("amx_iq4x32", "q4x32"),
+    Row<"avx512_mxfp4x32", MXFP4, Format::kMXFP4>::make("amx_mxfp4x32", "mxfp4x32"),
 };
 
 }  // namespace
 
-const LinearImplSpan kLinearAmx = {kRows, 3};
+const LinearImplSpan kLinearAmx = {kRows, sizeof kRows / sizeof kRows[0]};
 
 }  // namespace tern

@@ -63,10 +63,18 @@ TERN_INLINE __m512i field(const uint8_t* plane) {
   return _mm512_and_si512(moved, _mm512_set1_epi8(static_cast<char>(((1 << kBits) - 1) << kTo)));
 }
 
-// Codes of group g (0..7) of the 32 columns whose planes begin at low and high.
+// What the codes stand for plus kZero, in every 16 bytes.
+template <class F>
+TERN_INLINE __m512i table() {
+  const __m128i values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(F::kValues));
+  return _mm512_broadcast_i32x4(_mm_add_epi8(values, _mm_set1_epi8(static_cast<char>(F::kZero))));
+}
+
+// Codes, or what they stand for, of group g (0..7) of the 32 columns whose planes begin at low and high.
 template <class F, int g>
 TERN_INLINE __m512i group(const uint8_t* low, const uint8_t* high) {
   const __m512i code = field<F::kLowBits, 0, g>(low);
+  if constexpr (F::kTable) return _mm512_shuffle_epi8(table<F>(), code);
   if constexpr (F::kHighBits == 0) return code;
   constexpr int kHighBits = F::kHighBits == 0 ? 1 : F::kHighBits;
   return _mm512_or_si512(code, field<kHighBits, F::kLowBits, g>(high));
@@ -322,23 +330,26 @@ void run_expanded(const LinearJob& job, int64_t begin, int64_t end) {
 
 // ---- rows of the table
 
-template <class F, int kRow>
+template <class F, RowName kShared>
 struct Row {
-  static const LinearImpl& few() { return SharedRow<kLinearAvx512Kquants, kRow>::impl(); }
+  static const LinearImpl& few() { return SharedRow<kLinearAvx512Kquants, kShared>::impl(); }
   static bool supports(const LinearDesc& desc) { return desc.format == F::kFormat && few().supports(desc); }
   static void run(const LinearJob& job, int64_t begin, int64_t end) {
     if (job.tokens < kLeastTokens) return few().run(job, begin, end);
     run_expanded<F>(job, begin, end);
   }
   static constexpr LinearImpl make(const char* name, const char* layout) {
-    return integer_row<kLinearAvx512Kquants, kRow, kLeastTokens>(name, layout, supports, run);
+    return integer_row<kLinearAvx512Kquants, kShared, kLeastTokens>(name, layout, supports, run);
   }
 };
 
 constexpr LinearImpl kImpls[] = {
-    Row<Q4_K, 0>::make("amx_q4kx256", "q4kx256r16"), Row<Q6_K, 1>::make("amx_q6kx256", "q6kx256r16"),
-    Row<Q5_K, 2>::make("amx_q5kx256", "q5kx256r16"), Row<Q3_K, 3>::make("amx_q3kx256", "q3kx256r16"),
-    Row<Q2_K, 4>::make("amx_q2kx256", "q2kx256r16"),
+    Row<Q4_K, "avx512_q4kx256">::make("amx_q4kx256", "q4kx256r16"),
+    Row<Q6_K, "avx512_q6kx256">::make("amx_q6kx256", "q6kx256r16"),
+    Row<Q5_K, "avx512_q5kx256">::make("amx_q5kx256", "q5kx256r16"),
+    Row<Q3_K, "avx512_q3kx256">::make("amx_q3kx256", "q3kx256r16"),
+    Row<Q2_K, "avx512_q2kx256">::make("amx_q2kx256", "q2kx256r16"),
+    Row<IQ4_XS, "avx512_iq4xsx256">::make("amx_iq4xsx256", "iq4xsx256r16"),
 };
 
 }  // namespace

@@ -72,10 +72,26 @@ inline __mmask16 rows_of(const LinearDesc& desc, int64_t panel) {
   return static_cast<__mmask16>(left >= 16 ? 0xffff : (1 << left) - 1);
 }
 
-// Row kRow of an AVX-512 table. (Its functions are unknown while this file is compiled.)
-template <const LinearImplSpan& kSpan, int kRow>
+// A row's name, as a template's argument.
+struct RowName {
+  template <size_t kLength>
+  consteval RowName(const char (&name)[kLength]) {  // NOLINT: a name is written as a string
+    static_assert(kLength <= sizeof text);
+    for (size_t i = 0; i < kLength; ++i) text[i] = name[i];
+  }
+  bool is(const char* other) const { return __builtin_strcmp(text, other) == 0; }
+  char text[24] = {};
+};
+
+// The row of an AVX-512 table that is called kName. (Its functions are unknown while this file is compiled.)
+template <const LinearImplSpan& kSpan, RowName kName>
 struct SharedRow {
-  static const LinearImpl& impl() { return kSpan.rows[kRow]; }
+  static const LinearImpl& impl() {
+    for (int i = 0; i < kSpan.count; ++i) {
+      if (kName.is(kSpan.rows[i].name)) return kSpan.rows[i];
+    }
+    __builtin_trap();  // the two tables disagree; every test of the family would end here
+  }
   static uint64_t packed_bytes(const LinearDesc& desc) { return impl().packed_bytes(desc); }
   static void pack(const LinearDesc& desc, const std::byte* source, std::byte* packed, int64_t begin, int64_t end) {
     impl().pack(desc, source, packed, begin, end);
@@ -100,10 +116,10 @@ struct SharedPreparation {
 };
 
 // kLeastTokens: run() leaves fewer to the AVX-512 row.
-template <const LinearImplSpan& kSpan, int kRow, int64_t kLeastTokens>
+template <const LinearImplSpan& kSpan, RowName kShared, int64_t kLeastTokens>
 constexpr LinearImpl integer_row(const char* name, const char* layout, bool (*supports)(const LinearDesc&),
                                  void (*run)(const LinearJob&, int64_t, int64_t)) {
-  using Row = SharedRow<kSpan, kRow>;
+  using Row = SharedRow<kSpan, kShared>;
   return {.name = name,
           .layout = layout,
           .needs = kIsaAvx2 | kIsaAvx512 | kIsaAvx512Vnni | kIsaAmxInt8,
