@@ -7,8 +7,8 @@
 // unsigned low and a signed high byte. A panel's super-block is expanded so, once for all tokens; then 4 tile products
 // of 64 k each give the low and the high sum of 16 x 16 results, and no scale is touched in between:
 //   i = low + 256 * high
-// The float steps, and the minima's integers, are those of linear_kquants_avx512.cpp. The tile products of 32 tokens
-// are under way while the steps of the 32 before run.
+// The float steps, and the minima's integers, are those of linear_kquants_avx512.cpp. Between the tile products of 32
+// tokens stand the steps of the 32 before.
 //
 // Limit: 8 tile products of 16 cycles for 16 x 16 x 256: half of what tiles can do, 512 multiply-adds a cycle. The
 // vector ports are busy for two thirds of that time, the load ports for half of it.
@@ -173,8 +173,9 @@ TileShapes shapes_for(int64_t tokens) {
 
 // The last tokens of a job of many, in tiles of 16 rows: another configuration would cost more than the copy.
 struct alignas(64) FilledUp {
+  // 0 tokens: nothing is needed.
   FilledUp(const std::byte* prepared, int64_t stride, int64_t tokens) {
-    for (int64_t t = 0; t < kGroupTokens; ++t) {
+    for (int64_t t = 0; t < (tokens == 0 ? 0 : kGroupTokens); ++t) {
       for (int k = 0; k < 256; k += 64) {
         const __m512i present = t < tokens ? _mm512_loadu_si512(prepared + t * stride + k) : _mm512_setzero_si512();
         _mm512_store_si512(codes[t] + k, present);
@@ -189,61 +190,29 @@ struct alignas(64) Dots {
   int32_t high[kGroupTokens * kRows];
 };
 
-// All loads before the first product, so that they do not wait behind one.
-template <int kTiles>
-TERN_INLINE void multiply_step(const Expanded& w, int step, const std::byte* prepared, int64_t stride) {
-  load_tile<kA>(prepared, stride);
-  if constexpr (kTiles == 2) load_tile<kA + 1>(prepared + kTileTokens * stride, stride);
-  load_tile<kB>(w.low + step * kStep * kRows, 64);
-  load_tile<kB + 1>(w.high + step * kStep * kRows, 64);
-  add_products_su<kC, kA, kB>();
-  if constexpr (kTiles == 2) add_products_su<kC + 1, kA + 1, kB>();
-  add_products_ss<kC + 2, kA, kB + 1>();
-  if constexpr (kTiles == 2) add_products_ss<kC + 3, kA + 1, kB + 1>();
-}
-
-template <int kTiles>
-TERN_INLINE void multiply_tiles(const Expanded& w, const std::byte* prepared, int64_t stride, Dots& dots) {
-  zero_tile<kC>();
-  if constexpr (kTiles == 2) zero_tile<kC + 1>();
-  zero_tile<kC + 2>();
-  if constexpr (kTiles == 2) zero_tile<kC + 3>();
-  TERN_UNROLL
-  for (int step = 0; step < kSteps; ++step) multiply_step<kTiles>(w, step, prepared + step * kStep, stride);
-  constexpr int kSecondTile = kTileTokens * kRows;
-  store_tile<kC>(dots.low, 64);
-  if constexpr (kTiles == 2) store_tile<kC + 1>(dots.low + kSecondTile, 64);
-  store_tile<kC + 2>(dots.high, 64);
-  if constexpr (kTiles == 2) store_tile<kC + 3>(dots.high + kSecondTile, 64);
-}
-
-void multiply(const Expanded& w, const std::byte* prepared, int64_t stride, int64_t tokens, Dots& dots) {
-  return (tokens > kTileTokens ? multiply_tiles<2> : multiply_tiles<1>)(w, prepared, stride, dots);
-}
-
-// Where the sums of a panel and a tile's tokens are and go.
-struct Output {
-  bool first, last;  // super-block: sums begin at zero; they go to `out`, with the bias
-  float* sums;       // [tokens, 16]
-  float* out;        // [tokens, out_stride]
-  int64_t out_stride;
-  __mmask16 rows;
-  const float* bias;  // [rows] or null
+// A group of tokens whose products are done and whose float steps are not.
+struct Waiting {
+  const Expanded* weights;
+  const Dots* dots;
+  const std::byte* prepared;  // of the first token
+  int64_t stride;
+  int64_t tokens;
+  bool first;   // super-block: sums begin at zero
+  float* sums;  // [tokens, 16]
 };
 
-// The sums of `tokens` tokens and one panel, as the tiles left them, through the float steps into `to`.
+// The sums of tokens [begin, end) of a group and one panel, as the tiles left them, through the float steps.
 template <class F>
-TERN_INLINE void add_super_block(const Expanded& w, const Dots& dots, const std::byte* prepared, int64_t stride,
-                                 int64_t tokens, const Output& to) {
+TERN_INLINE void add_super_block(const Waiting& group, int64_t begin, int64_t end) {
+  const Expanded& w = *group.weights;
+  const Dots& dots = *group.dots;
   constexpr int kPairs = kMinimumPairs<F>;
   __m512i minima[kPairs + 1];
   TERN_UNROLL
   for (int p = 0; p < kPairs; ++p) minima[p] = w.minima[p];
-  const bool biased = to.last && to.bias != nullptr;
-  const __m512 bias = biased ? _mm512_maskz_loadu_ps(to.rows, to.bias) : _mm512_setzero_ps();
 #pragma GCC unroll 2
-  for (int64_t t = 0; t < tokens; ++t) {
-    const auto& a = *reinterpret_cast<const KActivation*>(prepared + t * stride);
+  for (int64_t t = begin; t < end; ++t) {
+    const auto& a = *reinterpret_cast<const KActivation*>(group.prepared + t * group.stride);
     const __m512i high = _mm512_slli_epi32(_mm512_load_si512(dots.high + t * kRows), 8);
     const __m512i sum = _mm512_add_epi32(high, _mm512_load_si512(dots.low + t * kRows));
     __m512 f = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), w.d);
@@ -257,48 +226,83 @@ TERN_INLINE void add_super_block(const Expanded& w, const Dots& dots, const std:
       }
       f = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(m), w.dmin, f);
     }
-    __m512 y = to.first ? _mm512_setzero_ps() : _mm512_load_ps(to.sums + t * kRows);
-    y = _mm512_fmadd_ps(f, _mm512_set1_ps(a.scale), y);
-    if (biased) y = _mm512_add_ps(y, bias);
-    if (to.last) {
-      _mm512_mask_storeu_ps(to.out + t * to.out_stride, to.rows, y);
-    } else {
-      _mm512_store_ps(to.sums + t * kRows, y);
-    }
+    const __m512 y = group.first ? _mm512_setzero_ps() : _mm512_load_ps(group.sums + t * kRows);
+    _mm512_store_ps(group.sums + t * kRows, _mm512_fmadd_ps(f, _mm512_set1_ps(a.scale), y));
   }
 }
 
-// One panel and one super-block, for all tokens of the step.
+// Two products: the activations of 16 tokens times the low and the high bytes.
+template <int kTile>
+TERN_INLINE void multiply_step(const std::byte* prepared, int64_t stride) {
+  load_tile<kA + kTile>(prepared + kTile * kTileTokens * stride, stride);
+  add_products_su<kC + kTile, kA + kTile, kB>();
+  add_products_ss<kC + 2 + kTile, kA + kTile, kB + 1>();
+}
+
+// The products of a group into `dots`, and after every two of them float steps of the group before: the reorder buffer
+// (512 instructions) is too small to find the one behind the other. Finer and coarser shares are slower.
+template <class F, int kTiles>
+TERN_INLINE void multiply_tiles(const Expanded& w, const std::byte* prepared, int64_t stride, Dots& dots,
+                                const Waiting& before) {
+  zero_tile<kC>();
+  if constexpr (kTiles == 2) zero_tile<kC + 1>();
+  zero_tile<kC + 2>();
+  if constexpr (kTiles == 2) zero_tile<kC + 3>();
+  const int64_t shares = kTiles * kSteps;
+#pragma GCC unroll 1
+  for (int step = 0; step < kSteps; ++step, prepared += kStep) {
+    const int64_t share = kTiles * step;
+    load_tile<kB>(w.low + step * kStep * kRows, 64);
+    load_tile<kB + 1>(w.high + step * kStep * kRows, 64);
+    multiply_step<0>(prepared, stride);
+    add_super_block<F>(before, before.tokens * share / shares, before.tokens * (share + 1) / shares);
+    if constexpr (kTiles == 2) {
+      multiply_step<1>(prepared, stride);
+      add_super_block<F>(before, before.tokens * (share + 1) / shares, before.tokens * (share + 2) / shares);
+    }
+  }
+  constexpr int kSecondTile = kTileTokens * kRows;
+  store_tile<kC>(dots.low, 64);
+  if constexpr (kTiles == 2) store_tile<kC + 1>(dots.low + kSecondTile, 64);
+  store_tile<kC + 2>(dots.high, 64);
+  if constexpr (kTiles == 2) store_tile<kC + 3>(dots.high + kSecondTile, 64);
+}
+
 template <class F>
-void run_super_block(const LinearJob& job, const WalkStep& step, BlockSums& sums) {
+void multiply(const Expanded& w, const std::byte* prepared, int64_t stride, int64_t tokens, Dots& dots,
+              const Waiting& before) {
+  return (tokens > kTileTokens ? multiply_tiles<F, 2> : multiply_tiles<F, 1>)(w, prepared, stride, dots, before);
+}
+
+// A panel's super-block; a piece of the panel after the step's is asked for, which no prefetcher of the processor would
+// guess.
+template <class F>
+void expand_panel(const LinearJob& job, const WalkStep& step, int64_t panel, Expanded& to) {
   using Panel = KPanel<F, kRows>;
   const int64_t panel_bytes = static_cast<int64_t>(Panel::panel_bytes(job.desc.cols));
-  const int64_t head_at = step.chunk * Panel::kHeadBytes;
-  const int64_t codes_at = static_cast<int64_t>(Panel::heads_bytes(job.desc.cols)) + step.chunk * Panel::kCodeBytes;
-  const auto* panel = reinterpret_cast<const uint8_t*>(job.weights) + step.panel * panel_bytes;
-  // A piece of the next panel, which no prefetcher of the processor would guess.
-  const uint8_t* next = panel + panel_bytes;
-  for (int line = 0; line < Panel::kHeadBytes; line += 64) __builtin_prefetch(next + head_at + line, 0, 2);
-  for (int line = 0; line < Panel::kCodeBytes; line += 64) __builtin_prefetch(next + codes_at + line, 0, 2);
-  Expanded expanded;
-  expand<F>(panel + head_at, panel + codes_at, expanded);
-  Output to{.first = step.chunk == 0,
-            .last = step.chunk + 1 == job.desc.cols / 256,
-            .out_stride = job.out_stride,
-            .rows = rows_of(job.desc, step.panel),
-            .bias = job.bias == nullptr ? nullptr : job.bias + step.panel * kRows};
+  const auto* head = reinterpret_cast<const uint8_t*>(job.weights) + panel * panel_bytes;
+  const uint8_t* codes = head + Panel::heads_bytes(job.desc.cols) + step.chunk * Panel::kCodeBytes;
+  head += step.chunk * Panel::kHeadBytes;
+  const int64_t next = (step.panel_end - step.panel) * panel_bytes;
+  for (int line = 0; line < Panel::kHeadBytes; line += 64) __builtin_prefetch(head + next + line, 0, 2);
+  for (int line = 0; line < Panel::kCodeBytes; line += 64) __builtin_prefetch(codes + next + line, 0, 2);
+  expand<F>(head, codes, to);
+}
+
+// One super-block of up to kPanels panels, for all tokens of the step. The activations of a group are in the
+// first-level cache when the second panel comes to them.
+constexpr int kPanels = 2;
+template <class F>
+void run_super_block(const LinearJob& job, const WalkStep& step, BlockSums& sums) {
+  Expanded expanded[kPanels];
+  for (int64_t p = step.panel; p < step.panel_end; ++p) expand_panel<F>(job, step, p, expanded[p - step.panel]);
+  Dots dots[2];
+  int which = 0;
+  Waiting before{
+      .weights = expanded, .dots = dots, .stride = job.prepared_stride, .tokens = 0, .first = step.chunk == 0};
   const auto prepared_of = [&](int64_t token) {
     return job.prepared + token * job.prepared_stride + step.chunk * static_cast<int64_t>(sizeof(KActivation));
   };
-  const auto finish = [&](int64_t token, int64_t tokens, const Dots& dots) {
-    to.sums = step.sums(sums, step.panel, token);
-    to.out = job.out + token * job.out_stride + step.panel * kRows;
-    add_super_block<F>(expanded, dots, prepared_of(token), job.prepared_stride, tokens, to);
-  };
-  // The sums of a group wait for the next one's products.
-  Dots dots[2];
-  int64_t waiting = 0;
-  int which = 0;
   for (int64_t token = step.token; token < step.token_end; token += kGroupTokens) {
     const int64_t tokens = smaller(kGroupTokens, step.token_end - token);
     if (step.fetches()) {
@@ -306,25 +310,28 @@ void run_super_block(const LinearJob& job, const WalkStep& step, BlockSums& sums
       prefetch_rows(prepared_of(after), job.prepared_stride, smaller(kGroupTokens, step.token_end - after),
                     sizeof(KActivation));
     }
-    if (tokens % tile_rows(job.tokens) == 0) {
-      multiply(expanded, prepared_of(token), job.prepared_stride, tokens, dots[which]);
-    } else {
-      const FilledUp last(prepared_of(token), job.prepared_stride, tokens);
-      multiply(expanded, last.codes[0], 256, tokens, dots[which]);
+    const bool fills = tokens % tile_rows(job.tokens) == 0;
+    const FilledUp last(prepared_of(token), job.prepared_stride, fills ? 0 : tokens);
+    for (int64_t panel = step.panel; panel < step.panel_end; ++panel, which = 1 - which) {
+      const Expanded& w = expanded[panel - step.panel];
+      multiply<F>(w, fills ? prepared_of(token) : last.codes[0], fills ? job.prepared_stride : 256, tokens, dots[which],
+                  before);
+      before.weights = &w;
+      before.dots = &dots[which];
+      before.prepared = prepared_of(token);
+      before.tokens = tokens;
+      before.sums = step.sums(sums, panel, token);
     }
-    if (waiting > 0) finish(token - waiting, waiting, dots[1 - which]);
-    which = 1 - which;
-    waiting = tokens;
   }
-  finish(step.token_end - waiting, waiting, dots[1 - which]);
+  add_super_block<F>(before, 0, before.tokens);
 }
 
 template <class F>
 void run_expanded(const LinearJob& job, int64_t begin, int64_t end) {
   BlockSums sums;
   configure_tiles(shapes_for(job.tokens));
-  walk_panels<1>(job.tokens, begin, end, job.desc.cols / 256,
-                 [&](const WalkStep& step) { run_super_block<F>(job, step, sums); });
+  walk_panels<kPanels, false>(job, begin, end, job.desc.cols / 256, sums,
+                              [&](const WalkStep& step) { run_super_block<F>(job, step, sums); });
   release_tiles();
 }
 
