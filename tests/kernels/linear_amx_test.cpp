@@ -86,7 +86,7 @@ TEST_P(LinearAmx, BitsOfTheAvx512Kernel) {
     for (int64_t t = 0; t < kTokens; ++t) avx512->prepare(x.data() + t * cols, cols, prepared.data() + t * stride);
     avx512->pack(desc, bytes.data(), packed.data(), 0, (rows + 15) / 16);
     // Few, as many as half a tile, and every number in the last tile of those that all kernels leave to tiles.
-    std::vector<int64_t> counts = {1, 8, 9, 12, 16, 20, kTokens};
+    std::vector<int64_t> counts = {1, 8, 9, 10, 11, 12, 16, 20, 24, 25, 32, 100, kTokens};
     for (int64_t tokens = 33; tokens <= 48; ++tokens) counts.push_back(tokens);
     for (int64_t tokens : counts) {
       if (tokens == kTokens && cols != 256) continue;

@@ -27,7 +27,7 @@ namespace {
 #define TERN_UNROLL _Pragma("GCC unroll 16")
 
 // With fewer tokens the AVX-512 kernel is faster (measured: docs/performance/2026-11-26-cpu-amx.md).
-constexpr int64_t kLeastTokens = 33;
+constexpr int64_t kLeastTokens = 25;
 
 // ---- a panel's chunk, expanded
 

@@ -31,7 +31,7 @@ namespace {
 #define TERN_UNROLL _Pragma("GCC unroll 16")
 
 // With fewer tokens the AVX-512 kernel is faster (measured: docs/performance/2026-11-26-cpu-amx.md).
-constexpr int64_t kLeastTokens = 9;
+constexpr int64_t kLeastTokens = 11;
 constexpr int kStep = 64;  // k of a tile product
 constexpr int kSteps = 256 / kStep;
 
@@ -171,9 +171,12 @@ void expand_panel(const LinearJob& job, const WalkStep& step, int64_t panel, Exp
   expand<F>(head, codes, to);
 }
 
-// One super-block of up to kPanels panels, for all tokens of the step. The activations of a group are in the
-// first-level cache when the second panel comes to them.
+// Panels a step. The activations of a group are in the first-level cache when the second panel comes to them; with few
+// groups that is worth less than what the second panel's weights hold up (64 tokens: 1.1 times slower).
 constexpr int kPanels = 2;
+constexpr int64_t kOnePanelTokens = 64;
+
+// One super-block of one or two panels, for all tokens of the step.
 template <class F>
 void run_super_block(const LinearJob& job, const WalkStep& step, BlockSums& sums) {
   Expanded expanded[kPanels];
@@ -212,8 +215,13 @@ template <class F>
 void run_expanded(const LinearJob& job, int64_t begin, int64_t end) {
   BlockSums sums;
   configure_tiles(shapes_for(job.tokens));
-  walk_panels<kPanels, false>(job, begin, end, job.desc.cols / 256, sums,
-                              [&](const WalkStep& step) { run_super_block<F>(job, step, sums); });
+  const auto visit = [&](const WalkStep& step) { run_super_block<F>(job, step, sums); };
+  const int64_t chunks = job.desc.cols / 256;
+  if (job.tokens <= kOnePanelTokens) {
+    walk_panels<1, false>(job, begin, end, chunks, sums, visit);
+  } else {
+    walk_panels<kPanels, false>(job, begin, end, chunks, sums, visit);
+  }
   release_tiles();
 }
 
