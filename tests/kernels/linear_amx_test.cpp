@@ -81,21 +81,24 @@ TEST_P(LinearAmx, BitsOfTheAvx512Kernel) {
     const std::vector<float> x = test::random_activations(kTokens, cols, ActivationCase::kOutliers, 5);
     const auto stride = static_cast<int64_t>(avx512->prepared_bytes(cols));
     ASSERT_EQ(static_cast<int64_t>(amx->prepared_bytes(cols)), stride);
-    AlignedBytes prepared(static_cast<uint64_t>(stride * kTokens)), packed(avx512->packed_bytes(desc));
+    AlignedBytes prepared(static_cast<uint64_t>(stride * prepared_rows(kTokens))), packed(avx512->packed_bytes(desc));
+    AlignedBytes among(static_cast<uint64_t>(stride * prepared_rows(kTokens)));
     for (int64_t t = 0; t < kTokens; ++t) avx512->prepare(x.data() + t * cols, cols, prepared.data() + t * stride);
     avx512->pack(desc, bytes.data(), packed.data(), 0, (rows + 15) / 16);
     // Few, as many as half a tile, and every number in the last tile of those that all kernels leave to tiles.
-    std::vector<int64_t> counts = {1, 8, 9, 12, 16, 20, kTokens};
+    std::vector<int64_t> counts = {1, 8, 9, 10, 11, 12, 16, 20, 24, 25, 32, 100, kTokens};
     for (int64_t tokens = 33; tokens <= 48; ++tokens) counts.push_back(tokens);
     for (int64_t tokens : counts) {
       if (tokens == kTokens && cols != 256) continue;
-      const LinearJob job{.desc = desc,
-                          .weights = packed.data(),
-                          .prepared = prepared.data(),
-                          .prepared_stride = stride,
-                          .tokens = tokens,
-                          .bias = tokens % 2 == 0 ? bias.data() : nullptr};
+      LinearJob job{.desc = desc,
+                    .weights = packed.data(),
+                    .prepared = prepared.data(),
+                    .prepared_stride = stride,
+                    .tokens = tokens,
+                    .bias = tokens % 2 == 0 ? bias.data() : nullptr};
       const std::vector<float> expected = run(*avx512, job, 1);
+      for (int64_t t = 0; t < tokens; ++t) prepare_token(*amx, x.data() + t * cols, cols, among.data(), t, tokens);
+      job.prepared = among.data();
       for (int pieces : {1, 3}) {
         const std::vector<float> out = run(*amx, job, pieces);
         ASSERT_EQ(std::memcmp(out.data(), expected.data(), out.size() * sizeof(float)), 0) << tokens << " tokens";

@@ -50,8 +50,9 @@ class BoundImpl {
   std::vector<float> run(const float* x, int64_t tokens, int pieces) {
     const int64_t stride = static_cast<int64_t>(impl_.prepared_bytes(desc_.cols));
     EXPECT_EQ(stride % 64, 0);
-    Storage prepared(static_cast<uint64_t>(stride * tokens));
-    for (int64_t t = 0; t < tokens; ++t) impl_.prepare(x + t * desc_.cols, desc_.cols, prepared.data() + t * stride);
+    Storage prepared(static_cast<uint64_t>(stride * prepared_rows(tokens)));
+    for (int64_t t = 0; t < tokens; ++t)
+      prepare_token(impl_, x + t * desc_.cols, desc_.cols, prepared.data(), t, tokens);
     const int64_t out_stride = desc_.rows + 3;
     constexpr float kUntouched = -12345.0f;
     std::vector<float> padded(static_cast<size_t>(tokens * out_stride), kUntouched);

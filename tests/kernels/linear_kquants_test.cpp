@@ -72,7 +72,7 @@ TEST_P(LinearInteger, NothingButRoundingOfFloats) {
   const std::vector<float> x = whole_numbers(kTokens, kCols);
   const auto stride = static_cast<int64_t>(impl->prepared_bytes(kCols));
   AlignedBytes prepared(static_cast<uint64_t>(stride * kTokens)), packed(impl->packed_bytes(desc));
-  for (int64_t t = 0; t < kTokens; ++t) impl->prepare(x.data() + t * kCols, kCols, prepared.data() + t * stride);
+  for (int64_t t = 0; t < kTokens; ++t) prepare_token(*impl, x.data() + t * kCols, kCols, prepared.data(), t, kTokens);
   for (WeightCase weight_case : {WeightCase::kNormal, WeightCase::kExtremeCodes}) {
     const std::vector<std::byte> bytes = test::random_weights(format, kRows, kCols, weight_case, 11);
     std::vector<float> w(kRows * kCols);

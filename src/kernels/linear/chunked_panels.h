@@ -22,6 +22,9 @@ constexpr int kPanelRows = 16;
 // Tokens a tile. Integer kernels reach their peak from 6 on (8 dot products a block against one multiplication and one
 // or two fused ones: 8/10 or 8/11 of it); 8 keeps sums and codes in 32 registers, the tokens' addresses in 16.
 constexpr int kTile = 8;
+// As many tokens are still one tile, which unpacks the codes once, where the kernel has such an entry: 14 integer and
+// 14 float sums leave 4 registers.
+constexpr int kWideTile = 14;
 // What a chunk of one panel and of kTile tokens may take of the 32 KiB first-level cache. Beyond it every tile fetches
 // its activations from L2 while the weights' misses hold the fill buffers: 1.5 times slower at 2 to 4 tokens.
 constexpr int64_t kChunkBytes = 24 * 1024;
@@ -30,7 +33,7 @@ constexpr int64_t kTokenChunkBytes = 384 * 1024;
 // From so many tokens on kernels ask for weights themselves: for the next panel's chunk, all tiles of a panel together,
 // since memory would rest while all but the first compute; and a tile of 7 or 8 alone, whose arithmetic fills the
 // reorder buffer so that loads do not run ahead far enough. With fewer tokens the hardware's prefetcher does better
-// alone (Q8_0 from memory, 2 to 6 tokens: 1.2 to 1.4 times).
+// alone on AMD (Zen 5, Q8_0 from memory, 2 to 6 tokens: 1.2 to 1.4 times); on Intel it does not: LinearJob::look_ahead.
 constexpr int kPrefetchTokens = 7;
 // The smallest tile of those: 9 tokens are 4 and 5.
 constexpr int kLookAheadTile = 4;
@@ -51,7 +54,7 @@ struct TileArgs {
   LookAhead ahead;
 };
 
-// An array of kTile of them: [T - 1] does T tokens.
+// [T - 1] of an array does T tokens; `most` is its length, kTile or kWideTile.
 using TileFunction = void (*)(const TileArgs&);
 
 // The chunks of a matrix, of nearly equal length.
@@ -81,8 +84,9 @@ struct Chunks {
 };
 
 // The tokens [begin, end) for one panel and one chunk, in tiles of nearly equal size, so that none is left with one.
-inline void run_tiles(const LinearJob& job, TileArgs& args, const TileFunction* functions, int64_t begin, int64_t end) {
-  const int64_t tiles = (end - begin + kTile - 1) / kTile;
+inline void run_tiles(const LinearJob& job, TileArgs& args, const TileFunction* functions, int64_t most, int64_t begin,
+                      int64_t end) {
+  const int64_t tiles = end - begin <= most ? 1 : (end - begin + kTile - 1) / kTile;
   const std::byte* prepared = args.prepared;
   float* out = args.out;
   for (int64_t i = 0; i < tiles; ++i) {
@@ -98,16 +102,17 @@ inline void run_tiles(const LinearJob& job, TileArgs& args, const TileFunction* 
 
 // All tokens of the job for the panels [begin, end).
 template <typename K>
-inline void run_panels(const LinearJob& job, const TileFunction* functions, int64_t begin, int64_t end) {
+inline void run_panels(const LinearJob& job, const TileFunction* functions, int64_t most, int64_t begin, int64_t end) {
   const Chunks<K> chunks(job.desc);
   const int64_t fitting = kTokenChunkBytes / ((chunks.units + chunks.count - 1) / chunks.count * K::kPrepared);
-  const int64_t most_tokens = fitting < kTile ? kTile : fitting / kTile * kTile;
+  const int64_t most_tokens = fitting < most ? most : fitting / kTile * kTile;
   for (int64_t token = 0; token < job.tokens; token += most_tokens) {
     const int64_t token_end = token + most_tokens < job.tokens ? token + most_tokens : job.tokens;
     for (int64_t chunk = 0; chunk < chunks.count; ++chunk) {
       const int64_t unit = chunks.first_unit(chunk);
       const int64_t units = chunks.first_unit(chunk + 1) - unit;
-      const int64_t distance = token_end - token >= kPrefetchTokens ? units * K::kBytes : 0;
+      const bool ahead = job.look_ahead || token_end - token >= kPrefetchTokens;
+      const int64_t distance = ahead ? units * K::kBytes : 0;
       for (int64_t panel = begin; panel < end; ++panel) {
         const int64_t row = panel * kPanelRows;
         const int64_t rows_left = job.desc.rows - row;
@@ -129,7 +134,7 @@ inline void run_panels(const LinearJob& job, const TileFunction* functions, int6
                       .skip = 0,
                       .every = 1},
         };
-        run_tiles(job, args, functions, token, token_end);
+        run_tiles(job, args, functions, most, token, token_end);
       }
     }
   }

@@ -35,6 +35,16 @@ const LinearImpl* choose(const std::string& name, const LinearDesc& desc, const 
 
 }  // namespace
 
+int64_t prepared_rows(int64_t tokens) {
+  return tokens <= kAmongTokens ? tokens : (tokens + kAmongTokens - 1) / kAmongTokens * kAmongTokens;
+}
+
+void prepare_token(const LinearImpl& impl, const float* x, int64_t cols, std::byte* prepared, int64_t token,
+                   int64_t tokens) {
+  if (impl.prepare_among != nullptr) return impl.prepare_among(x, cols, prepared, token, tokens);
+  impl.prepare(x, cols, prepared + token * static_cast<int64_t>(impl.prepared_bytes(cols)));
+}
+
 std::vector<const LinearImpl*> linear_impls() {
   std::vector<const LinearImpl*> all;
   for (const LinearImplSpan* span :
@@ -157,15 +167,15 @@ bool Linear::agrees_with_file(uint64_t seed, float* scratch) const {
 
 uint64_t Linear::workspace_bytes(int64_t tokens, int workers) const {
   return static_cast<uint64_t>(workers) * scratch_bytes(cols_) +
-         static_cast<uint64_t>(std::max<int64_t>(tokens, workers)) * prepared_row_bytes_;
+         static_cast<uint64_t>(std::max<int64_t>(prepared_rows(tokens), workers)) * prepared_row_bytes_;
 }
 
 void Linear::prepare_row(const LinearArgs& args, int64_t token, bool owner, float* scratch, std::byte* prepared) const {
   const float* x = args.row ? args.row(token, owner, scratch) : args.x + token * args.x_stride;
   for (const BoundPart& bound : parts_) {
     if (!bound.owns_slot) continue;
-    const int64_t stride = static_cast<int64_t>(bound.impl->prepared_bytes(cols_));
-    bound.impl->prepare(x, cols_, prepared + bound.prepared_offset * args.tokens + token * stride);
+    std::byte* slot = prepared + bound.prepared_offset * prepared_rows(args.tokens);
+    prepare_token(*bound.impl, x, cols_, slot, token, args.tokens);
   }
 }
 
@@ -222,7 +232,7 @@ void Linear::run_units(const LinearArgs& args, const std::byte* prepared, Team::
     if (begin >= end) continue;
     const LinearJob job{.desc = desc_of(bound.part, cols_),
                         .weights = bound.weights,
-                        .prepared = prepared + bound.prepared_offset * args.tokens,
+                        .prepared = prepared + bound.prepared_offset * prepared_rows(args.tokens),
                         .prepared_stride = static_cast<int64_t>(bound.impl->prepared_bytes(cols_)),
                         .tokens = args.tokens,
                         .out = args.out + bound.first_row,

@@ -113,6 +113,12 @@ class Linear {
   std::vector<BoundPart> parts_;
 };
 
+// Rows of prepared_bytes() that the prepared activations of a job take.
+int64_t prepared_rows(int64_t tokens);
+// Row `token` of a job of `tokens`, prepared as `impl` wants it. `prepared`: of the whole job.
+void prepare_token(const LinearImpl& impl, const float* x, int64_t cols, std::byte* prepared, int64_t token,
+                   int64_t tokens);
+
 // All rows in order of preference.
 std::vector<const LinearImpl*> linear_impls();
 

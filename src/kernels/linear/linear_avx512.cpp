@@ -12,11 +12,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/isa.h"
 #include "kernels/linear/block32_panel_avx512.h"
 #include "kernels/linear/chunked_panels.h"
 #include "kernels/linear/linear_impl.h"
+#include "kernels/linear/token_rows.h"
 
 namespace tern {
 namespace {
@@ -119,10 +121,6 @@ TERN_INLINE __m512 load_scales(const std::byte* from) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
 
-TERN_INLINE const ActivationBlock& block_of(const std::byte* prepared, int64_t offset) {
-  return *reinterpret_cast<const ActivationBlock*>(prepared + offset);
-}
-
 template <typename F>
 TERN_INLINE __m512i first_sum(const ActivationBlock& a) {
   if constexpr (F::kZero == 8) return _mm512_set1_epi32(a.minus_8);
@@ -131,52 +129,77 @@ TERN_INLINE __m512i first_sum(const ActivationBlock& a) {
   return _mm512_setzero_si512();
 }
 
-// 16 rows x T tokens over the k of a chunk.
+// The prepared rows of a tile's tokens.
+struct FewRows {
+  FewRows(const std::byte* first, int64_t row_stride) : at(first), stride(row_stride) {}
+  TERN_INLINE const std::byte* operator[](int t) const { return at + t * stride; }
+  TERN_INLINE void advance(int64_t bytes) { at += bytes; }
+  TERN_INLINE void forget() {}
+  const std::byte* at;
+  int64_t stride;
+};
+template <int T>
+using Rows = std::conditional_t<(T > kTile), TokenRows, FewRows>;
+
+TERN_INLINE const ActivationBlock& block_at(const std::byte* prepared) {
+  return *reinterpret_cast<const ActivationBlock*>(prepared);
+}
+
+// One block of 16 rows x T tokens.
 template <typename F, int T>
+TERN_INLINE void add_block(const std::byte* unit, int half, Rows<T>& rows, __m512 (&sums)[T]) {
+  const std::byte* codes = unit + Unit<F>::kCodesAt + half * Unit<F>::kBlockCodes;
+  __m512i high{};
+  if constexpr (F::kBits == 5) high = _mm512_load_si512(unit + Unit<F>::kHighAt + half * 64);
+  __m512i dots[T];
+  TERN_UNROLL
+  for (int t = 0; t < T; ++t) dots[t] = first_sum<F>(block_at(rows[t]));
+  TERN_UNROLL
+  for (int pair = 0; pair < 4; ++pair) {
+    const CodePair c = load_codes<F>(codes, high, pair);
+    rows.forget();
+    TERN_UNROLL
+    for (int t = 0; t < T; ++t) {
+      dots[t] = _mm512_dpbusd_epi32(dots[t], c.first, broadcast4(block_at(rows[t]).q + 8 * pair));
+    }
+    rows.forget();
+    TERN_UNROLL
+    for (int t = 0; t < T; ++t) {
+      dots[t] = _mm512_dpbusd_epi32(dots[t], c.second, broadcast4(block_at(rows[t]).q + 8 * pair + 4));
+    }
+  }
+  rows.forget();
+  const __m512 scales = load_scales<F>(unit + half * 32);
+  TERN_UNROLL
+  for (int t = 0; t < T; ++t) {
+    const __m512 scale = _mm512_mul_ps(scales, _mm512_set1_ps(block_at(rows[t]).scale));
+    sums[t] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(dots[t]), sums[t]);
+  }
+  if constexpr (Unit<F>::kMins) {
+    rows.forget();
+    const __m512 mins = load_f16(unit + Unit<F>::kMinsAt + half * 32);
+    TERN_UNROLL
+    for (int t = 0; t < T; ++t) {
+      sums[t] = _mm512_fmadd_ps(mins, _mm512_set1_ps(block_at(rows[t]).scaled_sum), sums[t]);
+    }
+  }
+}
+
+// 16 rows x T tokens over the k of a chunk.
+template <typename F, int T, bool kAhead>
 [[gnu::aligned(64)]] void tile(const TileArgs& args) {
   const std::byte* unit = args.weights;
-  const std::byte* prepared = args.prepared;
   LookAhead ahead = args.ahead;
-  const int64_t stride = args.prepared_stride;
+  Rows<T> rows(args.prepared, args.prepared_stride);
   __m512 sums[T];
   TERN_UNROLL
   for (int t = 0; t < T; ++t) {
     sums[t] = args.first ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(args.rows, args.out + t * args.out_stride);
   }
   for (int64_t u = 0; u < args.units; ++u, unit += Unit<F>::kBytes) {
-    if constexpr (T >= kLookAheadTile) ahead.next<Unit<F>::kBytes>();
+    if constexpr (kAhead) ahead.next<Unit<F>::kBytes>();
 #pragma GCC unroll 1
-    for (int half = 0; half < 2; ++half, prepared += sizeof(ActivationBlock)) {
-      const std::byte* codes = unit + Unit<F>::kCodesAt + half * Unit<F>::kBlockCodes;
-      __m512i high{};
-      if constexpr (F::kBits == 5) high = _mm512_load_si512(unit + Unit<F>::kHighAt + half * 64);
-      __m512i dots[T];
-      TERN_UNROLL
-      for (int t = 0; t < T; ++t) dots[t] = first_sum<F>(block_of(prepared, t * stride));
-      TERN_UNROLL
-      for (int pair = 0; pair < 4; ++pair) {
-        const CodePair c = load_codes<F>(codes, high, pair);
-        TERN_UNROLL
-        for (int t = 0; t < T; ++t)
-          dots[t] = _mm512_dpbusd_epi32(dots[t], c.first, broadcast4(block_of(prepared, t * stride).q + 8 * pair));
-        TERN_UNROLL
-        for (int t = 0; t < T; ++t) {
-          dots[t] = _mm512_dpbusd_epi32(dots[t], c.second, broadcast4(block_of(prepared, t * stride).q + 8 * pair + 4));
-        }
-      }
-      const __m512 scales = load_scales<F>(unit + half * 32);
-      TERN_UNROLL
-      for (int t = 0; t < T; ++t) {
-        const __m512 scale = _mm512_mul_ps(scales, _mm512_set1_ps(block_of(prepared, t * stride).scale));
-        sums[t] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(dots[t]), sums[t]);
-      }
-      if constexpr (Unit<F>::kMins) {
-        const __m512 mins = load_f16(unit + Unit<F>::kMinsAt + half * 32);
-        TERN_UNROLL
-        for (int t = 0; t < T; ++t)
-          sums[t] = _mm512_fmadd_ps(mins, _mm512_set1_ps(block_of(prepared, t * stride).scaled_sum), sums[t]);
-      }
-    }
+    for (int half = 0; half < 2; ++half, rows.advance(sizeof(ActivationBlock))) add_block<F, T>(unit, half, rows, sums);
   }
   const __m512 bias = args.bias == nullptr ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(args.rows, args.bias);
   TERN_UNROLL
@@ -187,12 +210,18 @@ template <typename F, int T>
 }
 
 template <typename F>
-constexpr TileFunction kTiles[kTile] = {tile<F, 1>, tile<F, 2>, tile<F, 3>, tile<F, 4>,
-                                        tile<F, 5>, tile<F, 6>, tile<F, 7>, tile<F, 8>};
+constexpr TileFunction kTiles[kWideTile] = {tile<F, 1, false>, tile<F, 2, false>, tile<F, 3, false>, tile<F, 4, true>,
+                                            tile<F, 5, true>,  tile<F, 6, true>,  tile<F, 7, true>,  tile<F, 8, true>,
+                                            tile<F, 9, true>,  tile<F, 10, true>, tile<F, 11, true>, tile<F, 12, true>,
+                                            tile<F, 13, true>, tile<F, 14, true>};
+// Those of fewer than kPrefetchTokens in jobs that ask for weights ahead.
+template <typename F>
+constexpr TileFunction kTilesAhead[kTile] = {tile<F, 1, true>, tile<F, 2, true>, tile<F, 3, true>, tile<F, 4, true>,
+                                             tile<F, 5, true>, tile<F, 6, true>, tile<F, 7, true>, tile<F, 8, true>};
 
 template <typename F>
 void run_format(const LinearJob& job, int64_t begin, int64_t end) {
-  run_panels<Unit<F>>(job, kTiles<F>, begin, end);
+  run_panels<Unit<F>>(job, job.tokens <= kTile && job.look_ahead ? kTilesAhead<F> : kTiles<F>, kWideTile, begin, end);
 }
 
 // ---- rows of the table

@@ -4,7 +4,7 @@
 // A panel's chunk of k is expanded once for all its tokens into an L1 buffer: codes to signed bytes, zero taken off,
 // which is a tile of 8 rows a block; scales and minima to f32. Then for 16 tokens at a time, block after block: one
 // tile product gives the 16 x 16 integer dots, which pass through memory into the float steps that linear_avx512.cpp
-// describes. The tile product of a block is under way while the float steps of the two before it run.
+// describes.
 //
 // Limit: a block of 16 tokens takes the vector ports 24 cycles (convert, multiply, multiply-add a token; 32 with
 // minima), the tiles 16 of which half is used (32 of 64 k): 340 multiply-adds a cycle, a third of what tiles can do.
@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "kernels/isa.h"
+#include "kernels/linear/block32_panel_avx512.h"
 #include "kernels/linear/chunked_panels.h"
 #include "kernels/linear/linear_impl.h"
 #include "kernels/linear/panels_amx.h"
@@ -26,35 +27,7 @@ namespace {
 #define TERN_UNROLL _Pragma("GCC unroll 16")
 
 // With fewer tokens the AVX-512 kernel is faster (measured: docs/performance/2026-11-26-cpu-amx.md).
-constexpr int64_t kLeastTokens = 33;
-
-// Layouts of linear_avx512.cpp, which says what is where; linear_amx_test.cpp would notice a difference.
-constexpr int kBlock = 32;
-struct ActivationBlock {
-  int8_t q[kBlock];
-  float scale;
-  float scaled_sum;
-  int32_t unused[2];
-};
-static_assert(sizeof(ActivationBlock) == 48);
-
-template <int kBitsOf, int kZeroOf>
-struct Layout {
-  static constexpr int kBits = kBitsOf, kZero = kZeroOf;
-  static constexpr bool kMins = kZero == 0;
-  static constexpr int kUnitCols = 2 * kBlock;
-  static constexpr int64_t kPrepared = 2 * sizeof(ActivationBlock);
-  static constexpr int kMinsAt = 64;
-  static constexpr int kHighAt = kMins ? 128 : 64;
-  static constexpr int kCodesAt = kHighAt + (kBits == 5 ? 128 : 0);
-  static constexpr int kBlockCodes = kPanelRows * kBlock * (kBits == 8 ? 8 : 4) / 8;
-  static constexpr int kBytes = kCodesAt + 2 * kBlockCodes;
-};
-using Q4_0 = Layout<4, 8>;
-using Q4_1 = Layout<4, 0>;
-using Q5_0 = Layout<5, 16>;
-using Q5_1 = Layout<5, 0>;
-using Q8_0 = Layout<8, 128>;
+constexpr int64_t kLeastTokens = 25;
 
 // ---- a panel's chunk, expanded
 
@@ -71,149 +44,173 @@ TERN_INLINE __m512 load_f16(const std::byte* from) {
 }
 
 // Group 0..7 of a block's codes, unsigned.
-template <typename L, int kGroup>
+template <typename F, int kGroup>
 TERN_INLINE __m512i group(const std::byte* codes, __m512i high) {
-  if constexpr (L::kBits == 8) return _mm512_load_si512(codes + 64 * kGroup);
+  if constexpr (F::kBits == 8) return _mm512_load_si512(codes + 64 * kGroup);
   const __m512i both = _mm512_load_si512(codes + kGroup / 2 * 64);
   const __m512i nibbles = kGroup % 2 == 0 ? both : _mm512_srli_epi16(both, 4);
   const __m512i code = _mm512_and_si512(nibbles, _mm512_set1_epi8(15));
-  if constexpr (L::kBits != 5) return code;
+  if constexpr (F::kBits != 5) return code;
   const __m512i fifth = kGroup < 4 ? _mm512_slli_epi16(high, kGroup < 4 ? 4 - kGroup : 0)
                                    : _mm512_srli_epi16(high, kGroup < 4 ? 0 : kGroup - 4);
   return _mm512_ternarylogic_epi32(code, fifth, _mm512_set1_epi8(16), 0xf8);  // a | (b & c)
 }
 
-template <typename L, int kGroup>
+template <typename F, int kGroup>
 TERN_INLINE void expand_group(const std::byte* codes, __m512i high, int8_t* to) {
-  const __m512i zero = _mm512_set1_epi8(static_cast<char>(L::kZero));
-  _mm512_store_si512(to + 64 * kGroup, _mm512_sub_epi8(group<L, kGroup>(codes, high), zero));
+  __m512i values = group<F, kGroup>(codes, high);
+  if constexpr (F::kTable) {
+    const __m128i table = _mm_loadu_si128(reinterpret_cast<const __m128i*>(F::kValues));
+    values = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), values);
+  } else {
+    values = _mm512_sub_epi8(values, _mm512_set1_epi8(static_cast<char>(F::kZero)));
+  }
+  _mm512_store_si512(to + 64 * kGroup, values);
+}
+
+template <typename F>
+TERN_INLINE __m512 load_scales(const std::byte* from) {
+  if constexpr (!F::kScaleBf16) return load_f16(from);
+  const __m256i bits = _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
 
 // The panel's units lie at `unit`; the next panel's follow them and are asked for.
-template <typename L>
+template <typename F>
 void expand(const std::byte* unit, int64_t units, Expanded& to) {
-  static_assert(2 * (kChunkBytes / (L::kBytes + kTile * L::kPrepared)) <= kMostBlocks);
-  const int64_t bytes = units * L::kBytes;
+  static_assert(2 * (kChunkBytes / (Unit<F>::kBytes + kTile * Unit<F>::kPrepared)) <= kMostBlocks);
+  const int64_t bytes = units * Unit<F>::kBytes;
   for (int64_t b = 0; b < 2 * units; ++b) {
     const int64_t half = b % 2;
     if (half == 0) {
       TERN_UNROLL
-      for (int line = 0; line < L::kBytes; line += 64) _mm_prefetch(unit + bytes + line, _MM_HINT_T1);
+      for (int line = 0; line < Unit<F>::kBytes; line += 64) _mm_prefetch(unit + bytes + line, _MM_HINT_T1);
     }
-    const std::byte* codes = unit + L::kCodesAt + half * L::kBlockCodes;
+    const std::byte* codes = unit + Unit<F>::kCodesAt + half * Unit<F>::kBlockCodes;
     __m512i high{};
-    if constexpr (L::kBits == 5) high = _mm512_load_si512(unit + L::kHighAt + half * 64);
-    expand_group<L, 0>(codes, high, to.codes[b]);
-    expand_group<L, 1>(codes, high, to.codes[b]);
-    expand_group<L, 2>(codes, high, to.codes[b]);
-    expand_group<L, 3>(codes, high, to.codes[b]);
-    expand_group<L, 4>(codes, high, to.codes[b]);
-    expand_group<L, 5>(codes, high, to.codes[b]);
-    expand_group<L, 6>(codes, high, to.codes[b]);
-    expand_group<L, 7>(codes, high, to.codes[b]);
-    _mm512_store_ps(to.scales[b], load_f16(unit + half * 32));
-    if constexpr (L::kMins) _mm512_store_ps(to.mins[b], load_f16(unit + L::kMinsAt + half * 32));
-    unit += half * L::kBytes;
+    if constexpr (F::kBits == 5) high = _mm512_load_si512(unit + Unit<F>::kHighAt + half * 64);
+    expand_group<F, 0>(codes, high, to.codes[b]);
+    expand_group<F, 1>(codes, high, to.codes[b]);
+    expand_group<F, 2>(codes, high, to.codes[b]);
+    expand_group<F, 3>(codes, high, to.codes[b]);
+    expand_group<F, 4>(codes, high, to.codes[b]);
+    expand_group<F, 5>(codes, high, to.codes[b]);
+    expand_group<F, 6>(codes, high, to.codes[b]);
+    expand_group<F, 7>(codes, high, to.codes[b]);
+    _mm512_store_ps(to.scales[b], load_scales<F>(unit + half * 32));
+    if constexpr (Unit<F>::kMins) _mm512_store_ps(to.mins[b], load_f16(unit + Unit<F>::kMinsAt + half * 32));
+    unit += half * Unit<F>::kBytes;
+  }
+}
+
+// ---- activations
+
+// Of jobs for tiles: 16 tokens together, of each block their codes, one load of a tile; then of each block their
+// scales, then their scaled sums.
+struct TilePlace {
+  explicit TilePlace(int64_t cols)
+      : blocks((cols + 2 * kBlock - 1) / (2 * kBlock) * 2),
+        bytes(static_cast<int64_t>(SharedPreparation<kLinearAvx512>::prepared_bytes(cols)) * kTileTokens) {}
+  static constexpr int64_t kCodes = kTileTokens * kBlock, kFloats = kTileTokens * sizeof(float);
+  int64_t codes(int64_t block) const { return block * kCodes; }
+  int64_t scales(int64_t block) const { return blocks * kCodes + block * kFloats; }
+  int64_t scaled_sums(int64_t block) const { return blocks * (kCodes + kFloats) + block * kFloats; }
+  int64_t blocks, bytes;  // of a tile
+};
+static_assert(TilePlace::kCodes + 2 * TilePlace::kFloats <= kTileTokens * sizeof(ActivationBlock));
+
+// What the AVX-512 rows prepare, a few blocks at a time, taken apart.
+void prepare_among(const float* x, int64_t cols, std::byte* prepared, int64_t token, int64_t tokens) {
+  using Shared = SharedPreparation<kLinearAvx512>;
+  if (tokens < kLeastTokens) {
+    return Shared::prepare(x, cols, prepared + token * static_cast<int64_t>(Shared::prepared_bytes(cols)));
+  }
+  constexpr int64_t kBlocks = 16;
+  const TilePlace place(cols);
+  std::byte* tile = prepared + token / kTileTokens * place.bytes;
+  const int64_t row = token % kTileTokens;
+  for (int64_t block = 0; block < place.blocks; block += kBlocks) {
+    alignas(64) ActivationBlock blocks[kBlocks];
+    const int64_t left = cols - block * kBlock;
+    Shared::prepare(x + block * kBlock, smaller(left, kBlocks * kBlock), reinterpret_cast<std::byte*>(blocks));
+    for (int64_t b = 0; b < smaller(kBlocks, place.blocks - block); ++b) {
+      const ActivationBlock& from = blocks[b];
+      __builtin_memcpy(tile + place.codes(block + b) + row * kBlock, from.q, kBlock);
+      __builtin_memcpy(tile + place.scales(block + b) + row * 4, &from.scale, 4);
+      __builtin_memcpy(tile + place.scaled_sums(block + b) + row * 4, &from.scaled_sum, 4);
+    }
   }
 }
 
 // ---- products
 
-// Tile registers: for 16 tokens two of each, so that neighbouring blocks do not wait for each other; for the last few
-// tokens sums and activations of their own, since another configuration costs as much as ten products.
-constexpr int kC = 0, kA = 2, kB = 4, kLastC = 6, kLastA = 7;
+// Tile registers: two of each, so that neighbouring blocks do not wait for each other. The last tokens of a job have
+// tiles of 16 rows too: what lies in the room behind them is multiplied and not looked at.
+constexpr int kC = 0, kA = 2, kB = 4;
 
-TileShapes shapes_for(int64_t tokens) {
+TileShapes shapes() {
   TileShapes shapes;
   for (int i = 0; i < 2; ++i) {
     shapes.set(kC + i, kTileTokens, 64);
     shapes.set(kA + i, kTileTokens, kBlock);
     shapes.set(kB + i, kBlock / 4, 64);
   }
-  if (tokens % kTileTokens != 0) {
-    shapes.set(kLastC, tokens % kTileTokens, 64);
-    shapes.set(kLastA, tokens % kTileTokens, kBlock);
-  }
   return shapes;
-}
-
-template <int kEither, int T>
-TERN_INLINE void multiply(const int8_t* codes, const std::byte* prepared, int64_t stride, int32_t* dots) {
-  constexpr int kSums = T == kTileTokens ? kC + kEither : kLastC;
-  constexpr int kActivations = T == kTileTokens ? kA + kEither : kLastA;
-  load_tile<kB + kEither>(codes, 64);
-  load_tile<kActivations>(prepared, stride);
-  zero_tile<kSums>();
-  add_products_ss<kSums, kActivations, kB + kEither>();
-  store_tile<kSums>(dots, 64);
-}
-
-TERN_INLINE const ActivationBlock& block_of(const std::byte* prepared, int64_t offset) {
-  return *reinterpret_cast<const ActivationBlock*>(prepared + offset);
-}
-
-template <int T, bool kMins>
-TERN_INLINE void add_block(const Expanded& w, int64_t block, const int32_t* dots, const std::byte* prepared,
-                           int64_t stride, __m512 (&sums)[T]) {
-  const __m512 scales = _mm512_load_ps(w.scales[block]);
-  const __m512 mins = kMins ? _mm512_load_ps(w.mins[block]) : _mm512_setzero_ps();
-  TERN_UNROLL
-  for (int t = 0; t < T; ++t) {
-    const ActivationBlock& a = block_of(prepared, t * stride);
-    const __m512 scale = _mm512_mul_ps(scales, _mm512_set1_ps(a.scale));
-    sums[t] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(_mm512_load_si512(dots + t * kPanelRows)), sums[t]);
-    if constexpr (kMins) sums[t] = _mm512_fmadd_ps(mins, _mm512_set1_ps(a.scaled_sum), sums[t]);
-  }
 }
 
 // One panel and one chunk of k, for the tokens of a tile.
 struct TileJob {
-  int64_t blocks;             // an even number
-  const std::byte* prepared;  // of the first token, from the chunk's first block on
-  int64_t prepared_stride;
-  bool first, last;  // chunk: sums begin at zero; they go to `out`, with the bias
-  float* sums;       // [tokens, 16]
-  float* out;        // [tokens, out_stride]
-  int64_t out_stride;
-  __mmask16 rows;
-  const float* bias;  // [rows] or null
+  int64_t blocks;  // an even number
+  // Of the tile, from the chunk's first block on.
+  const std::byte* codes;
+  const std::byte* scales;
+  const std::byte* scaled_sums;
+  bool first;   // chunk: sums begin at zero
+  float* sums;  // [tokens, 16]
 };
 
-template <int T>
-TERN_INLINE void put_sums(const TileJob& job, const __m512 (&sums)[T]) {
-  if (!job.last) {
-    TERN_UNROLL
-    for (int t = 0; t < T; ++t) _mm512_store_ps(job.sums + t * kPanelRows, sums[t]);
-    return;
-  }
-  const __m512 bias = job.bias == nullptr ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(job.rows, job.bias);
-  TERN_UNROLL
-  for (int t = 0; t < T; ++t) {
-    _mm512_mask_storeu_ps(job.out + t * job.out_stride, job.rows, _mm512_add_ps(sums[t], bias));
-  }
+template <int kEither>
+TERN_INLINE void multiply(const Expanded& w, const TileJob& job, int64_t block) {
+  load_tile<kB + kEither>(w.codes[block], 64);
+  load_tile<kA + kEither>(job.codes + block * TilePlace::kCodes, kBlock);
+  zero_tile<kC + kEither>();
+  add_products_ss<kC + kEither, kA + kEither, kB + kEither>();
 }
 
 template <int T, bool kMins>
+TERN_INLINE void add_block(const Expanded& w, const TileJob& job, int64_t block, const int32_t* dots,
+                           __m512 (&sums)[T]) {
+  const __m512 scales = _mm512_load_ps(w.scales[block]);
+  const __m512 mins = kMins ? _mm512_load_ps(w.mins[block]) : _mm512_setzero_ps();
+  const auto* token_scales = reinterpret_cast<const float*>(job.scales + block * TilePlace::kFloats);
+  const auto* scaled_sums = reinterpret_cast<const float*>(job.scaled_sums + block * TilePlace::kFloats);
+  TERN_UNROLL
+  for (int t = 0; t < T; ++t) {
+    const __m512 scale = _mm512_mul_ps(scales, _mm512_set1_ps(token_scales[t]));
+    sums[t] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(_mm512_load_si512(dots + t * kPanelRows)), sums[t]);
+    if constexpr (kMins) sums[t] = _mm512_fmadd_ps(mins, _mm512_set1_ps(scaled_sums[t]), sums[t]);
+  }
+}
+
+// The dots of a block leave their tile when it is needed again, two blocks later, so that the store does not wait for
+// the product; the float steps come another two blocks later.
+template <int T, bool kMins>
 void tile(const Expanded& w, const TileJob& job) {
-  constexpr int64_t kNext = sizeof(ActivationBlock);
-  alignas(64) int32_t dots[4][T * kPanelRows];
-  const int64_t stride = job.prepared_stride;
-  const std::byte* prepared = job.prepared;
+  alignas(64) int32_t dots[4][kTileTokens * kPanelRows];
   __m512 sums[T];
   TERN_UNROLL
   for (int t = 0; t < T; ++t) sums[t] = job.first ? _mm512_setzero_ps() : _mm512_load_ps(job.sums + t * kPanelRows);
-  multiply<0, T>(w.codes[0], prepared, stride, dots[0]);
-  multiply<1, T>(w.codes[1], prepared + kNext, stride, dots[1]);
-  for (int64_t b = 0; b < job.blocks; b += 2, prepared += 2 * kNext) {
-    int32_t(*now)[T * kPanelRows] = dots + (b & 2);
-    int32_t(*later)[T * kPanelRows] = dots + (2 - (b & 2));
-    const bool more = b + 2 < job.blocks;
-    if (more) multiply<0, T>(w.codes[b + 2], prepared + 2 * kNext, stride, later[0]);
-    add_block<T, kMins>(w, b, now[0], prepared, stride, sums);
-    if (more) multiply<1, T>(w.codes[b + 3], prepared + 3 * kNext, stride, later[1]);
-    add_block<T, kMins>(w, b + 1, now[1], prepared + kNext, stride, sums);
+  for (int64_t b = 0; b < job.blocks + 4; b += 2) {
+    const bool stores = b >= 2 && b - 2 < job.blocks;
+    if (stores) store_tile<kC>(dots[(b - 2) & 3], 64);
+    if (b < job.blocks) multiply<0>(w, job, b);
+    if (b >= 4) add_block<T, kMins>(w, job, b - 4, dots[b & 3], sums);
+    if (stores) store_tile<kC + 1>(dots[(b - 1) & 3], 64);
+    if (b < job.blocks) multiply<1>(w, job, b + 1);
+    if (b >= 4) add_block<T, kMins>(w, job, b - 3, dots[(b + 1) & 3], sums);
   }
-  put_sums<T>(job, sums);
+  TERN_UNROLL
+  for (int t = 0; t < T; ++t) _mm512_store_ps(job.sums + t * kPanelRows, sums[t]);
 }
 
 using ExpandedTile = void (*)(const Expanded&, const TileJob&);
@@ -224,33 +221,30 @@ constexpr ExpandedTile kTiles[kTileTokens] = {tile<1, kMins>,  tile<2, kMins>,  
                                               tile<13, kMins>, tile<14, kMins>, tile<15, kMins>, tile<16, kMins>};
 
 // All tokens of the job, many as they are, for the panels [begin, end).
-template <typename L>
+template <typename F>
 void run_expanded(const LinearJob& job, int64_t begin, int64_t end) {
   Expanded expanded;
   BlockSums sums;
-  const Chunks<L> chunks(job.desc);
-  configure_tiles(shapes_for(job.tokens));
-  walk_panels<1>(job.tokens, begin, end, chunks.count, [&](const WalkStep& step) {
+  const Chunks<Unit<F>> chunks(job.desc);
+  configure_tiles(shapes());
+  const TilePlace place(job.desc.cols);
+  walk_panels<1, true>(job, begin, end, chunks.count, sums, [&](const WalkStep& step) {
     const int64_t unit = chunks.first_unit(step.chunk);
     const int64_t units = chunks.first_unit(step.chunk + 1) - unit;
-    expand<L>(job.weights + chunks.offset(step.panel, step.chunk), units, expanded);
-    TileJob tile{.blocks = 2 * units,
-                 .prepared_stride = job.prepared_stride,
-                 .first = step.chunk == 0,
-                 .last = step.chunk + 1 == chunks.count,
-                 .out_stride = job.out_stride,
-                 .rows = rows_of(job.desc, step.panel),
-                 .bias = job.bias == nullptr ? nullptr : job.bias + step.panel * kPanelRows};
+    expand<F>(job.weights + chunks.offset(step.panel, step.chunk), units, expanded);
+    TileJob tile{.blocks = 2 * units, .first = step.chunk == 0};
     for (int64_t token = step.token; token < step.token_end; token += kTileTokens) {
-      tile.prepared = job.prepared + token * job.prepared_stride + unit * L::kPrepared;
+      const std::byte* prepared = job.prepared + token / kTileTokens * place.bytes;
+      tile.codes = prepared + place.codes(2 * unit);
+      tile.scales = prepared + place.scales(2 * unit);
+      tile.scaled_sums = prepared + place.scaled_sums(2 * unit);
       tile.sums = step.sums(sums, step.panel, token);
-      tile.out = job.out + token * job.out_stride + step.panel * kPanelRows;
-      const int64_t next = smaller(kTileTokens, step.token_end - token - kTileTokens);
-      if (step.fetches() && next > 0) {
-        const std::byte* ahead = tile.prepared + kTileTokens * job.prepared_stride;
-        prefetch_rows(ahead, job.prepared_stride, next, units * L::kPrepared);
+      if (step.fetches() && token + kTileTokens < step.token_end) {
+        prefetch_rows(tile.codes + place.bytes, 0, 1, 2 * units * TilePlace::kCodes);
+        prefetch_rows(tile.scales + place.bytes, 0, 1, 2 * units * TilePlace::kFloats);
+        if (Unit<F>::kMins) prefetch_rows(tile.scaled_sums + place.bytes, 0, 1, 2 * units * TilePlace::kFloats);
       }
-      kTiles<L::kMins>[smaller(kTileTokens, step.token_end - token) - 1](expanded, tile);
+      kTiles<Unit<F>::kMins>[smaller(kTileTokens, step.token_end - token) - 1](expanded, tile);
     }
   });
   release_tiles();
@@ -259,29 +253,35 @@ void run_expanded(const LinearJob& job, int64_t begin, int64_t end) {
 // ---- rows of the table
 
 // One layout serves the type without minima and, where there is one, the type with them.
-template <int kRow, typename Plain, Format plain, typename Min, Format min>
+template <RowName kShared, typename Plain, typename Min = Plain>
 struct Row {
-  static const LinearImpl& few() { return SharedRow<kLinearAvx512, kRow>::impl(); }
+  static const LinearImpl& few() { return SharedRow<kLinearAvx512, kShared>::impl(); }
   static bool supports(const LinearDesc& desc) {
-    return (desc.format == plain || desc.format == min) && few().supports(desc);
+    return (desc.format == Plain::kFormat || desc.format == Min::kFormat) && few().supports(desc);
   }
   static void run(const LinearJob& job, int64_t begin, int64_t end) {
-    if (job.tokens < kLeastTokens) return few().run(job, begin, end);
-    (job.desc.format == plain ? run_expanded<Plain> : run_expanded<Min>)(job, begin, end);
+    if (job.tokens < kLeastTokens) {
+      LinearJob few_tokens = job;
+      few_tokens.look_ahead = true;  // processors with AMX are Intel's
+      return few().run(few_tokens, begin, end);
+    }
+    (job.desc.format == Plain::kFormat ? run_expanded<Plain> : run_expanded<Min>)(job, begin, end);
   }
   static constexpr LinearImpl make(const char* name, const char* layout) {
-    return integer_row<kLinearAvx512, kRow, kLeastTokens>(name, layout, supports, run);
+    return integer_row<kLinearAvx512, kShared, kLeastTokens>(name, layout, supports, run, prepare_among);
   }
 };
 
 constexpr LinearImpl kRows[] = {
-    Row<0, Q4_0, Format::kQ4_0, Q4_1, Format::kQ4_1>::make("amx_q4x32", "q4x32"),
-    Row<1, Q5_0, Format::kQ5_0, Q5_1, Format::kQ5_1>::make("amx_q5x32", "q5x32"),
-    Row<2, Q8_0, Format::kQ8_0, Q8_0, Format::kQ8_0>::make("amx_q8x32", "q8x32"),
+    Row<"avx512_q4x32", Q4_0, Q4_1>::make("amx_q4x32", "q4x32"),
+    Row<"avx512_q5x32", Q5_0, Q5_1>::make("amx_q5x32", "q5x32"),
+    Row<"avx512_q8x32", Q8_0>::make("amx_q8x32", "q8x32"),
+    Row<"avx512_iq4x32", IQ4_NL>::make("amx_iq4x32", "q4x32"),
+    Row<"avx512_mxfp4x32", MXFP4>::make("amx_mxfp4x32", "mxfp4x32"),
 };
 
 }  // namespace
 
-const LinearImplSpan kLinearAmx = {kRows, 3};
+const LinearImplSpan kLinearAmx = {kRows, sizeof kRows / sizeof kRows[0]};
 
 }  // namespace tern

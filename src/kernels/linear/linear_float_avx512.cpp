@@ -221,10 +221,10 @@ uint64_t packed_bytes(const LinearDesc& desc) {
 }
 template <typename W>
 void run_f32(const LinearJob& job, int64_t begin, int64_t end) {
-  run_panels<Unit<W, 4>>(job, kTilesF32<W>, begin, end);
+  run_panels<Unit<W, 4>>(job, kTilesF32<W>, kTile, begin, end);
 }
 void run_bf16(const LinearJob& job, int64_t begin, int64_t end) {
-  run_panels<Unit<BF16, 2>>(job, kTilesBf16, begin, end);
+  run_panels<Unit<BF16, 2>>(job, kTilesBf16, kTile, begin, end);
 }
 template <typename W, Arithmetic kArithmetic>
 Cost cost(const LinearDesc& desc, int64_t tokens) {

@@ -22,13 +22,18 @@ struct LinearDesc {
 struct LinearJob {
   LinearDesc desc;
   const std::byte* weights;   // packed, or the file's own bytes when the layout keeps them
-  const std::byte* prepared;  // [tokens] rows of `prepared_stride` bytes, from prepare()
+  const std::byte* prepared;  // [tokens] rows of `prepared_stride` bytes, from prepare() or prepare_among()
   int64_t prepared_stride;
   int64_t tokens;
   float* out;  // [tokens, out_stride], this matrix' columns at 0..rows
   int64_t out_stride;
-  const float* bias;  // [rows] or null
+  const float* bias;        // [rows] or null
+  bool look_ahead = false;  // few tokens too should ask for weights ahead: this processor's prefetcher is no match
 };
+
+// Tokens whose prepared rows may lie among each other; of the last ones the room of all is taken, of fewer in all
+// theirs.
+constexpr int64_t kAmongTokens = 16;
 
 struct LinearImpl {
   const char* name;    // "avx512_q4x32"
@@ -43,6 +48,9 @@ struct LinearImpl {
   // Bytes of one prepared activation row (64-byte multiple) and the preparation of one row.
   uint64_t (*prepared_bytes)(int64_t cols);
   void (*prepare)(const float* x, int64_t cols, std::byte* prepared);
+  // Null: a job's prepared rows lie one after the other. Otherwise this prepares row `token` of `tokens` instead, and
+  // the rows of kAmongTokens share the room of as many: what is multiplied together lies together.
+  void (*prepare_among)(const float* x, int64_t cols, std::byte* prepared, int64_t token, int64_t tokens) = nullptr;
   // All tokens of the job for the weight panels [begin, end).
   void (*run)(const LinearJob&, int64_t panel_begin, int64_t panel_end);
   // Decodes weight row `row` to f32, exactly as the format's reference decoder would: out[cols].

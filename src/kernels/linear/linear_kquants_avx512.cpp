@@ -14,14 +14,19 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/isa.h"
 #include "kernels/linear/kquants_panel.h"
 #include "kernels/linear/linear_impl.h"
 #include "kernels/linear/panel_run.h"
+#include "kernels/linear/token_rows.h"
 
 namespace tern {
 namespace {
+
+// A call in the middle of a tile would save all its registers.
+#define TERN_INLINE [[gnu::always_inline]] inline
 
 inline __m512i load_zmm(const uint8_t* bytes) { return _mm512_loadu_si512(bytes); }
 inline __m256i load_ymm(const uint8_t* bytes) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes)); }
@@ -37,18 +42,45 @@ inline __m512i shift(__m512i bytes) {
   return bytes;
 }
 
+// The tokens' activations of a super-block: a pointer each, or of many (token_rows.h).
+template <int T>
+struct FewRows {
+  FewRows(const uint8_t* first, int64_t stride) {
+#pragma GCC unroll 16
+    for (int t = 0; t < T; ++t) at[t] = reinterpret_cast<const KActivation*>(first + t * stride);
+  }
+  TERN_INLINE const KActivation* operator[](int t) const { return at[t]; }
+  TERN_INLINE void advance() {
+#pragma GCC unroll 16
+    for (int t = 0; t < T; ++t) ++at[t];
+  }
+  TERN_INLINE void forget() {}
+  const KActivation* at[T];
+};
+struct WideRows {
+  WideRows(const uint8_t* first, int64_t stride) : rows(reinterpret_cast<const std::byte*>(first), stride) {}
+  TERN_INLINE const KActivation* operator[](int t) const { return reinterpret_cast<const KActivation*>(rows[t]); }
+  TERN_INLINE void advance() { rows.advance(sizeof(KActivation)); }
+  TERN_INLINE void forget() { rows.forget(); }
+  TokenRows rows;
+};
+
 template <class F>
 struct Kernel : KPanel<F, 16> {
   static constexpr Arithmetic kArithmetic = Arithmetic::kInt8;
   using Panel = KPanel<F, 16>;
   // 8 integer sums of a sub-block, 8 of the super-block, 8 float sums, and 8 registers for codes, masks and scales.
   static constexpr int kTile = 8;
+  // 14 integer sums of each kind and 4 registers; the float sums wait in memory from one super-block to the next.
+  static constexpr int kWideTile = 14;
+  template <int T>
+  using Rows = std::conditional_t<(T > kTile), WideRows, FewRows<T>>;
   // The power of two by which codes are used too large.
   static constexpr int kUp = F::kZero == 4 ? 3 : 0;
 
   // Codes of group g (0..7) of the 32 columns whose planes begin at low and high.
   template <int g>
-  static inline __m512i group(const uint8_t* low, const uint8_t* high) {
+  TERN_INLINE static __m512i group(const uint8_t* low, const uint8_t* high) {
     constexpr int kFields = 8 / F::kLowBits;
     constexpr int kMask = ((1 << F::kLowBits) - 1) << kUp;
     const __m512i moved = shift<kUp - g % kFields * F::kLowBits>(load_zmm(low + g / kFields * 64));
@@ -68,9 +100,10 @@ struct Kernel : KPanel<F, 16> {
   }
 
   template <int T, int g>
-  static inline void add_group(const uint8_t* low, const uint8_t* high, const KActivation* const (&x)[T], int chunk,
-                               __m512i (&dots)[T]) {
+  TERN_INLINE static void add_group(const uint8_t* low, const uint8_t* high, Rows<T>& x, int chunk,
+                                    __m512i (&dots)[T]) {
     const __m512i w = group<g>(low, high);
+    x.forget();
 #pragma GCC unroll 16
     for (int t = 0; t < T; ++t) {
       const auto* a = reinterpret_cast<const uint8_t*>(x[t]->codes) + chunk * 32 + g * 4;
@@ -80,12 +113,13 @@ struct Kernel : KPanel<F, 16> {
 
   // sums += scale * dots; dots starts the next sub-block.
   template <int T>
-  static inline void close_sub_block(__m512i scale, __m512i (&dots)[T], __m512i (&sums)[T]) {
+  TERN_INLINE static void close_sub_block(__m512i scale, __m512i (&dots)[T], __m512i (&sums)[T]) {
 #pragma GCC unroll 16
     for (int t = 0; t < T; ++t) sums[t] = _mm512_add_epi32(sums[t], _mm512_mullo_epi32(dots[t], scale));
   }
   template <int T>
-  static inline void open_sub_block(const KActivation* const (&x)[T], int sub_block, __m512i (&dots)[T]) {
+  TERN_INLINE static void open_sub_block(Rows<T>& x, int sub_block, __m512i (&dots)[T]) {
+    x.forget();
 #pragma GCC unroll 16
     for (int t = 0; t < T; ++t) {
       dots[t] = F::kZero == 0 || F::kTable ? _mm512_setzero_si512() : _mm512_set1_epi32(x[t]->minus_32_sum[sub_block]);
@@ -94,8 +128,8 @@ struct Kernel : KPanel<F, 16> {
 
   // sums[t] += the 32 columns of `chunk`, scaled.
   template <int T>
-  static inline void add_chunk(const uint8_t* head, const uint8_t* codes, const KActivation* const (&x)[T], int chunk,
-                               __m512i (&sums)[T]) {
+  TERN_INLINE static void add_chunk(const uint8_t* head, const uint8_t* codes, Rows<T>& x, int chunk,
+                                    __m512i (&sums)[T]) {
     const uint8_t* low = codes + chunk * F::kLowBits * 64;
     const uint8_t* high = codes + Panel::kHighAt + chunk * F::kHighBits * 64;
     __m512i dots[T];
@@ -140,7 +174,7 @@ struct Kernel : KPanel<F, 16> {
   }
 
   // What multiplies the sums of activation codes: the minima, or the scales of a table's sub-blocks, as [16][2].
-  static inline __m512i correction_pairs(const uint8_t* head, int pair) {
+  TERN_INLINE static __m512i correction_pairs(const uint8_t* head, int pair) {
     if constexpr (F::kTable) {
       const auto* scales = reinterpret_cast<const __m128i*>(head + Panel::kScalesAt + pair * 32);
       const __m128i first = _mm_loadu_si128(scales), second = _mm_loadu_si128(scales + 1);
@@ -153,12 +187,13 @@ struct Kernel : KPanel<F, 16> {
 
   // sums[t] = minima (or scales) . sums of activation codes.
   template <int T>
-  static inline void correction_sums(const uint8_t* head, const KActivation* const (&x)[T], __m512i (&sums)[T]) {
+  TERN_INLINE static void correction_sums(const uint8_t* head, Rows<T>& x, __m512i (&sums)[T]) {
 #pragma GCC unroll 16
     for (int t = 0; t < T; ++t) sums[t] = _mm512_setzero_si512();
 #pragma GCC unroll 8
     for (int p = 0; p < 128 / F::kSubBlock; ++p) {
       const __m512i pairs = correction_pairs(head, p);
+      x.forget();
 #pragma GCC unroll 16
       for (int t = 0; t < T; ++t) {
         const int16_t* sum = F::kSubBlock == 32 ? x[t]->sum32 : x[t]->sum16;
@@ -174,11 +209,10 @@ struct Kernel : KPanel<F, 16> {
     const uint8_t* head = tile.panel + tile.begin * Panel::kHeadBytes;
     const uint8_t* codes = tile.panel + Panel::heads_bytes(tile.cols) + tile.begin * Panel::kCodeBytes;
     const auto rows = static_cast<__mmask16>((1u << tile.rows) - 1);
-    const KActivation* x[T];
+    Rows<T> x(tile.prepared, tile.prepared_stride);
     __m512 y[T];
 #pragma GCC unroll 16
     for (int t = 0; t < T; ++t) {
-      x[t] = reinterpret_cast<const KActivation*>(tile.prepared + t * tile.prepared_stride);
       y[t] = tile.first ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(rows, tile.out + t * tile.out_stride);
     }
     for (int64_t b = tile.begin; b < tile.end; ++b) {
@@ -193,8 +227,7 @@ struct Kernel : KPanel<F, 16> {
       add_super_block<T>(head, x, sums, y);
       head += Panel::kHeadBytes;
       codes += Panel::kCodeBytes;
-#pragma GCC unroll 16
-      for (int t = 0; t < T; ++t) ++x[t];
+      x.advance();
     }
     const __m512 bias = tile.bias == nullptr ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(rows, tile.bias);
 #pragma GCC unroll 16
@@ -206,8 +239,7 @@ struct Kernel : KPanel<F, 16> {
 
   // y[t] += what the integers of a super-block stand for.
   template <int T>
-  static inline void add_super_block(const uint8_t* head, const KActivation* const (&x)[T], const __m512i (&sums)[T],
-                                     __m512 (&y)[T]) {
+  TERN_INLINE static void add_super_block(const uint8_t* head, Rows<T>& x, const __m512i (&sums)[T], __m512 (&y)[T]) {
     __m512 d = _mm512_cvtph_ps(load_ymm(head));
     if constexpr (kUp > 0) d = _mm512_mul_ps(d, _mm512_set1_ps(1.0f / (1 << kUp)));
     __m512i integers[T];

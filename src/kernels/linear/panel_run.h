@@ -44,6 +44,13 @@ constexpr int64_t kTileBytes = 24 * 1024;
 // (measured on Zen 4, Q4_K, 1 token: 93 % of the read bandwidth; asking for L1 75 %; none 70 %).
 constexpr int64_t kPrefetchBytes = 8192;
 
+// As many tokens are still one tile, which unpacks the codes once: kWideTile of a kernel that has such entries.
+template <class K>
+constexpr int64_t wide_tile() {
+  if constexpr (requires { K::kWideTile; }) return K::kWideTile;
+  return K::kTile;
+}
+
 template <class K, int T>
 inline void run_tile(int64_t tokens, const PanelTile& tile) {
   if constexpr (T > 1) {
@@ -56,7 +63,7 @@ inline void run_tile(int64_t tokens, const PanelTile& tile) {
 // 8 + 1. `tile` is complete but for what depends on tokens.
 template <class K>
 inline void run_tiles(const LinearJob& job, PanelTile tile, int64_t begin, int64_t end) {
-  const int64_t tiles = (end - begin + K::kTile - 1) / K::kTile;
+  const int64_t tiles = end - begin <= wide_tile<K>() ? 1 : (end - begin + K::kTile - 1) / K::kTile;
   const uint8_t* prepared = tile.prepared;
   float* out = tile.out;
   for (int64_t i = 0; i < tiles; ++i) {
@@ -65,7 +72,7 @@ inline void run_tiles(const LinearJob& job, PanelTile tile, int64_t begin, int64
     tile.out = out + from * job.out_stride;
     tile.ahead.skip = i;
     tile.ahead.every = tiles;
-    run_tile<K, K::kTile>(begin + (end - begin) * (i + 1) / tiles - from, tile);
+    run_tile<K, wide_tile<K>()>(begin + (end - begin) * (i + 1) / tiles - from, tile);
   }
 }
 
@@ -84,12 +91,12 @@ template <class K>
 inline void run_panels(const LinearJob& job, int64_t panel_begin, int64_t panel_end) {
   const auto panel_bytes = static_cast<int64_t>(K::panel_bytes(job.desc.cols));
   const int64_t units = (job.desc.cols + K::kUnitCols - 1) / K::kUnitCols;
-  const int64_t tile_tokens = job.tokens < K::kTile ? job.tokens : K::kTile;
+  const int64_t tile_tokens = job.tokens <= wide_tile<K>() ? job.tokens : K::kTile;
   // One token reads a sixteenth or an eighth of what the panel has, and streams best uncut.
   const int64_t most_units = job.tokens == 1 ? units : kTileBytes / (tile_tokens * K::kPrepared);
   const int64_t chunks = (units + most_units - 1) / most_units;
   const int64_t fitting = kGroupBytes / ((units + chunks - 1) / chunks * K::kPrepared) / K::kTile * K::kTile;
-  const int64_t group = fitting < K::kTile ? K::kTile : fitting;
+  const int64_t group = fitting < wide_tile<K>() ? wide_tile<K>() : fitting;
   for (int64_t token = 0; token < job.tokens; token += group) {
     const int64_t token_end = token + group < job.tokens ? token + group : job.tokens;
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
@@ -110,7 +117,7 @@ inline void run_panels(const LinearJob& job, int64_t panel_begin, int64_t panel_
                        .first = chunk == 0,
                        .last = chunk + 1 == chunks,
                        .ahead = {}};
-        tile.ahead = look_ahead<K>(tile, chunks == 1 && token_end - token <= K::kTile, panel_bytes);
+        tile.ahead = look_ahead<K>(tile, chunks == 1 && token_end - token <= wide_tile<K>(), panel_bytes);
         run_tiles<K>(job, tile, token, token_end);
       }
     }

@@ -18,13 +18,13 @@ constexpr int kTileTokens = 16;
 // Tokens and panels of a block of the walk. In the second-level cache (2 MiB where there is AMX) lie the activations of
 // a chunk of k, at most 1.2 KiB a token, and the block's sums between chunks.
 constexpr int64_t kBlockTokens = 512;
-constexpr int64_t kBlockPanels = 16;
+constexpr int64_t kBlockPanels = 32;
 
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// The sums of a block, between chunks. Not in `out`: rows of 2^n floats would fall into a few sets of the caches, and
-// stores that miss hold up the tiles' stores behind them (measured: bf16 at a quarter of the speed, 512 tokens of
-// 4096).
+// The sums of a block, until all chunks have passed (1 MiB). Not in `out`: rows of 2^n floats would fall into a few
+// sets of the caches, and stores that miss hold up the tiles' stores behind them (measured: bf16 at a quarter of the
+// speed, 512 tokens of 4096).
 struct alignas(64) BlockSums {
   float values[kBlockPanels * kBlockTokens * 16];
 };
@@ -32,7 +32,8 @@ struct alignas(64) BlockSums {
 // A step of the walk: panels [panel, panel_end) and one chunk of k for the tokens [token, token_end).
 struct WalkStep {
   int64_t panel, panel_end, chunk, token, token_end;
-  int64_t block_panel;  // the block's first
+  int64_t block_panel, block_end;  // the block's panels
+  int64_t next_panel, next_chunk;  // the step that follows with the same tokens; itself when none does
   // The first panels of a block to come by a chunk: its activations are not in the second-level cache yet.
   bool fetches() const { return panel == block_panel; }
   // 16 sums a token, 64 bytes apart.
@@ -41,19 +42,53 @@ struct WalkStep {
   }
 };
 
-// Blocks of tokens and panels, in a block the chunks of k, in a chunk kStep panels at a time.
-template <int kStep, typename Visit>
-[[gnu::always_inline]] inline void walk_panels(int64_t tokens, int64_t begin, int64_t end, int64_t chunks,
-                                               Visit visit) {
+// A bit for each row of the panel that exists.
+inline __mmask16 rows_of(const LinearDesc& desc, int64_t panel) {
+  const int64_t left = desc.rows - panel * 16;
+  return static_cast<__mmask16>(left >= 16 ? 0xffff : (1 << left) - 1);
+}
+
+// A block's sums, with the bias, into `out`: of a token all panels, neighbouring lines of one page. kAddsNothing:
+// without a bias zero is added, as the AVX-512 kernel of the same bits does (-0 becomes 0).
+template <bool kAddsNothing>
+inline void deliver_block(const LinearJob& job, const BlockSums& sums, int64_t panel, int64_t panel_end, int64_t token,
+                          int64_t token_end) {
+  const int64_t tokens = token_end - token;
+  for (int64_t t = 0; t < tokens; ++t) {
+    float* out = job.out + (token + t) * job.out_stride;
+    for (int64_t p = panel; p < panel_end; ++p) {
+      const __mmask16 rows = rows_of(job.desc, p);
+      __m512 sum = _mm512_load_ps(sums.values + ((p - panel) * tokens + t) * 16);
+      if (job.bias != nullptr) {
+        sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(rows, job.bias + p * 16));
+      } else if (kAddsNothing) {
+        sum = _mm512_add_ps(sum, _mm512_setzero_ps());
+      }
+      _mm512_mask_storeu_ps(out + p * 16, rows, sum);
+    }
+  }
+}
+
+// Blocks of tokens and panels, in a block the chunks of k, in a chunk kStep panels at a time; then the block's sums are
+// delivered.
+template <int kStep, bool kAddsNothing, typename Visit>
+[[gnu::always_inline]] inline void walk_panels(const LinearJob& job, int64_t begin, int64_t end, int64_t chunks,
+                                               const BlockSums& sums, Visit visit) {
+  const int64_t tokens = job.tokens;
   for (int64_t token = 0; token < tokens; token += kBlockTokens) {
     const int64_t token_end = smaller(token + kBlockTokens, tokens);
     for (int64_t block = begin; block < end; block += kBlockPanels) {
       const int64_t block_end = smaller(block + kBlockPanels, end);
       for (int64_t chunk = 0; chunk < chunks; ++chunk) {
         for (int64_t panel = block; panel < block_end; panel += kStep) {
-          visit(WalkStep{panel, smaller(panel + kStep, block_end), chunk, token, token_end, block});
+          WalkStep step{panel, smaller(panel + kStep, block_end), chunk, token, token_end, block, block_end};
+          const bool block_ends = panel + kStep >= block_end, panels_end = block_ends && chunk + 1 == chunks;
+          step.next_panel = !block_ends ? panel + kStep : !panels_end ? block : block_end < end ? block_end : panel;
+          step.next_chunk = !block_ends ? chunk : !panels_end ? chunk + 1 : block_end < end ? 0 : chunk;
+          visit(step);
         }
       }
+      deliver_block<kAddsNothing>(job, sums, block, block_end, token, token_end);
     }
   }
 }
@@ -66,16 +101,26 @@ inline void prefetch_rows(const std::byte* prepared, int64_t stride, int64_t tok
   }
 }
 
-// A bit for each row of the panel that exists.
-inline __mmask16 rows_of(const LinearDesc& desc, int64_t panel) {
-  const int64_t left = desc.rows - panel * 16;
-  return static_cast<__mmask16>(left >= 16 ? 0xffff : (1 << left) - 1);
-}
+// A row's name, as a template's argument.
+struct RowName {
+  template <size_t kLength>
+  consteval RowName(const char (&name)[kLength]) {  // NOLINT: a name is written as a string
+    static_assert(kLength <= sizeof text);
+    for (size_t i = 0; i < kLength; ++i) text[i] = name[i];
+  }
+  bool is(const char* other) const { return __builtin_strcmp(text, other) == 0; }
+  char text[24] = {};
+};
 
-// Row kRow of an AVX-512 table. (Its functions are unknown while this file is compiled.)
-template <const LinearImplSpan& kSpan, int kRow>
+// The row of an AVX-512 table that is called kName. (Its functions are unknown while this file is compiled.)
+template <const LinearImplSpan& kSpan, RowName kName>
 struct SharedRow {
-  static const LinearImpl& impl() { return kSpan.rows[kRow]; }
+  static const LinearImpl& impl() {
+    for (int i = 0; i < kSpan.count; ++i) {
+      if (kName.is(kSpan.rows[i].name)) return kSpan.rows[i];
+    }
+    __builtin_trap();  // the two tables disagree; every test of the family would end here
+  }
   static uint64_t packed_bytes(const LinearDesc& desc) { return impl().packed_bytes(desc); }
   static void pack(const LinearDesc& desc, const std::byte* source, std::byte* packed, int64_t begin, int64_t end) {
     impl().pack(desc, source, packed, begin, end);
@@ -100,10 +145,11 @@ struct SharedPreparation {
 };
 
 // kLeastTokens: run() leaves fewer to the AVX-512 row.
-template <const LinearImplSpan& kSpan, int kRow, int64_t kLeastTokens>
+template <const LinearImplSpan& kSpan, RowName kShared, int64_t kLeastTokens>
 constexpr LinearImpl integer_row(const char* name, const char* layout, bool (*supports)(const LinearDesc&),
-                                 void (*run)(const LinearJob&, int64_t, int64_t)) {
-  using Row = SharedRow<kSpan, kRow>;
+                                 void (*run)(const LinearJob&, int64_t, int64_t),
+                                 decltype(LinearImpl::prepare_among) prepare_among = nullptr) {
+  using Row = SharedRow<kSpan, kShared>;
   return {.name = name,
           .layout = layout,
           .needs = kIsaAvx2 | kIsaAvx512 | kIsaAvx512Vnni | kIsaAmxInt8,
@@ -113,6 +159,7 @@ constexpr LinearImpl integer_row(const char* name, const char* layout, bool (*su
           .pack = Row::pack,
           .prepared_bytes = SharedPreparation<kSpan>::prepared_bytes,
           .prepare = SharedPreparation<kSpan>::prepare,
+          .prepare_among = prepare_among,
           .run = run,
           .read_row = Row::read_row,
           .cost = Row::template cost<Arithmetic::kInt8Tile, kLeastTokens>};
