@@ -9,13 +9,15 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
 
-#include "cublaslt.h"
+#include "core/error.h"
 #include "decode_stack.h"
 #include "gpu_timing.h"
+#include "kernels/linear/cuda_matmul.h"
 #include "kernels/linear/decode_product.h"
 
 namespace tern::bench {
@@ -63,7 +65,7 @@ double cost_bytes(const DecodeProductImpl& impl, int first, int last, int64_t to
 }
 
 // One line: the products first..last of every layer, microseconds a layer.
-void report(const DecodeProductImpl& impl, const Stack& stack, CublasLt* peer, int first, int last, int64_t tokens,
+void report(const DecodeProductImpl& impl, const Stack& stack, CudaMatmul* peer, int first, int last, int64_t tokens,
             double bandwidth, int rounds, cudaStream_t stream) {
   const auto time = [&](bool overlap) {
     const Sample sample = time_graph(stream, rounds, [&](cudaStream_t s) {
@@ -83,7 +85,7 @@ void report(const DecodeProductImpl& impl, const Stack& stack, CublasLt* peer, i
       for (int layer = 0; layer < kLayers; ++layer) {
         for (int i = first; i <= last; ++i) {
           const DecodeProductArgs a = stack.args(layer, i, tokens, false);
-          peer->bf16(a.weights, a.x, a.y, a.desc.rows, a.desc.cols, tokens, s);
+          peer->run({.rows = a.desc.rows, .cols = a.desc.cols, .tokens = tokens}, a.weights, a.x, a.y, s);
         }
       }
     });
@@ -101,8 +103,12 @@ int run(const Options& options) {
   }
   cudaStream_t stream;
   check_cuda(cudaStreamCreate(&stream), "stream");
-  CublasLt cublaslt;
-  if (!cublaslt.available()) fmt::print("cuBLASLt: {}\n", cublaslt.why());
+  std::optional<CudaMatmul> cublaslt;
+  try {
+    cublaslt.emplace();
+  } catch (const Error& missing) {
+    fmt::print("{}\n", missing.what());
+  }
   double bandwidth = 0;
   {
     const DeviceMemory memory(4ull << 30);
@@ -123,7 +129,7 @@ int run(const Options& options) {
     const std::string name = std::string(impl.name).substr(5);  // behind "sm90_"
     if (std::find(options.weights.begin(), options.weights.end(), name) == options.weights.end()) continue;
     const Stack stack(impl.weight);
-    CublasLt* peer = options.peer && impl.weight == DecodeWeight::kBf16 && cublaslt.available() ? &cublaslt : nullptr;
+    CudaMatmul* peer = options.peer && impl.weight == DecodeWeight::kBf16 && cublaslt ? &*cublaslt : nullptr;
     for (const std::string& tokens : options.tokens) {
       for (int p = 0; p < 4; ++p) {
         report(impl, stack, peer, p, p, std::stoll(tokens), bandwidth, options.rounds, stream);
