@@ -6,7 +6,7 @@
 // A strip is kPrefillStrip consecutive tokens of one sequence under one query head: the rows of one warpgroup. Strip i
 // of a KV head is head i % group, tokens from i / group * kPrefillStrip on, so that strips of the same tokens are
 // neighbours, and share keys and values as well as the shape of their mask. A unit of work is a few consecutive strips.
-// Keys are taken in blocks of one or two pages at absolute positions, the last one first, and what a row does not see
+// Keys are taken in blocks of kPrefillKeys at absolute positions, the last one first, and what a row does not see
 // changes none of its bits: they depend on its query, position and keys alone, in any company and however the prompt
 // was cut.
 //
@@ -23,6 +23,7 @@ namespace tern {
 
 inline constexpr int32_t kPrefillStrip = 64;  // rows of a warpgroup's matrix instruction
 inline constexpr int32_t kPrefillPage = 64;   // keys of a copy; a cache's block holds whole pages
+inline constexpr int32_t kPrefillKeys = 128;  // keys of a product: two pages, or the last one alone
 
 struct PrefillAttentionDesc {
   int32_t heads;

@@ -16,23 +16,21 @@ constexpr int kWarpgroup = 128;
 constexpr int kLine = 128;  // bytes: 64 dimensions, what the swizzle knows
 
 // One instance of the kernel: a consumer is a warpgroup that computes a strip.
-// `Keys` of a block. Of 16 exponentials, the multiply-add units compute `Shared`.
-template <int HeadDim, int Consumers, int Keys, int Stages, int Shared>
+template <int HeadDim, int Consumers, int Stages>
 struct Shape {
-  static_assert((HeadDim == 64 || HeadDim == 128) && (Keys == 64 || Keys == 128));
-  static constexpr int kDim = HeadDim, kConsumers = Consumers, kKeys = Keys, kStages = Stages, kShared = Shared;
-  static constexpr int kPages = Keys / kPrefillPage;
+  static_assert(HeadDim == 64 || HeadDim == 128);
+  static constexpr int kDim = HeadDim, kConsumers = Consumers, kStages = Stages;
   static constexpr int kHalves = HeadDim / 64;  // lines of a row
   static constexpr int kThreads = (Consumers + 1) * kWarpgroup;
   // In steps of 8; together no more than the launch gives, 65,536 / threads rounded down to 8 for each thread: a
   // warpgroup that asks for more waits forever.
   static constexpr int kFetchRegisters = Consumers <= 2 ? 40 : 32;
-  static constexpr int kComputeRegisters = Consumers <= 2 ? 232 : Consumers == 3 ? 160 : 112;
+  static constexpr int kComputeRegisters = Consumers <= 2 ? 232 : 160;
 
   // Dynamic shared memory, 1024-byte aligned. Of a strip and of a stage, one half of the dimensions is behind the
   // other.
   static constexpr int kQueryBuffers = 2;
-  static constexpr int kStripHalf = kPrefillStrip * kLine, kStageHalf = kKeys * kLine;
+  static constexpr int kStripHalf = kPrefillStrip * kLine, kStageHalf = kPrefillKeys * kLine;
   static constexpr int kStripBytes = kStripHalf * kHalves, kStageBytes = kStageHalf * kHalves;
   static constexpr int kKeysAt = kQueryBuffers * Consumers * kStripBytes;
   static constexpr int kValuesAt = kKeysAt + Stages * kStageBytes;
@@ -137,12 +135,11 @@ struct Fetch {
     ring.advance();
   }
 
-  // A box a lane. Of two pages the second may be behind the end: there is none; or the first before the first that
-  // is seen, which may be gone: then that one stands in, which has numbers at least.
+  // Pages 2 block and 2 block + 1, a box a lane. Behind the end there is none; before the first there may be none: then
+  // the first stands in, which has numbers at least.
   __device__ void block(const PrefillUnit& unit, int block, const CUtensorMap& map, Ring<S::kStages>& ring, int at) {
-    const int pages = min(unit.end_page - S::kPages * block, S::kPages), half = lane % S::kHalves,
-              index = lane / S::kHalves;
-    const int page = max(S::kPages * block + index, unit.first_page);
+    const int pages = min(unit.end_page - 2 * block, 2), half = lane % S::kHalves, index = lane / S::kHalves;
+    const int page = max(2 * block + index, unit.first_page);
     int entry = 0;
     if (index < pages) entry = p.block_tables[unit.sequence * p.table_stride + page / p.block_pages];
     ring.wait_empty();
@@ -159,7 +156,7 @@ struct Fetch {
   // In the order of use: the keys of a block are wanted before the values of the one before.
   __device__ void unit(const PrefillUnit& unit) {
     queries(unit);
-    const int top = (unit.end_page - 1) / S::kPages, bottom = unit.first_page / S::kPages;
+    const int top = (unit.end_page - 1) / 2, bottom = unit.first_page / 2;
     block(unit, top, p.keys, rings.keys, S::kKeysAt);
     for (int i = top - 1; i >= bottom; --i) {
       block(unit, i, p.keys, rings.keys, S::kKeysAt);

@@ -28,8 +28,7 @@ struct Compute {
   Mask mask;
   Softmax softmax;
   float out[S::kDim / 2];
-  bool unwritten = false;          // the last unit's output is in shared memory yet
-  uint32_t weights[S::kKeys / 4];  // of the block whose output is not yet taken
+  uint32_t weights[kPrefillKeys / 4];  // of the block whose output is not yet taken
 
   __device__ Compute(const Params& params, uint8_t* at)
       : p(params),
@@ -76,11 +75,10 @@ struct Compute {
     ptx::products_commit();
   }
 
-  // Scores of `block` become weights.
   template <int Keys>
   __device__ float2 weigh(float (&scores)[Keys / 2], int block) {
-    mask.apply(block * S::kKeys, lane, scores);
-    return softmax.template take<S::kShared>(scores, p.scale);
+    if (mask.cuts(block * kPrefillKeys, Keys)) mask.apply(block * kPrefillKeys, lane, scores);
+    return softmax.take(scores, p.scale);
   }
 
   // ---- steps ----
@@ -101,7 +99,7 @@ struct Compute {
 
   // Scores of `block` beside the output of the block before, which has `Before` keys; `add` to that of blocks before
   // it. Returns by what the output shrinks where both are of one unit.
-  template <int Before, int Now, bool Within>
+  template <int Before, int Now>
   __device__ float2 step(int block, bool add) {
     float scores[Now / 2];
     rings.keys.wait_full();
@@ -114,7 +112,6 @@ struct Compute {
     ptx::products_begin();
     start_output<Before>(add);
     end_turn();
-    if (Within && unwritten) flush();
     ptx::products_wait<1>();
     ptx::settle(scores);
     rings.keys.release(lane);
@@ -147,10 +144,11 @@ struct Compute {
   // this, none waits for another's.
   __device__ void clear_values(const PrefillUnit& unit, int keys) {
     rings.values.wait_full();
-    const int last = unit.end_page - 1, used = keys - last * kPrefillPage;
+    const int used = keys - (unit.end_page - 1) * kPrefillPage;  // of the last page, which is the top block's last
     uint8_t* stage = memory + S::kValuesAt + rings.values.stage * S::kStageBytes;
-    for (int index = 0; index < S::kPages; ++index) {
-      if (max(last / S::kPages * S::kPages + index, unit.first_page) != last) continue;
+    for (int index = 0; index < 2; ++index) {
+      const int page = max((unit.end_page - 1) / 2 * 2 + index, unit.first_page);
+      if (page != unit.end_page - 1) continue;
       for (int i = thread; i < (kPrefillPage - used) * 8 * S::kHalves; i += kWarpgroup) {
         const int line = index * kPrefillPage + used + i / 8 / S::kHalves, half = i / 8 % S::kHalves;
         *reinterpret_cast<uint4*>(stage + half * S::kStageHalf + line * kLine + i % 8 * 16) = make_uint4(0, 0, 0, 0);
@@ -160,45 +158,34 @@ struct Compute {
     ptx::sync(kOwnBarrier + consumer, kWarpgroup);
   }
 
-  // ---- output ----
-  // Into the warp's own rows of the strip at `address`, whose queries are no longer wanted. `done`: the strip's
-  // softmax.
-  __device__ void stage_output(const Softmax& done, uint32_t address) {
+  // `done`: the softmax of the strip at `address`. Through the warp's own rows of it, whose queries are no longer
+  // wanted, so that a row is written in one piece.
+  __device__ void write(const PrefillUnit& unit, const Softmax& done, uint32_t address) {
+    const int strip = unit.first_strip + consumer;
     const float first = done.reciprocal(0), second = done.reciprocal(1);
     multiply_rows(out, first, second);
+    const uint32_t rows = address + warp * (16 * kLine);
     const int row = lane % 16;
-    const uint32_t line = address + (warp * 16 + row) * kLine;
 #pragma unroll
     for (int i = 0; i < S::kDim / 16; ++i) {
       const int piece = i % 4 * 2 + lane / 16;
       ptx::store_matrices(
-          line + i / 4 * S::kStripHalf + (piece ^ row % 8) * 16,
+          rows + i / 4 * S::kStripHalf + row * kLine + (piece ^ row % 8) * 16,
           make_uint4(ptx::bf16_pair(out[8 * i], out[8 * i + 1]), ptx::bf16_pair(out[8 * i + 2], out[8 * i + 3]),
                      ptx::bf16_pair(out[8 * i + 4], out[8 * i + 5]), ptx::bf16_pair(out[8 * i + 6], out[8 * i + 7])));
     }
-    unwritten = true;
-  }
-  // From there to global memory, rows in one piece, and the strip's queries are done with. The last unit is one stage
-  // behind in the ring of two.
-  __device__ void flush() {
-    const Ring<S::kQueryBuffers> old = {rings.queries.barriers, rings.queries.stage ^ 1};
-    const PrefillUnit& from = reinterpret_cast<const PrefillUnit*>(memory + S::kUnitsAt)[old.stage];
-    const int strip = from.first_strip + consumer;
-    const uint32_t rows = shared + (old.stage * S::kConsumers + consumer) * S::kStripBytes + warp * (16 * kLine);
+    __syncwarp();
     constexpr int kPieces = S::kDim / 8;  // of a row
     const int token0 = strip / p.group * kPrefillStrip + warp * 16;
-    const int column = (from.kv_head * p.group + strip % p.group) * S::kDim;
-    __syncwarp();
+    const int column = (unit.kv_head * p.group + strip % p.group) * S::kDim;
 #pragma unroll
     for (int i = 0; i < 16 * kPieces / 32; ++i) {
       const int r = i * (32 / kPieces) + lane / kPieces, piece = lane % kPieces;
       const uint4 v = ptx::load_shared_16(rows + piece / 8 * S::kStripHalf + r * kLine + (piece % 8 ^ r % 8) * 16);
-      if (token0 + r >= from.query_len) continue;
-      *reinterpret_cast<uint4*>(p.out + (from.query_begin + token0 + r) * p.out_stride + column + piece * 8) = v;
+      if (token0 + r >= unit.query_len) continue;
+      *reinterpret_cast<uint4*>(p.out + (unit.query_begin + token0 + r) * p.out_stride + column + piece * 8) = v;
     }
     ptx::copy_engine_fence();
-    old.release(lane);
-    unwritten = false;
   }
 
   __device__ void enter() {
@@ -207,16 +194,9 @@ struct Compute {
     softmax = {};
   }
   // The first block of a unit is its last one; if that has one page only it is odd.
-  __device__ bool odd() const { return unit().end_page % S::kPages != 0; }
-  __device__ int top() const { return (unit().end_page - 1) / S::kPages; }
-  __device__ int bottom() const { return unit().first_page / S::kPages; }
-
-  // What the output shrinks by is 1 nearly always.
-  template <int Before>
-  __device__ void step_within(int block, bool add) {
-    const float2 shrink = step<Before, S::kKeys, true>(block, add);
-    if (__any_sync(0xffffffffu, shrink.x != 1 || shrink.y != 1)) multiply_rows(out, shrink.x, shrink.y);
-  }
+  __device__ bool odd() const { return unit().end_page % 2 != 0; }
+  __device__ int top() const { return (unit().end_page - 1) / 2; }
+  __device__ int bottom() const { return unit().first_page / 2; }
 
   // All blocks of a unit but the first, whose weights are there, and the output of all but the last.
   __device__ void blocks() {
@@ -224,16 +204,25 @@ struct Compute {
     if (unit().end_page * kPrefillPage > keys) clear_values(unit(), keys);
     int block = top() - 1;
     bool add = false;
-    if (odd() && block >= last) step_within<kPrefillPage>(block--, false), add = true;
-    for (; block >= last; --block) step_within<S::kKeys>(block, add), add = true;
+    if (odd() && block >= last) {
+      const float2 shrink = step<kPrefillPage, kPrefillKeys>(block--, false);
+      multiply_rows(out, shrink.x, shrink.y);
+      add = true;
+    }
+    for (; block >= last; --block) {
+      const float2 shrink = step<kPrefillKeys, kPrefillKeys>(block, add);
+      multiply_rows(out, shrink.x, shrink.y);
+      add = true;
+    }
   }
 
   // The output of a unit's last block, beside the first scores of the next unit if there is one. Returns whether.
   template <int Before>
   __device__ bool cross(bool add) {
-    if (unwritten) flush();
     const Softmax done = softmax;
+    const Ring<S::kQueryBuffers> old = rings.queries;
     const uint32_t address = strip_address();
+    const PrefillUnit& from = unit();
     rings.queries.advance();
     rings.queries.wait_full();
     const bool more = unit().end_page > 0;
@@ -242,12 +231,13 @@ struct Compute {
     } else {
       enter();
       if (odd()) {
-        step<Before, kPrefillPage, false>(top(), add);
+        step<Before, kPrefillPage>(top(), add);
       } else {
-        step<Before, S::kKeys, false>(top(), add);
+        step<Before, kPrefillKeys>(top(), add);
       }
     }
-    stage_output(done, address);
+    write(from, done, address);
+    old.release(lane);
     return more;
   }
 
@@ -259,14 +249,13 @@ struct Compute {
     if (odd()) {
       first<kPrefillPage>(top());
     } else {
-      first<S::kKeys>(top());
+      first<kPrefillKeys>(top());
     }
     for (bool more = true; more;) {
       blocks();
       const bool half = odd() && top() == bottom();  // the block whose output is not yet taken
-      more = half ? cross<kPrefillPage>(false) : cross<S::kKeys>(top() > bottom());
+      more = half ? cross<kPrefillPage>(false) : cross<kPrefillKeys>(top() > bottom());
     }
-    flush();
   }
 };
 
