@@ -7,6 +7,7 @@ unsigned long long g_millijoules = 0;  // NOLINT(google-runtime-int): NVML's typ
 bool g_started = false;
 }  // namespace
 
+#pragma GCC visibility push(default)  // the build hides what does not ask
 extern "C" {
 
 int nvmlInit_v2() {
@@ -33,3 +34,4 @@ int nvmlDeviceGetTotalEnergyConsumption(void* device, unsigned long long* millij
 }
 
 }  // extern "C"
+#pragma GCC visibility pop
