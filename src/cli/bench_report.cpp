@@ -50,10 +50,12 @@ nlohmann::ordered_json or_null(std::optional<double> value) {
 std::string energy_text(const BenchReport& report) {
   std::string text;
   for (const BenchResult& result : report.results) {
-    if (const auto joules = per_token(result)) text += fmt::format("{}: {:.4g} J a token\n", result.test_name(), *joules);
+    if (const auto joules = per_token(result))
+      text += fmt::format("{}: {:.4g} J a token\n", result.test_name(), *joules);
   }
   for (const BatchedBenchResult& r : report.batched) {
-    const auto prompt = per_token(r.prompt_j, r.n_prompt * r.sequences), gen = per_token(r.gen_j, r.n_gen * r.sequences);
+    const auto prompt = per_token(r.prompt_j, r.n_prompt * r.sequences),
+               gen = per_token(r.gen_j, r.n_gen * r.sequences);
     if (prompt) text += fmt::format("PP {} B {}: {:.4g} J a token\n", r.n_prompt, r.sequences, *prompt);
     if (gen) text += fmt::format("TG {} B {}: {:.4g} J a token\n", r.n_gen, r.sequences, *gen);
   }
