@@ -29,4 +29,8 @@ DeviceChoice choose_device(const std::string& text) {
   return {.gpu = index};
 }
 
+PowerMeter power_meter(const DeviceChoice& device) {
+  return device.on_gpu() ? PowerMeter::of_gpu(gpu_pci_bus_id(device.gpu)) : PowerMeter::of_cpu();
+}
+
 }  // namespace tern

@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "device/power_meter.h"
+
 namespace tern {
 
 struct DeviceChoice {
@@ -13,5 +15,8 @@ struct DeviceChoice {
 // "cpu"; "cuda" or "cuda:N", which throws Error{kResource} with the reason where there is no GPU; "auto": the first GPU
 // where there is one, else the CPU. Throws bad_input for anything else.
 DeviceChoice choose_device(const std::string& text);
+
+// The energy counter of that device alone: a GPU's leaves out what the processor takes beside it.
+PowerMeter power_meter(const DeviceChoice& device);
 
 }  // namespace tern

@@ -5,7 +5,9 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "api/device_choice.h"
 #include "cli/answer.h"
 #include "cli/bench_options.h"
 #include "cli/bench_report.h"
@@ -23,31 +25,48 @@ void generate(TokenFeeder& feeder, int64_t count) {
   for (int64_t i = 0; i < count; ++i) feeder.advance(1);
 }
 
-BenchResult measure(Model& model, BenchResult test, int64_t repetitions) {
+std::optional<double> difference(std::optional<double> before, std::optional<double> after) {
+  if (!before || !after) return std::nullopt;
+  return *after - *before;
+}
+
+BenchResult measure(Model& model, BenchResult test, int64_t repetitions, PowerMeter& meter) {
   TokenFeeder feeder(model, 1, test.n_depth + test.tokens());
+  std::optional<double> spent;  // by the last one
   const auto once = [&] {
     feeder.restart();
     feeder.advance(test.n_depth);
+    const std::optional<double> energy = meter.joules();
     const int64_t start = steady_now_ns();
     feeder.advance(test.n_prompt);
     generate(feeder, test.n_gen);
-    return steady_now_ns() - start;
+    const int64_t taken = steady_now_ns() - start;
+    spent = difference(energy, meter.joules());
+    return taken;
   };
   once();  // warm-up
-  for (int64_t i = 0; i < repetitions; ++i) test.samples_ns.push_back(once());
+  test.joules = 0;
+  for (int64_t i = 0; i < repetitions; ++i) {
+    test.samples_ns.push_back(once());
+    test.joules = test.joules && spent ? std::optional(*test.joules + *spent) : std::nullopt;
+  }
   return test;
 }
 
-BatchedBenchResult measure_batched(Model& model, BatchedBenchResult test) {
+BatchedBenchResult measure_batched(Model& model, BatchedBenchResult test, PowerMeter& meter) {
   TokenFeeder feeder(model, test.sequences, test.n_prompt + test.n_gen);
   feeder.advance(std::min<int64_t>(test.n_prompt, 16));  // warm-up
   feeder.restart();
+  const std::optional<double> energy = meter.joules();
   const int64_t start = steady_now_ns();
   feeder.advance(test.n_prompt);
-  const int64_t prompted = steady_now_ns();
+  test.prompt_s = static_cast<double>(steady_now_ns() - start) / 1e9;
+  const std::optional<double> prompted = meter.joules();
+  const int64_t gen_start = steady_now_ns();
   generate(feeder, test.n_gen);
-  test.prompt_s = static_cast<double>(prompted - start) / 1e9;
-  test.gen_s = static_cast<double>(steady_now_ns() - prompted) / 1e9;
+  test.gen_s = static_cast<double>(steady_now_ns() - gen_start) / 1e9;
+  test.prompt_j = difference(energy, prompted);
+  test.gen_j = difference(prompted, meter.joules());
   return test;
 }
 
@@ -99,14 +118,16 @@ void run_bench(const BenchOptions& options) {
     report.model_size = model->facts().checkpoint->tensor_bytes();
     report.model_n_params = model->facts().parameters();
     if (load.device.on_gpu()) report.backend = "CUDA";
+    PowerMeter meter = power_meter(load.device);
+    report.energy_source = meter.description();
     report.type_kv = std::string(kv_name_of(*model->options().kv_format));
     for (BenchResult test : plan.tests) {
       test.threads = model->options().threads;
-      report.results.push_back(measure(*model, test, options.repetitions));
+      report.results.push_back(measure(*model, test, options.repetitions, meter));
     }
     for (BatchedBenchResult test : plan.batched) {
       test.threads = model->options().threads;
-      report.batched.push_back(measure_batched(*model, test));
+      report.batched.push_back(measure_batched(*model, test, meter));
     }
   }
   const std::string text = options.format == "json" ? to_json(report).dump(2) + "\n" : to_markdown(report);

@@ -33,6 +33,36 @@ std::vector<double> rates(const BenchResult& result) {
   return out;
 }
 
+std::optional<double> per_token(std::optional<double> joules, int64_t tokens) {
+  if (!joules || tokens == 0) return std::nullopt;
+  return *joules / static_cast<double>(tokens);
+}
+
+std::optional<double> per_token(const BenchResult& result) {
+  return per_token(result.joules, result.tokens() * static_cast<int64_t>(result.samples_ns.size()));
+}
+
+nlohmann::ordered_json or_null(std::optional<double> value) {
+  return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
+}
+
+// A line a test below llama-bench's tables, whose columns stay as they are.
+std::string energy_text(const BenchReport& report) {
+  std::string text;
+  for (const BenchResult& result : report.results) {
+    if (const auto joules = per_token(result))
+      text += fmt::format("{}: {:.4g} J a token\n", result.test_name(), *joules);
+  }
+  for (const BatchedBenchResult& r : report.batched) {
+    const auto prompt = per_token(r.prompt_j, r.n_prompt * r.sequences),
+               gen = per_token(r.gen_j, r.n_gen * r.sequences);
+    if (prompt) text += fmt::format("PP {} B {}: {:.4g} J a token\n", r.n_prompt, r.sequences, *prompt);
+    if (gen) text += fmt::format("TG {} B {}: {:.4g} J a token\n", r.n_gen, r.sequences, *gen);
+  }
+  if (text.empty()) return fmt::format("\nenergy: unavailable: {}\n", report.energy_source);
+  return fmt::format("\nenergy by {}:\n{}", report.energy_source, text);
+}
+
 nlohmann::ordered_json batched_json(const BatchedBenchResult& r) {
   const double prompt = static_cast<double>(r.n_prompt * r.sequences), gen = static_cast<double>(r.n_gen * r.sequences);
   return {{"n_threads", r.threads},
@@ -45,7 +75,9 @@ nlohmann::ordered_json batched_json(const BatchedBenchResult& r) {
           {"t_tg", r.gen_s},
           {"speed_tg", gen / r.gen_s},
           {"t", r.prompt_s + r.gen_s},
-          {"speed", (prompt + gen) / (r.prompt_s + r.gen_s)}};
+          {"speed", (prompt + gen) / (r.prompt_s + r.gen_s)},
+          {"joules_per_token_pp", or_null(per_token(r.prompt_j, r.n_prompt * r.sequences))},
+          {"joules_per_token_tg", or_null(per_token(r.gen_j, r.n_gen * r.sequences))}};
 }
 
 }  // namespace
@@ -76,7 +108,9 @@ nlohmann::ordered_json to_json(const BenchReport& report) {
                     {"avg_ts", rate.mean},
                     {"stddev_ts", rate.deviation},
                     {"samples_ns", result.samples_ns},
-                    {"samples_ts", ts}});
+                    {"samples_ts", ts},
+                    {"joules_per_token", or_null(per_token(result))},
+                    {"energy_source", report.energy_source}});
   }
   for (const BatchedBenchResult& result : report.batched) rows.push_back(batched_json(result));
   return rows;
@@ -108,7 +142,7 @@ std::string to_markdown(const BenchReport& report) {
                         prompt / r.prompt_s, r.gen_s, gen / r.gen_s, r.prompt_s + r.gen_s,
                         (prompt + gen) / (r.prompt_s + r.gen_s));
   }
-  return text;
+  return text + energy_text(report);
 }
 
 }  // namespace tern

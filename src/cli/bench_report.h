@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@ struct BenchResult {
   int threads = 0;
   int64_t n_prompt = 0, n_gen = 0, n_depth = 0;
   std::vector<int64_t> samples_ns;
+  std::optional<double> joules;  // of all samples together
 
   int64_t tokens() const { return n_prompt + n_gen; }
   std::string test_name() const;  // "pp512", "tg128 @ d1024"
@@ -25,11 +27,13 @@ struct BatchedBenchResult {
   int threads = 0;
   int64_t n_prompt = 0, n_gen = 0, sequences = 0;
   double prompt_s = 0, gen_s = 0;
+  std::optional<double> prompt_j, gen_j;
 };
 
 struct BenchReport {
   std::string model_filename, model_type, type_kv;
   std::string backend = "CPU";  // as llama-bench prints it
+  std::string energy_source;    // PowerMeter::description()
   uint64_t model_size = 0, model_n_params = 0;
   std::vector<BenchResult> results;
   std::vector<BatchedBenchResult> batched;

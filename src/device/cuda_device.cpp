@@ -49,6 +49,12 @@ int count_cuda_devices(std::string* reason) {
   return 0;
 }
 
+std::string cuda_pci_bus_id(int index) {
+  char address[32] = {};
+  check_cuda(cudaDeviceGetPCIBusId(address, sizeof address, index), "the device's address");
+  return address;
+}
+
 CudaDevice::CudaDevice(int index) {
   std::string reason;
   const int count = count_cuda_devices(&reason);

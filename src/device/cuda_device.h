@@ -18,6 +18,9 @@ void check_cuda(int error, const char* what);
 // How many devices this process may use; 0: `reason` says why.
 int count_cuda_devices(std::string* reason);
 
+// "0000:01:00.0": what other libraries know device `index` by. Makes no context.
+std::string cuda_pci_bus_id(int index);
+
 class CudaDevice {
  public:
   // Makes device `index` the calling thread's; throws when there is none, or it is older than Ampere.

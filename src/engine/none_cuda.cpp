@@ -9,6 +9,12 @@ int count_gpus(std::string* reason) {
   return 0;
 }
 
+std::string gpu_pci_bus_id(int) {
+  std::string reason;
+  count_gpus(&reason);
+  fail(ErrorCode::kResource, "[cuda] no GPU can be used: " + reason);
+}
+
 std::unique_ptr<Runner> make_cuda_runner(std::shared_ptr<const Checkpoint>, const ModelConfig&, const Program&,
                                          const RunnerOptions&, const CudaOptions&) {
   std::string reason;

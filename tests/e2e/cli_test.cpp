@@ -217,6 +217,14 @@ TEST(Bench, JsonHasLlamaBenchsKeys) {
   }
   EXPECT_EQ(rows[0]["n_prompt"], 16);
   EXPECT_EQ(rows[1]["n_gen"], 4);
+  // A number where the machine has a counter, else null and why.
+  const Json& joules = rows[0].at("joules_per_token");
+  if (rows[0].at("energy_source") == "RAPL") {
+    EXPECT_GE(joules.get<double>(), 0);
+  } else {
+    EXPECT_TRUE(joules.is_null());
+    EXPECT_NE(rows[0]["energy_source"], "");
+  }
 }
 
 TEST(BenchRoofline, WithoutAModelPrintsTheLimits) {

@@ -276,4 +276,6 @@ std::unique_ptr<Runner> make_cuda_runner(std::shared_ptr<const Checkpoint> check
 
 int count_gpus(std::string* reason) { return count_cuda_devices(reason); }
 
+std::string gpu_pci_bus_id(int device) { return cuda_pci_bus_id(device); }
+
 }  // namespace tern

@@ -18,6 +18,9 @@ struct CudaOptions {
 // How many GPUs this process may use; 0: `reason` says why.
 int count_gpus(std::string* reason);
 
+// The PCI address of one of them.
+std::string gpu_pci_bus_id(int device);
+
 // `lowered` without prologues and epilogues. RunnerOptions::kv_tokens is an upper bound: the cache takes what memory is
 // left. Throws Error{kResource} where there is no such device, library or memory, else as make_cpu_runner().
 std::unique_ptr<Runner> make_cuda_runner(std::shared_ptr<const Checkpoint> checkpoint, const ModelConfig& config,
