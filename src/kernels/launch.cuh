@@ -23,6 +23,7 @@ bool can_overlap(Kernel kernel) {
   return cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess && attributes.ptxVersion >= 90;
 }
 
+// Kernels of one signature are built with the same flags: what one can do, all can.
 template <typename... Params, typename... Args>
 int run(void (*kernel)(Params...), dim3 grid, dim3 block, bool overlap, void* stream, const Args&... args) {
   if (grid.x == 0 || grid.y == 0) return cudaSuccess;
