@@ -70,14 +70,10 @@ class PackedTiles {
   PackedTiles(const AttentionBlock& block, const Scratch& s, const ChunkKeys& seen, bool one_group)
       : block_(block), scratch_(s), seen_(seen), one_group_(one_group) {}
 
-  PackedTile at(int64_t first) const {
-    const int64_t tile = one_group_ ? 0 : first % kAttentionChunk / kAttentionTile, dim = block_.desc.head_dim;
-    return {scratch_.keys + tile * (kAttentionTile / 2) * padded_dim(dim),
-            scratch_.values + tile * (kAttentionTile / 2) * dim};
-  }
-  bool has(int64_t first) const { return first < packed_end_ && !one_group_; }
   PackedTile get(int64_t first) {
-    const PackedTile tile = at(first);
+    const int64_t place = one_group_ ? 0 : first % kAttentionChunk / kAttentionTile, dim = block_.desc.head_dim;
+    const PackedTile tile{scratch_.keys + place * (kAttentionTile / 2) * padded_dim(dim),
+                          scratch_.values + place * (kAttentionTile / 2) * dim};
     if (first < packed_end_) return tile;
     (block_.kv.format == Format::kF16 ? pack_tile<ElementF16> : pack_tile<ElementBF16>)(block_, seen_, first, tile);
     packed_end_ = first + kAttentionTile;
@@ -111,24 +107,17 @@ void group_rows(const AttentionBlock& block, const Scratch& s, PackedTiles& tile
   bool resume = false;
   for (int64_t key = key_begin / kAttentionTile * kAttentionTile; key < key_end; key += kAttentionTile) {
     const PackedTile packed = tiles.get(key);
-    const bool ahead = tiles.has(key + kAttentionTile);
     tile_scores<kTiles>(s.group, packed, q, dim);
     for (int64_t tile = 0; tile < kTiles; ++tile) {
-      const int64_t row = tile * kTileRows, bytes = padded_dim(dim) * 2 * kAttentionTile / kGroupRows;
-      RowTile rows{.count = lesser(kTileRows, count - row),
-                   .position = position + row,
-                   .first = key,
-                   .scores = s.group.scores + tile * kScores,
-                   .weights = s.group.weights + tile * kWeights,
-                   .level = partial.max + r + row,
-                   .lanes = s.lanes + row * 16,
-                   .out = out + row * dim,
-                   .ahead_bytes = bytes};
-      if (ahead) {
-        rows.ahead[0] = reinterpret_cast<const std::byte*>(packed.values) + row * bytes;
-        rows.ahead[1] = reinterpret_cast<const std::byte*>(tiles.at(key + kAttentionTile).keys) + row * bytes;
-      }
-      make_tile_weights(desc, rows);
+      const int64_t row = tile * kTileRows;
+      make_tile_weights(desc, {.count = lesser(kTileRows, count - row),
+                               .position = position + row,
+                               .first = key,
+                               .scores = s.group.scores + tile * kScores,
+                               .weights = s.group.weights + tile * kWeights,
+                               .level = partial.max + r + row,
+                               .lanes = s.lanes + row * 16,
+                               .out = out + row * dim});
     }
     add_values<kTiles>(s.group, packed, dim, resume, out);
     resume = true;

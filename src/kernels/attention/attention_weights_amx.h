@@ -25,9 +25,6 @@ struct RowTile {
   float* level;             // [count] -infinity until a row sees its first key
   float* lanes;             // [count, 16] running sums of weights, a lane each
   float* out;               // [count, head_dim] running
-  // What the products read next, asked of the second-level cache: a share of these two ranges a row. Null: nothing.
-  const std::byte* ahead[2];
-  int64_t ahead_bytes;  // a row
 
   float* scores_at(int64_t part, int64_t r) const { return scores + part * 256 + r * 16; }
 };
@@ -85,14 +82,6 @@ void clear_weights(const RowTile& rows, int64_t r) {
   }
 }
 
-inline __attribute__((always_inline)) void ask_ahead(const RowTile& rows, int64_t r) {
-  if (rows.ahead[0] == nullptr) return;
-  for (int64_t i = r * rows.ahead_bytes; i < (r + 1) * rows.ahead_bytes; i += kLine) {
-    asm volatile("prefetcht0 %0" : : "m"(*reinterpret_cast<const char*>(rows.ahead[0] + i)));
-    asm volatile("prefetcht0 %0" : : "m"(*reinterpret_cast<const char*>(rows.ahead[1] + i)));
-  }
-}
-
 // Unseen keys have weight 0: their score is -infinity.
 void make_row_weights(const RowTile& rows, int64_t r) {
   const __m512 level = _mm512_set1_ps(rows.level[r]);
@@ -121,7 +110,6 @@ void make_tile_weights(const AttentionDesc& desc, const RowTile& rows) {
   }
   fresh ? set_levels(rows, desc.head_dim) : raise_levels(rows, desc.head_dim);
   for (int64_t r = 0; r < rows.count; ++r) {
-    ask_ahead(rows, r);
     seen[r].begin < seen[r].end ? make_row_weights(rows, r) : clear_weights(rows, r);
   }
 }
