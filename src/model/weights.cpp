@@ -35,6 +35,11 @@ std::vector<float> decode_tensor(const TensorInfo& tensor) {
   return out;
 }
 
+std::vector<float> rope_factors(const Checkpoint& checkpoint, const RopeConfig& rope) {
+  if (rope.scaling != RopeScaling::kFactors) return {};
+  return decode_tensor(checkpoint.tensor(tensor_name(Role::kRopeFactors, -1, checkpoint.kind)));
+}
+
 std::vector<float> WeightMap::vector(const WeightUse& use) const { return decode_tensor(tensor(use)); }
 
 void WeightMap::check(const Program& program) const {

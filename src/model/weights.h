@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "formats/checkpoint.h"
+#include "model/config.h"
 #include "model/program.h"
 
 namespace tern {
@@ -26,6 +27,9 @@ class WeightMap {
 
 // Decoded to f32, all elements.
 std::vector<float> decode_tensor(const TensorInfo& tensor);
+
+// What RopeScaling::kFactors divides frequencies by; empty with any other scaling.
+std::vector<float> rope_factors(const Checkpoint& checkpoint, const RopeConfig& rope);
 
 // Weight bytes that one decoded token reads: every matrix of the program once, an untied embedding only its row.
 uint64_t weight_bytes_per_token(const Program& program, const WeightMap& weights);

@@ -25,11 +25,7 @@ WeightMap checked_weights(const Checkpoint& checkpoint, const Program& program) 
 }
 
 GrowingRopeTable rope_of(const Checkpoint& checkpoint, const ModelConfig& config, int64_t positions) {
-  std::vector<float> factors;
-  if (config.rope.scaling == RopeScaling::kFactors) {
-    factors = decode_tensor(checkpoint.tensor(tensor_name(Role::kRopeFactors, -1, checkpoint.kind)));
-  }
-  return {config.rope, factors, positions};
+  return {config.rope, rope_factors(checkpoint, config.rope), positions};
 }
 
 }  // namespace

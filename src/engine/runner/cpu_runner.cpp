@@ -88,16 +88,7 @@ std::span<const float> CpuRunner::execute(const Batch& batch) {
 }
 
 std::vector<OpReport> CpuRunner::report(const Batch& batch) const {
-  std::vector<OpReport> rows;
-  const std::string text = to_string(executable_.program());
-  size_t at = 0;
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    const size_t end = text.find('\n', at);
-    rows.push_back({text.substr(at, end - at), short_name(executable_.program().ops[i]), steps_[i]->kernel(),
-                    steps_[i]->cost(batch.shape())});
-    at = end + 1;
-  }
-  return rows;
+  return report_steps(executable_.program(), steps_, batch.shape());
 }
 
 void CpuRunner::time_ops(std::vector<int64_t>* stamps_ns) {

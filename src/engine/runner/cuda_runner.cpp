@@ -114,11 +114,7 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
 }
 
 void CudaRunner::bind_rope(const ModelConfig& config) {
-  std::vector<float> factors;
-  if (config.rope.scaling == RopeScaling::kFactors) {
-    factors = decode_tensor(checkpoint_->tensor(tensor_name(Role::kRopeFactors, -1, checkpoint_->kind)));
-  }
-  const RopeTable table = rope_table(config.rope, factors, options_.max_model_len);
+  const RopeTable table = rope_table(config.rope, rope_factors(*checkpoint_, config.rope), options_.max_model_len);
   cos_ = weights_.floats(table.cos, "the rope table");
   sin_ = weights_.floats(table.sin, "the rope table");
 }
@@ -254,16 +250,7 @@ std::span<const float> CudaRunner::execute(const Batch& batch) {
 }
 
 std::vector<OpReport> CudaRunner::report(const Batch& batch) const {
-  std::vector<OpReport> rows;
-  const std::string text = to_string(program_);
-  size_t at = 0;
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    const size_t end = text.find('\n', at);
-    rows.push_back(
-        {text.substr(at, end - at), short_name(program_.ops[i]), steps_[i]->kernel(), steps_[i]->cost(batch.shape())});
-    at = end + 1;
-  }
-  return rows;
+  return report_steps(program_, steps_, batch.shape());
 }
 
 }  // namespace

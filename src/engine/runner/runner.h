@@ -69,6 +69,20 @@ struct OpReport {
   Cost cost;           // of the batch asked about
 };
 
+// Of a program's ops and the steps that a runner has bound to them, pointers with kernel() and cost(), one an op.
+template <typename Steps>
+std::vector<OpReport> report_steps(const Program& program, const Steps& steps, const BatchShape& shape) {
+  std::vector<OpReport> rows;
+  const std::string text = to_string(program);
+  size_t at = 0;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const size_t end = text.find('\n', at);
+    rows.push_back({text.substr(at, end - at), short_name(program.ops[i]), steps[i]->kernel(), steps[i]->cost(shape)});
+    at = end + 1;
+  }
+  return rows;
+}
+
 class Runner {
  public:
   virtual ~Runner() = default;

@@ -33,9 +33,7 @@ bool parse_seed(std::string_view text, uint64_t& seed) {
 
 SyntheticFacts facts_of(const Checkpoint& checkpoint) {
   SyntheticFacts facts{&arch_of(checkpoint), model_config(checkpoint), {}};
-  if (facts.config.rope.scaling == RopeScaling::kFactors) {
-    facts.rope_factors = decode_tensor(checkpoint.tensor(tensor_name(Role::kRopeFactors, -1, checkpoint.kind)));
-  }
+  facts.rope_factors = rope_factors(checkpoint, facts.config.rope);
   return facts;
 }
 
