@@ -143,6 +143,7 @@ void Subcommands::add_bench(CLI::App& app) {
   command->require_subcommand(0, 1);
   add_bench_serve(*command);
   add_bench_simulate(*command);
+  add_bench_offline(*command);
   options->model.add_model(*command, false);
   command->add_flag("--roofline", options->roofline,
                     "Measure the machine's limits, and of a model how near each operation comes to them; here -d is "

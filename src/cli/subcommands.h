@@ -18,6 +18,7 @@ struct Subcommands {
   void add_bench(CLI::App& app);
   void add_bench_serve(CLI::App& bench);  // parts of it
   void add_bench_simulate(CLI::App& bench);
+  void add_bench_offline(CLI::App& bench);
   void add_eval(CLI::App& app);
   void add_synth(CLI::App& app);
   void add_kernels(CLI::App& app);

@@ -21,8 +21,11 @@ void Batch::fill(const StepPlan& plan) {
       slices[g].push_back({static_cast<int32_t>(tokens.size()), static_cast<int32_t>(item.tokens),
                            static_cast<int32_t>(item.begin), sequence.kv.groups[g].blocks.data()});
     }
-    for (int64_t i = 0; i < item.tokens; ++i) tokens.push_back(sequence.token(item.begin + i));
+    for (int64_t position = item.begin; position < item.begin + item.tokens; ++position) {
+      tokens.push_back(position < sequence.known() ? sequence.token(position) : -1 - sequence.row);
+    }
     if (item.samples) {
+      item.sequence->row = static_cast<int32_t>(wanted.size());
       wanted.push_back(static_cast<int32_t>(tokens.size()) - 1);
       wanted_sequence.push_back(item.sequence);
     }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/rng.h"
 
 namespace tern {
 namespace {
@@ -29,13 +30,16 @@ Engine::Engine(std::unique_ptr<Runner> runner, const EngineOptions& options, std
       scheduler_(options.scheduler, kv_),
       samplers_(static_cast<size_t>(runner_->pool() == nullptr ? 1 : runner_->pool()->size()),
                 Sampler(options.kernels)),
-      batch_(kv_.groups()) {
+      flights_(static_cast<size_t>(runner_->depth())) {
   // A sequence may be as long as the whole pool, and no longer.
   for (size_t g = 0; g < kv_.groups(); ++g) {
     options_.max_model_len =
         std::min(options_.max_model_len, static_cast<int64_t>(kv_.pool(g).total()) * options_.block_tokens);
   }
-  batch_.reserve(options.scheduler.max_batched_tokens, options.scheduler.max_sequences);
+  for (Flight& flight : flights_) {
+    flight.batch = Batch(kv_.groups());
+    flight.batch.reserve(options.scheduler.max_batched_tokens, options.scheduler.max_sequences);
+  }
   draws_.reserve(static_cast<size_t>(options.scheduler.max_sequences));
   for (Sampler& sampler : samplers_) sampler.reserve(static_cast<size_t>(options.vocabulary));
 }
@@ -64,6 +68,7 @@ RequestId Engine::submit(Request request, RequestId sibling) {
   sequence->answer.reserve(static_cast<size_t>(request.max_tokens));
   sequence->report.submitted_ns = clock_->now_ns();
   sequence->report.prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  sequence->drawn_by_runner = request.logprobs < 0 && runner_->draws(request.sampling);
   sequence->request = std::move(request);
   const RequestId id = sequence->request.id;
   const auto leader = sequences_.find(sibling);
@@ -84,7 +89,7 @@ void Engine::drop_cancelled(std::vector<TokenEvent>& events) {
   any_cancelled_ = false;
   std::vector<Sequence*> dropped;
   for (const auto& [id, sequence] : sequences_) {
-    if (sequence->cancelled) dropped.push_back(sequence.get());
+    if (sequence->cancelled && sequence->state != SequenceState::kEnded) dropped.push_back(sequence.get());
   }
   std::sort(dropped.begin(), dropped.end(),
             [](const Sequence* a, const Sequence* b) { return a->request.id < b->request.id; });
@@ -92,60 +97,113 @@ void Engine::drop_cancelled(std::vector<TokenEvent>& events) {
 }
 
 bool Engine::step(std::vector<TokenEvent>& events) {
-  const int64_t begin_ns = clock_->now_ns();
+  const int64_t begin_ns = clock_->now_ns(), runner_ns = totals_.runner_ns;
   drop_cancelled(events);
-  scheduler_.schedule(begin_ns, plan_);
-  for (Sequence* sequence : plan_.expired) end_without_token(*sequence, FinishReason::kTimeout, events);
-  if (!plan_.empty()) execute(events, begin_ns);
+  const bool submitted = schedule(events);
+  if (flying_ > 0 && (!submitted || flying_ == flights_.size())) finish_oldest(events);
   destroy_released();
+  totals_.host_ns += clock_->now_ns() - begin_ns - (totals_.runner_ns - runner_ns);
   return !sequences_.empty();
 }
 
-void Engine::execute(std::vector<TokenEvent>& events, int64_t begin_ns) {
-  batch_.fill(plan_);
-  const int64_t runner_begin_ns = clock_->now_ns();
-  for (const ScheduledSequence& item : plan_.sequences) {
+// Plans the next step and gives it to the runner; false when there is nothing to compute.
+bool Engine::schedule(std::vector<TokenEvent>& events) {
+  Flight& next = flight(flying_);
+  next.begin_ns = clock_->now_ns();
+  scheduler_.schedule(next.begin_ns, next.plan);
+  for (Sequence* sequence : next.plan.expired) end_without_token(*sequence, FinishReason::kTimeout, events);
+  if (next.plan.empty()) return false;
+  submit(next);
+  return true;
+}
+
+void Engine::submit(Flight& flight) {
+  flight.batch.fill(flight.plan);
+  fill_draws(flight.batch);
+  flight.begin_ns = clock_->now_ns();
+  for (const ScheduledSequence& item : flight.plan.sequences) {
     RequestReport& report = item.sequence->report;
-    if (report.started_ns == 0) report.started_ns = runner_begin_ns;
-    if (item.sequence->answer.empty()) totals_.prompt_tokens += item.tokens;
+    if (report.started_ns == 0) report.started_ns = flight.begin_ns;
+    if (item.sequence->answer.empty() && item.begin < report.prompt_tokens) totals_.prompt_tokens += item.tokens;
   }
-  const std::span<const float> logits = runner_->execute(batch_);
-  const int64_t runner_end_ns = clock_->now_ns();
-  cost_.observe(plan_.shape, static_cast<double>(runner_end_ns - runner_begin_ns));
+  runner_->submit(flight.batch);
+  ++flying_;
+  totals_.runner_ns += clock_->now_ns() - flight.begin_ns;
+}
+
+// What the runner shall draw, and whether anybody else needs logits: those who draw here, and forks of a row.
+void Engine::fill_draws(Batch& batch) const {
+  batch.draws.clear();
+  batch.logits_wanted = false;
+  bool any = false;
+  for (const Sequence* sequence : batch.wanted_sequence) {
+    const SamplingParams& params = sequence->request.sampling;
+    const auto index = static_cast<uint64_t>(static_cast<int64_t>(sequence->answer.size()) + sequence->sampling - 1);
+    any |= sequence->drawn_by_runner;
+    batch.logits_wanted |= !sequence->drawn_by_runner || !sequence->followers.empty();
+    batch.draws.push_back({.temperature = params.temperature < kGreedyTemperature ? 0 : params.temperature,
+                           .top_k = params.top_k,
+                           .top_p = params.top_p,
+                           .min_p = params.min_p,
+                           .random = random_bits(params.seed, index)});
+  }
+  if (!any) batch.draws.clear();
+}
+
+void Engine::finish_oldest(std::vector<TokenEvent>& events) {
+  Flight& done = flight(0);
+  const int64_t wait_ns = clock_->now_ns();
+  const StepResult result = runner_->finish();
+  const int64_t end_ns = clock_->now_ns();
+  oldest_ = (oldest_ + 1) % flights_.size();
+  --flying_;
+  totals_.runner_ns += end_ns - wait_ns;
+  cost_.observe(done.plan.shape, static_cast<double>(end_ns - std::max(done.begin_ns, finished_ns_)));
+  finished_ns_ = end_ns;
   scheduler_.set_cost(cost_.cost());
-  scheduler_.commit(plan_);
-  draw_all(logits);
+  scheduler_.commit(done.plan);
+  collect_draws(done, result.tokens);
+  draw_all(result.logits);
   const int64_t drawn_ns = clock_->now_ns();
-  totals_.sampler_ns += drawn_ns - runner_end_ns;
+  totals_.sampler_ns += drawn_ns - end_ns;
   for (Draw& draw : draws_) {
+    if (draw.sequence->state == SequenceState::kEnded) continue;  // while the step was in flight
     events.push_back(take_token(draw, drawn_ns));
     if (events.back().finish != FinishReason::kNone) finish(*draw.sequence, events.back());
   }
-  count_step(begin_ns, runner_begin_ns, runner_end_ns);
+  count_step(done.plan.shape);
 }
 
-// Every row's token, by all workers: a draw depends on its row and its sequence alone.
-void Engine::draw_all(std::span<const float> logits) {
+void Engine::collect_draws(const Flight& flight, std::span<const int32_t> tokens) {
   draws_.clear();
-  for (size_t row = 0; row < batch_.wanted_sequence.size(); ++row) {
-    Sequence* sequence = batch_.wanted_sequence[row];
-    draws_.push_back({sequence, row});
-    for (const StepPlan::Fork& fork : plan_.forks) {
+  for (size_t row = 0; row < flight.batch.wanted_sequence.size(); ++row) {
+    Sequence* sequence = flight.batch.wanted_sequence[row];
+    const bool drawn = sequence->drawn_by_runner;
+    draws_.push_back({sequence, row, drawn ? tokens[row] : -1, drawn});
+    for (const StepPlan::Fork& fork : flight.plan.forks) {
       if (fork.leader != sequence) continue;
       fork.follower->report.started_ns = sequence->report.started_ns;
       draws_.push_back({fork.follower, row});
     }
   }
+}
+
+// Every row's token that the runner has not drawn, by all workers: a draw depends on its row and its sequence alone.
+void Engine::draw_all(std::span<const float> logits) {
   std::atomic<bool> no_memory = false;
   const auto work = [&](size_t worker, int64_t begin, int64_t end) {
     try {
-      for (int64_t i = begin; i < end; ++i) draw(draws_[static_cast<size_t>(i)], logits, samplers_[worker]);
+      for (int64_t i = begin; i < end; ++i) {
+        Draw& draw = draws_[static_cast<size_t>(i)];
+        if (!draw.drawn) this->draw(draw, logits, samplers_[worker]);
+      }
     } catch (const std::bad_alloc&) {
       no_memory = true;
     }
   };
   const auto count = static_cast<int64_t>(draws_.size());
-  if (count < 2 || samplers_.size() < 2) {
+  const auto left = std::count_if(draws_.begin(), draws_.end(), [](const Draw& draw) { return !draw.drawn; });
+  if (left < 2 || samplers_.size() < 2) {
     work(0, 0, count);
   } else {
     runner_->pool()->run([&](const Team& team) {
@@ -191,14 +249,15 @@ TokenEvent Engine::take_token(Draw& draw, int64_t time_ns) {
 
 std::optional<RequestReport> Engine::report(RequestId id) const {
   const auto at = sequences_.find(id);
-  if (at == sequences_.end()) return std::nullopt;
+  if (at == sequences_.end() || at->second->state == SequenceState::kEnded) return std::nullopt;
   RequestReport report = at->second->report;
   report.answer_tokens = static_cast<int64_t>(at->second->answer.size());
   return report;
 }
 
 void Engine::finish(Sequence& sequence, TokenEvent& event) {
-  event.report = report(event.request);
+  event.report = sequence.report;
+  event.report->answer_tokens = static_cast<int64_t>(sequence.answer.size());
   event.report->finished_ns = event.time_ns;
   totals_.prompt_tokens_cached += event.report->cached_tokens;
   scheduler_.end(&sequence);
@@ -216,14 +275,12 @@ void Engine::destroy_released() {
   for (const Sequence* sequence : released_) sequences_.erase(sequence->request.id);
 }
 
-void Engine::count_step(int64_t begin_ns, int64_t runner_begin_ns, int64_t runner_end_ns) {
-  const int64_t tokens = plan_.shape.tokens;
+void Engine::count_step(const StepShape& shape) {
+  const int64_t tokens = shape.tokens;
   const auto bucket = static_cast<size_t>(std::bit_width(static_cast<uint64_t>(tokens - 1)));
   ++totals_.steps;
   totals_.step_tokens += tokens;
   ++totals_.steps_by_tokens[std::min(bucket, EngineStats::kStepBuckets - 1)];
-  totals_.runner_ns += runner_end_ns - runner_begin_ns;
-  totals_.host_ns += clock_->now_ns() - begin_ns - (runner_end_ns - runner_begin_ns);
 }
 
 EngineStats Engine::stats() const {

@@ -1,7 +1,9 @@
 // Tokens in, tokens out: the engine owns scheduler, KV cache and runner, and advances all sequences step by step.
 //
 // One thread at a time calls it (run and chat: the main thread; a server: its engine thread, see api/service.h). A
-// step is schedule, execute, commit, sample; what happened comes back as TokenEvents in the order of the batch.
+// step is schedule, submit, finish, commit, sample; what happened comes back as TokenEvents in the order of the batch.
+// As many steps as the runner takes are in flight: the next is scheduled while the last runs, with tokens that only the
+// runner knows.
 #pragma once
 
 #include <array>
@@ -67,7 +69,8 @@ class Engine {
   void cancel(RequestId id);
   // What has become of a request so far; nothing once it has ended.
   std::optional<RequestReport> report(RequestId id) const;
-  // Advances every scheduled sequence; appends what happened to `events`. False when nothing is left to do.
+  // Schedules a step, and finishes the oldest one in flight where no more may be; appends what happened to `events`.
+  // False when nothing is left to do.
   bool step(std::vector<TokenEvent>& events);
 
   EngineStats stats() const;
@@ -75,15 +78,27 @@ class Engine {
   const EngineOptions& options() const { return options_; }
 
  private:
-  void drop_cancelled(std::vector<TokenEvent>& events);
-  void execute(std::vector<TokenEvent>& events, int64_t begin_ns);
+  // A step that the runner has begun.
+  struct Flight {
+    StepPlan plan;
+    Batch batch;
+    int64_t begin_ns = 0;
+  };
   // A token to be drawn: a sequence and the row of logits that it draws from.
   struct Draw {
     Sequence* sequence;
     size_t row;
     int32_t token = -1;
+    bool drawn = false;  // by the runner
     std::optional<TokenLogprobs> logprobs = {};
   };
+
+  void drop_cancelled(std::vector<TokenEvent>& events);
+  bool schedule(std::vector<TokenEvent>& events);
+  void submit(Flight& flight);
+  void fill_draws(Batch& batch) const;
+  void finish_oldest(std::vector<TokenEvent>& events);
+  void collect_draws(const Flight& flight, std::span<const int32_t> tokens);
   void draw_all(std::span<const float> logits);
   void draw(Draw& draw, std::span<const float> logits, Sampler& sampler) const;
   TokenEvent take_token(Draw& draw, int64_t time_ns);
@@ -91,7 +106,8 @@ class Engine {
   void finish(Sequence& sequence, TokenEvent& event);
   void end_without_token(Sequence& sequence, FinishReason reason, std::vector<TokenEvent>& events);
   void destroy_released();
-  void count_step(int64_t begin_ns, int64_t runner_begin_ns, int64_t runner_end_ns);
+  void count_step(const StepShape& shape);
+  Flight& flight(size_t age) { return flights_[(oldest_ + age) % flights_.size()]; }
 
   std::unique_ptr<Runner> runner_;
   EngineOptions options_;
@@ -102,8 +118,9 @@ class Engine {
   std::unordered_map<RequestId, std::unique_ptr<Sequence>> sequences_;
   std::vector<Sampler> samplers_;  // one a worker
   std::vector<Draw> draws_;
-  StepPlan plan_;
-  Batch batch_;
+  std::vector<Flight> flights_;  // a ring, [runner's depth]
+  size_t oldest_ = 0, flying_ = 0;
+  int64_t finished_ns_ = 0;  // the last step
   std::vector<Sequence*> released_;
   RequestId next_id_ = 1;
   bool any_cancelled_ = false;

@@ -9,8 +9,6 @@
 namespace tern {
 namespace {
 
-// Below this a draw is the most probable token to the last digit, and dividing by it would overflow.
-constexpr float kGreedyTemperature = 1e-4f;
 // e^-80: a token this much less probable than the best cannot be drawn by 53 random bits.
 constexpr float kNeverDrawn = 80.0f;
 constexpr float kLog2E = 1.44269504f;

@@ -15,6 +15,9 @@
 
 namespace tern {
 
+// Below this a draw is the most probable token to the last digit, and dividing by it would overflow.
+inline constexpr float kGreedyTemperature = 1e-4f;
+
 class Sampler {
  public:
   explicit Sampler(const KernelSelection& kernels = KernelSelection()) : scan_(kernels) {}

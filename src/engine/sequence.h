@@ -2,7 +2,8 @@
 // Engine thread only.
 //
 // Positions: [0, computed) are written and committed, [computed, scheduled) are being written by steps in flight, and
-// [scheduled, known + sampling) can be scheduled next: known tokens, and those that steps in flight will sample.
+// [scheduled, known + sampling) can be scheduled next: known tokens, and those that the runner will draw in steps in
+// flight.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,9 @@ struct Sequence {
   Request request;
   std::vector<int32_t> answer;  // sampled so far
   RequestReport report;
-  bool cancelled = false;  // ends at the next step
+  bool cancelled = false;        // ends at the next step
+  bool drawn_by_runner = false;  // which can then feed a token that the engine does not know yet
+  int32_t row = 0;               // of the logits of the last step that samples for it
 
   // Scheduler.
   SequenceState state = SequenceState::kNew;
@@ -42,7 +45,7 @@ struct Sequence {
   Sequence *before = nullptr, *after = nullptr;  // in its queue
 
   int64_t known() const { return static_cast<int64_t>(request.prompt.size() + answer.size()); }
-  int64_t pending() const { return known() + sampling - scheduled; }
+  int64_t pending() const { return known() + (drawn_by_runner ? sampling : 0) - scheduled; }
   // A prompt (or, after a preemption, its repetition) of which more than the next token is missing.
   bool prefilling() const { return pending() > 1; }
   // Nothing more may be sampled than what is being sampled.

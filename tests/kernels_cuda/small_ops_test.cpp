@@ -58,14 +58,20 @@ void expect_bf16(uint16_t bits, double want, const char* what, int64_t at) {
 TEST_F(SmallOps, EmbedTakesRows) {
   for (int64_t cols : {8, 36, 576, 4096, 4100}) {
     const auto table = halves(50 * cols);
-    const auto ids = numbers(17, 50);
-    const DeviceMemory d_table(table), d_ids(ids), out(std::vector<float>(17 * static_cast<size_t>(cols), NAN));
-    done(kGpuEmbedSm80.run({d_table.data(), reinterpret_cast<const int32_t*>(d_ids.data()),
-                            reinterpret_cast<float*>(out.data()), 17, cols, false},
-                           nullptr));
+    auto ids = numbers(17, 50);
+    const std::vector<int32_t> drawn = {13, -1};
+    const auto known = ids;
+    ids[4] = -1, ids[9] = -2;  // rows of drawn tokens
+    const DeviceMemory d_table(table), d_ids(ids), d_drawn(drawn),
+        out(std::vector<float>(17 * static_cast<size_t>(cols), NAN));
+    done(kGpuEmbedSm80.run(
+        {d_table.data(), reinterpret_cast<const int32_t*>(d_ids.data()),
+         reinterpret_cast<const int32_t*>(d_drawn.data()), reinterpret_cast<float*>(out.data()), 17, cols, false},
+        nullptr));
     const auto got = out.to_host<float>();
     for (int64_t i = 0; i < 17 * cols; ++i) {
-      const auto from = ids[static_cast<size_t>(i / cols)] * cols + i % cols;
+      const int64_t token = i / cols, id = token == 4 ? 13 : token == 9 ? 0 : known[static_cast<size_t>(token)];
+      const auto from = id * cols + i % cols;
       ASSERT_EQ(got[static_cast<size_t>(i)], f32_from_bf16(table[static_cast<size_t>(from)])) << i;
     }
   }

@@ -1,6 +1,7 @@
 #include "engine/runner/cuda_inputs.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "core/error.h"
@@ -25,10 +26,11 @@ CudaInputs::CudaInputs(const CudaInputLimits& limits) : limits_(limits) {
   sequences_ = append(end, limits.tokens, sizeof(int32_t));
   slots_ = append(end, limits.tokens, sizeof(int64_t));
   wanted_ = append(end, limits.rows, sizeof(int32_t));
+  draws_ = append(end, limits.rows, sizeof(GpuDraw));
   tables_ = append(end, limits.sequences * limits.table_stride, sizeof(int32_t));
   decode_units_ = append(end, limits.attention.decode_units, sizeof(DecodeUnit));
   prefill_units_ = append(end, limits.attention.prefill_units, sizeof(PrefillUnit));
-  host_ = PinnedMemory(static_cast<uint64_t>(end), "a step's inputs");
+  for (Staging& staging : staging_) staging.memory = PinnedMemory(static_cast<uint64_t>(end), "a step's inputs");
   device_ = CudaMemory(static_cast<uint64_t>(end), "a step's inputs");
 }
 
@@ -53,6 +55,8 @@ void CudaInputs::used(int64_t at, size_t count, size_t element_bytes) {
 
 void CudaInputs::fill(const Batch& batch, int64_t block_tokens, int64_t tokens, int64_t rows,
                       const CudaAttentionPlan& plan) {
+  turn_ = 1 - turn_;
+  staging_[turn_].copied.wait();
   const auto& slices = batch.slices[0];
   TERN_CHECK(tokens <= limits_.tokens && rows <= limits_.rows &&
              static_cast<int64_t>(slices.size()) <= limits_.sequences);
@@ -76,25 +80,45 @@ void CudaInputs::fill(const Batch& batch, int64_t block_tokens, int64_t tokens, 
   for (int64_t at : {ids_, positions_, sequences_}) used(at, count, sizeof(int32_t));
   used(slots_, count, sizeof(int64_t));
   used(wanted_, static_cast<size_t>(rows), sizeof(int32_t));
+  fill_draws(batch, rows);
   used(tables_, slices.size() * static_cast<size_t>(limits_.table_stride), sizeof(int32_t));
   fill_units(plan);
+}
+
+void CudaInputs::fill_draws(const Batch& batch, int64_t rows) {
+  if (batch.draws.empty()) return;
+  constexpr float kNeverDrawn = 80.0f;  // as in the sampler
+  auto* draws = host<GpuDraw>(draws_);
+  for (const TokenDraw& draw : batch.draws) {
+    *draws++ = {.inverse_temperature = draw.temperature > 0 ? 1.0f / draw.temperature : 0,
+                .log_min_p = std::max(draw.min_p > 0 ? std::log(draw.min_p) : -kNeverDrawn, -kNeverDrawn),
+                .top_p = draw.top_p,
+                .top_k = draw.top_k,
+                .random = draw.random,
+                .unused = 0};
+  }
+  std::fill(draws, host<GpuDraw>(draws_) + rows, GpuDraw{});
+  used(draws_, static_cast<size_t>(rows), sizeof(GpuDraw));
 }
 
 void CudaInputs::fill_units(const CudaAttentionPlan& plan) {
   if (plan.plain) return;
   const auto copy = [&](int64_t at, int64_t most, const auto& units) {
     TERN_CHECK(static_cast<int64_t>(units.size()) <= most);
-    std::memcpy(host_.data() + at, units.data(), units.size() * sizeof(units[0]));
+    std::memcpy(staging_[turn_].memory.data() + at, units.data(), units.size() * sizeof(units[0]));
     used(at, units.size(), sizeof(units[0]));
   };
   copy(decode_units_, limits_.attention.decode_units, plan.decode.units);
   copy(prefill_units_, limits_.attention.prefill_units, plan.prefill.units);
 }
 
-void CudaInputs::copy(void* stream) const {
+void CudaInputs::copy(void* stream) {
+  Staging& staging = staging_[turn_];
   for (const Piece& piece : used_) {
-    copy_to_device(device_.data() + piece.at, host_.data() + piece.at, static_cast<uint64_t>(piece.bytes), stream);
+    copy_to_device(device_.data() + piece.at, staging.memory.data() + piece.at, static_cast<uint64_t>(piece.bytes),
+                   stream);
   }
+  staging.copied.record(stream);
 }
 
 }  // namespace tern

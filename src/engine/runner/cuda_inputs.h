@@ -2,15 +2,19 @@
 // attention. Written into pinned host memory, brought to the device by a copy of what is used, always at the same
 // addresses, so that captured launches find it.
 //
+// Two host buffers take turns, so that a step is written while the one before is still being copied.
+//
 // A step may be padded to more tokens and rows than its batch has: padding tokens have id 0 and position 0, write no
 // key and no value, and belong to no unit of the plan; padding rows are copies of row 0.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "device/cuda_device.h"
 #include "engine/batch.h"
 #include "engine/runner/cuda_attention.h"
+#include "kernels/sample/draw_gpu.h"
 
 namespace tern {
 
@@ -22,17 +26,17 @@ struct CudaInputLimits {
 
 class CudaInputs {
  public:
-  CudaInputs() = default;
   explicit CudaInputs(const CudaInputLimits& limits);
 
   void fill(const Batch& batch, int64_t block_tokens, int64_t tokens, int64_t rows, const CudaAttentionPlan& plan);
-  void copy(void* stream) const;
+  void copy(void* stream);
 
   const int32_t* ids() const { return device<int32_t>(ids_); }              // [tokens]
   const int32_t* positions() const { return device<int32_t>(positions_); }  // [tokens]
   const int32_t* sequences() const { return device<int32_t>(sequences_); }  // [tokens] rows of tables()
   const int64_t* slots() const { return device<int64_t>(slots_); }          // [tokens]
   const int32_t* wanted() const { return device<int32_t>(wanted_); }        // [rows]
+  const GpuDraw* draws() const { return device<GpuDraw>(draws_); }          // [rows]
   const int32_t* tables() const { return device<int32_t>(tables_); }        // [sequences, table_stride]
   const DecodeUnit* decode_units() const { return device<DecodeUnit>(decode_units_); }
   const PrefillUnit* prefill_units() const { return device<PrefillUnit>(prefill_units_); }
@@ -42,12 +46,13 @@ class CudaInputs {
  private:
   template <typename T>
   T* host(int64_t at) const {
-    return reinterpret_cast<T*>(host_.data() + at);
+    return reinterpret_cast<T*>(staging_[turn_].memory.data() + at);
   }
   template <typename T>
   const T* device(int64_t at) const {
     return reinterpret_cast<const T*>(device_.data() + at);
   }
+  void fill_draws(const Batch& batch, int64_t rows);
   void fill_units(const CudaAttentionPlan& plan);
   void fill_token(int64_t token, int32_t id, int32_t position, int32_t sequence, int64_t slot);
 
@@ -58,10 +63,15 @@ class CudaInputs {
   void used(int64_t at, size_t count, size_t element_bytes);
 
   // Byte offsets.
-  int64_t ids_ = 0, positions_ = 0, sequences_ = 0, slots_ = 0, wanted_ = 0, tables_ = 0;
+  int64_t ids_ = 0, positions_ = 0, sequences_ = 0, slots_ = 0, wanted_ = 0, draws_ = 0, tables_ = 0;
   int64_t decode_units_ = 0, prefill_units_ = 0;
   std::vector<Piece> used_;  // of this step
-  PinnedMemory host_;
+  struct Staging {
+    PinnedMemory memory;
+    CudaEvent copied;
+  };
+  std::array<Staging, 2> staging_;
+  size_t turn_ = 0;
   CudaMemory device_;
 };
 

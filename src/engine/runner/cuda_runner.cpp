@@ -5,11 +5,14 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
+#include <tuple>
 
 #include "core/error.h"
 #include "engine/runner/cuda_steps.h"
 #include "engine/runner/cuda_weights.h"
+#include "kernels/sample/draw_gpu.h"
 #include "model/passes/passes.h"
 #include "model/rope_table.h"
 
@@ -18,6 +21,8 @@ namespace {
 
 // Numbers of sequences for which decoding steps are captured: padding costs little where reading the weights decides.
 constexpr int64_t kGraphBuckets[] = {1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256};
+// Steps in flight: the next is enqueued while the last runs.
+constexpr int kDepth = 2;
 // What stays free for what the driver and libraries take later (modules, cuBLASLt's own).
 constexpr uint64_t kSpareBytes = 512ull << 20;
 
@@ -28,6 +33,10 @@ class CudaRunner final : public Runner {
   ~CudaRunner() override { device_.synchronize(); }
 
   std::span<const float> execute(const Batch& batch) override;
+  int depth() const override { return kDepth; }
+  bool draws(const SamplingParams& params) const override;
+  void submit(const Batch& batch) override;
+  StepResult finish() override;
   std::vector<KvGroup> kv_groups() const override;
   int threads() const override { return pool_.size(); }
   ThreadPool* pool() override { return &pool_; }
@@ -45,9 +54,12 @@ class CudaRunner final : public Runner {
   CudaPlace out(const Op& op, size_t i) const { return arena_.place(op.outputs[i]); }
 
   void copy_blocks(const Batch& batch);
+  void bring_back(const Batch& batch);
   int64_t bucket_of(const Batch& batch) const;
-  void run_steps(const CudaStepContext& context) const;
-  void run_step(const CudaStepContext& context, int64_t bucket, bool plain);
+  enum class Drawing : uint8_t { kNone, kGreedy, kAny };
+  static Drawing drawing_of(const Batch& batch);
+  void run_steps(const CudaStepContext& context, Drawing drawing) const;
+  void run_step(const CudaStepContext& context, int64_t bucket, bool plain, Drawing drawing);
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   WeightMap weight_map_;
@@ -64,9 +76,18 @@ class CudaRunner final : public Runner {
   CudaAttention attention_;
   CudaInputs inputs_;
   std::vector<std::unique_ptr<CudaStep>> steps_;
-  std::map<std::pair<int64_t, bool>, CudaGraph> graphs_;  // of a bucket, and whether attention is the plain one
+  // Of a bucket, whether attention is the plain one, and what is drawn.
+  std::map<std::tuple<int64_t, bool, Drawing>, CudaGraph> graphs_;
   bool use_graphs_;
-  PinnedMemory logits_;
+  CudaMemory drawn_, draw_workspace_;
+  // What a step in flight brings back.
+  struct Flight {
+    PinnedMemory logits, tokens;
+    uint64_t logit_count = 0, token_count = 0;
+    CudaEvent done;
+  };
+  std::array<Flight, kDepth> flights_;
+  uint64_t submitted_ = 0, finished_ = 0;
   MemoryReport memory_;
 };
 
@@ -106,7 +127,14 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
   }
   weights_.finish();
   device_.synchronize();
-  logits_ = PinnedMemory(static_cast<uint64_t>(options_.max_rows * program_.vocabulary) * sizeof(float), "logits");
+  const auto rows = static_cast<uint64_t>(options_.max_rows);
+  drawn_ = CudaMemory(rows * sizeof(int32_t), "drawn tokens");
+  const int64_t chunks = (program_.vocabulary + kGpuDrawChunk - 1) / kGpuDrawChunk;
+  draw_workspace_ = CudaMemory(rows * static_cast<uint64_t>(2 * chunks) * sizeof(uint64_t), "drawing tokens");
+  for (Flight& flight : flights_) {
+    flight.logits = PinnedMemory(rows * static_cast<uint64_t>(program_.vocabulary) * sizeof(float), "logits");
+    flight.tokens = PinnedMemory(rows * sizeof(int32_t), "drawn tokens");
+  }
   memory_ = {.packed_weights = weights_.bytes(),
              .mapped_weights = 0,
              .activations = arena_.bytes() + inputs_.bytes() + attention_.bytes(),
@@ -211,42 +239,93 @@ int64_t CudaRunner::bucket_of(const Batch& batch) const {
   return *bucket <= std::min(options_.max_rows, options_.max_batched_tokens) ? *bucket : 0;
 }
 
-void CudaRunner::run_steps(const CudaStepContext& context) const {
-  for (const auto& step : steps_) step->run(context);
+// Penalties and biases need what the device does not have: the tokens so far.
+bool CudaRunner::draws(const SamplingParams& p) const {
+  return p.repetition_penalty == 1.0f && p.presence_penalty == 0.0f && p.frequency_penalty == 0.0f &&
+         p.logit_bias.empty() && program_.vocabulary < 1 << 20;
 }
 
-void CudaRunner::run_step(const CudaStepContext& context, int64_t bucket, bool plain) {
-  if (bucket == 0) return run_steps(context);
-  CudaGraph& graph = graphs_[{bucket, plain}];
+CudaRunner::Drawing CudaRunner::drawing_of(const Batch& batch) {
+  if (batch.draws.empty()) return Drawing::kNone;
+  const bool greedy =
+      std::all_of(batch.draws.begin(), batch.draws.end(), [](const TokenDraw& draw) { return draw.temperature <= 0; });
+  return greedy ? Drawing::kGreedy : Drawing::kAny;
+}
+
+void CudaRunner::run_steps(const CudaStepContext& context, Drawing drawing) const {
+  for (const auto& step : steps_) step->run(context);
+  if (drawing == Drawing::kNone) return;
+  const CudaPlace logits = arena_.place(program_.entries[0].result);
+  check_cuda(kGpuDrawSm80.run({.logits = logits.floats(),
+                               .draws = context.inputs.draws(),
+                               .tokens = reinterpret_cast<int32_t*>(drawn_.data()),
+                               .workspace = reinterpret_cast<uint64_t*>(draw_workspace_.data()),
+                               .rows = context.rows,
+                               .vocabulary = logits.cols,
+                               .greedy = drawing == Drawing::kGreedy,
+                               .overlap = context.overlap},
+                              context.stream),
+             "draw");
+}
+
+void CudaRunner::run_step(const CudaStepContext& context, int64_t bucket, bool plain, Drawing drawing) {
+  if (bucket == 0) return run_steps(context, drawing);
+  CudaGraph& graph = graphs_[{bucket, plain, drawing}];
   if (!graph.ready()) {
-    run_steps(context);  // what is loaded or chosen at a first launch is then there
+    run_steps(context, Drawing::kNone);  // what is loaded or chosen at a first launch is then there
     device_.synchronize();
     CudaGraph::begin(context.stream);
-    run_steps(context);
+    run_steps(context, drawing);
     graph.end(context.stream);
   }
   graph.launch(context.stream);
 }
 
-std::span<const float> CudaRunner::execute(const Batch& batch) {
+void CudaRunner::submit(const Batch& batch) {
   const BatchShape shape = batch.shape();
   TERN_CHECK(shape.tokens <= options_.max_batched_tokens && shape.rows <= options_.max_rows);
+  TERN_CHECK(submitted_ - finished_ < kDepth);
   copy_blocks(batch);
   const CudaAttentionPlan& plan = attention_.plan(shape);
   const int64_t bucket = bucket_of(batch);
   const CudaStepContext context{.inputs = inputs_,
+                                .drawn = reinterpret_cast<const int32_t*>(drawn_.data()),
                                 .tokens = bucket > 0 ? bucket : shape.tokens,
                                 .rows = bucket > 0 ? bucket : shape.rows,
                                 .stream = device_.stream(),
                                 .overlap = true};
   inputs_.fill(batch, options_.block_tokens, context.tokens, context.rows, plan);
   inputs_.copy(device_.stream());
-  run_step(context, bucket, plan.plain);
+  run_step(context, bucket, plan.plain, drawing_of(batch));
+  bring_back(batch);
+}
+
+void CudaRunner::bring_back(const Batch& batch) {
+  Flight& flight = flights_[submitted_++ % kDepth];
   const CudaPlace logits = arena_.place(program_.entries[0].result);
-  const uint64_t count = static_cast<uint64_t>(shape.rows * logits.cols);
-  if (count > 0) copy_to_host(logits_.data(), logits.data, count * sizeof(float), device_.stream());
-  device_.synchronize();
-  return {reinterpret_cast<const float*>(logits_.data()), count};
+  const auto rows = static_cast<uint64_t>(batch.shape().rows);
+  flight.logit_count = batch.logits_wanted ? rows * static_cast<uint64_t>(logits.cols) : 0;
+  flight.token_count = batch.draws.empty() ? 0 : rows;
+  if (flight.logit_count > 0) {
+    copy_to_host(flight.logits.data(), logits.data, flight.logit_count * sizeof(float), device_.stream());
+  }
+  if (flight.token_count > 0) {
+    copy_to_host(flight.tokens.data(), drawn_.data(), rows * sizeof(int32_t), device_.stream());
+  }
+  flight.done.record(device_.stream());
+}
+
+StepResult CudaRunner::finish() {
+  TERN_CHECK(finished_ < submitted_);
+  const Flight& flight = flights_[finished_++ % kDepth];
+  flight.done.wait();
+  return {.logits = {reinterpret_cast<const float*>(flight.logits.data()), flight.logit_count},
+          .tokens = {reinterpret_cast<const int32_t*>(flight.tokens.data()), flight.token_count}};
+}
+
+std::span<const float> CudaRunner::execute(const Batch& batch) {
+  submit(batch);
+  return finish().logits;
 }
 
 std::vector<OpReport> CudaRunner::report(const Batch& batch) const {

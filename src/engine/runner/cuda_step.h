@@ -13,6 +13,7 @@ namespace tern {
 // What is new in each step.
 struct CudaStepContext {
   const CudaInputs& inputs;
+  const int32_t* drawn;  // [rows of the step before] its tokens
   int64_t tokens, rows;  // padded
   void* stream;
   bool overlap;  // launches may begin while the one before still runs

@@ -22,6 +22,7 @@ Cost moving(double bytes) { return {.bytes = bytes, .activations = bytes}; }
 void CudaEmbedStep::run(const CudaStepContext& context) const {
   check_cuda(kGpuEmbedSm80.run({.table = table_,
                                 .ids = context.inputs.ids(),
+                                .drawn = context.drawn,
                                 .out = out_.floats(),
                                 .tokens = context.tokens,
                                 .cols = out_.cols,

@@ -14,6 +14,7 @@
 #include "core/thread_pool.h"
 #include "engine/batch.h"
 #include "engine/kv/kv_cache.h"
+#include "engine/request.h"
 #include "kernels/cost.h"
 #include "kernels/selection.h"
 #include "model/config.h"
@@ -83,9 +84,22 @@ std::vector<OpReport> report_steps(const Program& program, const Steps& steps, c
   return rows;
 }
 
+// What a step came to. Valid until the runner's next call.
+struct StepResult {
+  std::span<const float> logits;    // of the wanted rows, [rows, vocabulary]; empty where the runner drew all tokens
+  std::span<const int32_t> tokens;  // [rows], where the runner drew them; -1: the row has none. Empty: it drew none
+};
+
 class Runner {
  public:
   virtual ~Runner() = default;
+  // Steps that may be submitted before the oldest is finished.
+  virtual int depth() const { return 1; }
+  // Whether it can draw tokens with these parameters itself (Batch::draws).
+  virtual bool draws(const SamplingParams& params) const { return (void)params, false; }
+  // submit() begins a step, finish() waits for the oldest one that was begun. Here: the whole work is in the second.
+  virtual void submit(const Batch& batch) { submitted_ = &batch; }
+  virtual StepResult finish() { return {execute(*submitted_), {}}; }
   // Logits of the batch's wanted rows: [rows, vocabulary], valid until the next call.
   virtual std::span<const float> execute(const Batch& batch) = 0;
   // Of those rows the largest logit of each block of kScanBlock columns, [rows, blocks], NaN where a block holds one;
@@ -105,6 +119,9 @@ class Runner {
   // steady clock, 0 for a thread that took no part. An op has ended when all threads have; what is in no op is waiting
   // at barriers.
   virtual void time_ops(std::vector<int64_t>* stamps_ns) { (void)stamps_ns; }
+
+ private:
+  const Batch* submitted_ = nullptr;
 };
 
 // Bytes of KV that one token takes in all layers.

@@ -100,6 +100,7 @@ void Simulation::submit(const SimulatedRequest& request) {
   one = std::make_unique<SimulatedSequence>(model_);
   one->request = &request;
   for (const int32_t token : request.prompt) one->chain.append(token);
+  one->sequence.drawn_by_runner = request.id % 4 != 0;
   Request& asked = one->sequence.request;
   asked.id = static_cast<RequestId>(request.id);
   asked.prompt = request.prompt;

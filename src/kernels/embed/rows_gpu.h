@@ -7,11 +7,13 @@
 
 namespace tern {
 
-// out[t] = table[ids[t]].
+// out[t] = table[ids[t]]; an id -1 - r stands for drawn[r], where a drawn id below 0 (a row without a token) reads as
+// 0.
 struct GpuEmbedArgs {
-  const void* table;   // bf16 [vocabulary, cols]
-  const int32_t* ids;  // [tokens]
-  float* out;          // [tokens, cols]
+  const void* table;     // bf16 [vocabulary, cols]
+  const int32_t* ids;    // [tokens]
+  const int32_t* drawn;  // null: no id is below 0
+  float* out;            // [tokens, cols]
   int64_t tokens;
   int64_t cols;
   bool overlap;  // begin while the launch before still runs

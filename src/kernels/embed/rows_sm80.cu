@@ -23,8 +23,9 @@ __device__ void embed_row(const uint16_t* from, float* to, int64_t cols) {
 __global__ void __launch_bounds__(kThreads) embed_kernel(GpuEmbedArgs args) {
   launch::after_previous_launch();
   const int64_t token = blockIdx.x;
-  embed_row(static_cast<const uint16_t*>(args.table) + args.ids[token] * args.cols, args.out + token * args.cols,
-            args.cols);
+  int64_t id = args.ids[token];
+  if (id < 0) id = max(args.drawn[-1 - id], 0);
+  embed_row(static_cast<const uint16_t*>(args.table) + id * args.cols, args.out + token * args.cols, args.cols);
 }
 
 __global__ void __launch_bounds__(kThreads) select_rows_kernel(GpuSelectRowsArgs args) {

@@ -1,0 +1,41 @@
+// Tokens drawn from rows of logits on a GPU: exact greedy choice, temperature, min-p, top-k and top-p, seeded. Plain:
+// CUDA files include this.
+//
+// The order of a row is the larger logit first, then the lower id. A token's weight is exp((logit - best) /
+// temperature) in f32, times 2^43, as an integer: sums have no rounding, so a draw depends on its row and its
+// parameters alone. Weights below 2^-43 of the best are zero. With top-k or top-p a draw walks the row in its order,
+// without them by ids. A row that holds a NaN, or nothing finite, gets no token: -1.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/gpu_impl.h"
+
+namespace tern {
+
+struct alignas(16) GpuDraw {
+  float inverse_temperature;  // 0: the most probable token
+  float log_min_p;            // tokens below best + this (after the temperature) are left out; at least -80
+  float top_p;                // 1: all
+  int32_t top_k;              // 0: all
+  uint64_t random;            // 64 bits, uniform
+  uint64_t unused;
+};
+
+inline constexpr int32_t kGpuDrawChunk = 1024;  // columns that one thread block scans
+
+struct GpuDrawArgs {
+  const float* logits;   // [rows, vocabulary]
+  const GpuDraw* draws;  // [rows]
+  int32_t* tokens;       // [rows]
+  // [rows, 2, chunks] of 64 bits, chunks = ceil(vocabulary / kGpuDrawChunk).
+  uint64_t* workspace;
+  int64_t rows;
+  int64_t vocabulary;  // below 2^20
+  bool greedy;         // all rows are: two launches and no exponential
+  bool overlap;
+};
+
+extern const GpuImpl<GpuDrawArgs> kGpuDrawSm80;
+
+}  // namespace tern
