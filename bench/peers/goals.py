@@ -2,8 +2,9 @@
 
 A ratio is tern's median over the peer's in one run, so 0.5 for a time means half of the peer's. A share is of what the
 machine can do in the same run (`tern bench --roofline`): decoding by the bytes that a token reads over the better of the
-two read loops; prompts and many sequences by two operations a weight over the int8 peak, bf16's for bf16 weights. The
-stretch is said beside it in brackets, and is no condition.
+two read loops; prompts and many sequences by two operations a weight over the int8 peak, bf16's for bf16 weights, each of
+the tiles' where tern multiplies on tiles (table_report.peak_of). The stretch is said beside it in brackets, and is no
+condition.
 """
 
 from dataclasses import dataclass

@@ -14,7 +14,10 @@ import goals
 from cases import Metric
 from measure import read_limit
 
-LIMITS = ("read_4k_gbps", "read_huge_gbps", "int8_gops", "bf16_gflops", "f32_gflops")
+LIMITS = ("read_4k_gbps", "read_huge_gbps", "int8_gops", "bf16_gflops", "f32_gflops", "int8_tile_gops",
+          "bf16_tile_gflops")
+# Tokens from which tern multiplies on tiles, where there are any: kLeastTokens of src/kernels/linear/*_amx.cpp.
+BLOCK32_TILE_TOKENS, KQUANT_TILE_TOKENS = 25, 11
 FEWEST = 2  # undisturbed turns that a median needs, where more than one was asked for
 
 
@@ -23,6 +26,15 @@ def operations_per_token(facts, with_head):
     embedding = facts["vocabulary"] * facts["hidden"]
     layers = facts["parameters"] - embedding * (1 if facts.get("tied_embeddings") else 2)
     return 2 * (layers + (embedding if with_head else 0))
+
+
+def peak_of(format_name, tokens, limits):
+    """Operations a second of the instruction that multiplies so many tokens of a format here; None if not measured."""
+    if format_name == "bf16":
+        return limits.get("bf16_tile_gflops") or limits.get("bf16_gflops")
+    kquant = format_name.endswith("_k") or format_name == "iq4_xs"
+    tiles = tokens >= (KQUANT_TILE_TOKENS if kquant else BLOCK32_TILE_TOKENS)
+    return tiles and limits.get("int8_tile_gops") or limits.get("int8_gops")
 
 
 def share_of_limit(metric, value, facts, limits):
@@ -36,7 +48,7 @@ def share_of_limit(metric, value, facts, limits):
         return value * (facts["weight_bytes_per_token"] + cached) / (read * 1e9) if read else None
     if metric.kind in ("prompt", "together") and metric.size > 1:
         formats = facts.get("formats", {})
-        peak = limits.get("bf16_gflops" if max(formats, key=formats.get, default="") == "bf16" else "int8_gops")
+        peak = peak_of(max(formats, key=formats.get, default=""), metric.size, limits)
         return value * operations_per_token(facts, metric.kind == "together") / (peak * 1e9) if peak else None
     return None
 

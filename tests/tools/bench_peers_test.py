@@ -16,7 +16,8 @@ import unittest
 from array import array
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench" / "peers"))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench" / "peers"))
 sys.dont_write_bytecode = True
 
 import builds
@@ -123,6 +124,26 @@ class Shares(unittest.TestCase):
         bf16 = {**FACTS, "formats": {"bf16": 900, "f32": 5}}
         self.assertAlmostEqual(table_report.share_of_limit(Metric("prompt", 512, 0, 2), 100, bf16, LIMITS), 2 * prompt)
         self.assertIsNone(table_report.share_of_limit(Metric("decode", 20, 0, 1), 50, FACTS, LIMITS))
+
+    def test_what_runs_on_tiles_is_held_against_the_tiles(self):
+        tiled = {"2": {**LIMITS["2"], "int8_tile_gops": 8e-3, "bf16_tile_gflops": 4e-3}}
+
+        def factor(metric, name):
+            """How much lower the share is where there are tiles."""
+            facts = {**FACTS, "formats": {name: 900, "f32": 5}}
+            plain, with_tiles = (table_report.share_of_limit(metric, 100, facts, limits) for limits in (LIMITS, tiled))
+            return plain / with_tiles
+
+        prompt, few, some = Metric("prompt", 512, 0, 2), Metric("together", 8, 0, 2), Metric("together", 16, 0, 2)
+        for metric, name, expected in ((prompt, "q4_0", 8), (prompt, "q4_k", 8), (prompt, "bf16", 8), (some, "q4_0", 1),
+                                       (some, "q6_k", 8), (some, "iq4_xs", 8), (few, "q4_k", 1), (few, "bf16", 8)):
+            self.assertAlmostEqual(factor(metric, name), expected, msg=f"{metric} {name}")
+
+    def test_tiles_begin_where_the_kernels_say(self):
+        folder = ROOT / "src/kernels/linear"
+        for name, tokens in (("block32", table_report.BLOCK32_TILE_TOKENS), ("kquants", table_report.KQUANT_TILE_TOKENS)):
+            text = (folder / f"linear_{name}_amx.cpp").read_text()
+            self.assertIn(f"constexpr int64_t kLeastTokens = {tokens};", text)
 
     def test_limits_that_fell(self):
         now = {"2": {"read_4k_gbps": 30, "read_huge_gbps": 35}}

@@ -53,20 +53,6 @@ TileShapes shapes_for(int64_t tokens) {
   return shapes;
 }
 
-// The last tokens of a job of many, in tiles of 16 rows: another configuration would cost more than the copy.
-struct alignas(64) FilledUp {
-  // 0 tokens: nothing is needed.
-  FilledUp(const std::byte* prepared, int64_t stride, int64_t tokens) {
-    for (int64_t t = 0; t < (tokens == 0 ? 0 : kGroupTokens); ++t) {
-      for (int k = 0; k < 256; k += 64) {
-        const __m512i present = t < tokens ? _mm512_loadu_si512(prepared + t * stride + k) : _mm512_setzero_si512();
-        _mm512_store_si512(codes[t] + k, present);
-      }
-    }
-  }
-  std::byte codes[kGroupTokens][256];
-};
-
 struct alignas(64) Dots {
   int32_t low[kGroupTokens * kRows];
   int32_t high[kGroupTokens * kRows];
@@ -75,7 +61,7 @@ struct alignas(64) Dots {
 // A group of tokens whose products are done and whose float steps are not.
 struct Waiting {
   const Expanded* weights;
-  const Dots* dots;
+  const int32_t *low, *high;  // dots, [tokens, 16]
   const std::byte* prepared;  // of the first token
   int64_t stride;
   int64_t tokens;
@@ -87,7 +73,6 @@ struct Waiting {
 template <class F>
 TERN_INLINE void add_super_block(const Waiting& group, int64_t begin, int64_t end) {
   const Expanded& w = *group.weights;
-  const Dots& dots = *group.dots;
   constexpr int kPairs = kMinimumPairs<F>;
   __m512i minima[kPairs + 1];
   TERN_UNROLL
@@ -95,8 +80,8 @@ TERN_INLINE void add_super_block(const Waiting& group, int64_t begin, int64_t en
 #pragma GCC unroll 2
   for (int64_t t = begin; t < end; ++t) {
     const auto& a = *reinterpret_cast<const KActivation*>(group.prepared + t * group.stride);
-    const __m512i high = _mm512_slli_epi32(_mm512_load_si512(dots.high + t * kRows), 8);
-    const __m512i sum = _mm512_add_epi32(high, _mm512_load_si512(dots.low + t * kRows));
+    const __m512i high = _mm512_slli_epi32(_mm512_load_si512(group.high + t * kRows), 8);
+    const __m512i sum = _mm512_add_epi32(high, _mm512_load_si512(group.low + t * kRows));
     __m512 f = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), w.d);
     if constexpr (F::kMinimum) {
       const int16_t* sums = F::kSubBlock == 32 ? a.sum32 : a.sum16;
@@ -116,16 +101,17 @@ TERN_INLINE void add_super_block(const Waiting& group, int64_t begin, int64_t en
 // Two products: the activations of 16 tokens times the low and the high bytes.
 template <int kTile>
 TERN_INLINE void multiply_step(const std::byte* prepared, int64_t stride) {
-  load_tile<kA + kTile>(prepared + kTile * kTileTokens * stride, stride);
+  load_tile<kA + kTile>(prepared, stride);
   add_products_su<kC + kTile, kA + kTile, kB>();
   add_products_ss<kC + 2 + kTile, kA + kTile, kB + 1>();
 }
 
-// The products of a group into `dots`, and after every two of them float steps of the group before: the reorder buffer
-// (512 instructions) is too small to find the one behind the other. Finer and coarser shares are slower.
+// The products of a group into `dots`, the second tile's rows from `second` on, and after every two of them float steps
+// of the group before: the reorder buffer (512 instructions) is too small to find the one behind the other. Finer and
+// coarser shares are slower.
 template <class F, int kTiles>
-TERN_INLINE void multiply_tiles(const Expanded& w, const std::byte* prepared, int64_t stride, Dots& dots,
-                                const Waiting& before) {
+TERN_INLINE void multiply_tiles(const Expanded& w, const std::byte* prepared, int64_t stride, int64_t second,
+                                Dots& dots, const Waiting& before) {
   zero_tile<kC>();
   if constexpr (kTiles == 2) zero_tile<kC + 1>();
   zero_tile<kC + 2>();
@@ -139,21 +125,21 @@ TERN_INLINE void multiply_tiles(const Expanded& w, const std::byte* prepared, in
     multiply_step<0>(prepared, stride);
     add_super_block<F>(before, before.tokens * share / shares, before.tokens * (share + 1) / shares);
     if constexpr (kTiles == 2) {
-      multiply_step<1>(prepared, stride);
+      multiply_step<1>(prepared + second * stride, stride);
       add_super_block<F>(before, before.tokens * (share + 1) / shares, before.tokens * (share + 2) / shares);
     }
   }
-  constexpr int kSecondTile = kTileTokens * kRows;
   store_tile<kC>(dots.low, 64);
-  if constexpr (kTiles == 2) store_tile<kC + 1>(dots.low + kSecondTile, 64);
+  if constexpr (kTiles == 2) store_tile<kC + 1>(dots.low + second * kRows, 64);
   store_tile<kC + 2>(dots.high, 64);
-  if constexpr (kTiles == 2) store_tile<kC + 3>(dots.high + kSecondTile, 64);
+  if constexpr (kTiles == 2) store_tile<kC + 3>(dots.high + second * kRows, 64);
 }
 
 template <class F>
 void multiply(const Expanded& w, const std::byte* prepared, int64_t stride, int64_t tokens, Dots& dots,
               const Waiting& before) {
-  return (tokens > kTileTokens ? multiply_tiles<F, 2> : multiply_tiles<F, 1>)(w, prepared, stride, dots, before);
+  if (tokens > kTileTokens) return multiply_tiles<F, 2>(w, prepared, stride, tokens - kTileTokens, dots, before);
+  multiply_tiles<F, 1>(w, prepared, stride, 0, dots, before);
 }
 
 // A panel's super-block; a piece of the panel after the step's is asked for, which no prefetcher of the processor would
@@ -183,8 +169,7 @@ void run_super_block(const LinearJob& job, const WalkStep& step, BlockSums& sums
   for (int64_t p = step.panel; p < step.panel_end; ++p) expand_panel<F>(job, step, p, expanded[p - step.panel]);
   Dots dots[2];
   int which = 0;
-  Waiting before{
-      .weights = expanded, .dots = dots, .stride = job.prepared_stride, .tokens = 0, .first = step.chunk == 0};
+  Waiting before{.weights = expanded, .stride = job.prepared_stride, .tokens = 0, .first = step.chunk == 0};
   const auto prepared_of = [&](int64_t token) {
     return job.prepared + token * job.prepared_stride + step.chunk * static_cast<int64_t>(sizeof(KActivation));
   };
@@ -195,14 +180,15 @@ void run_super_block(const LinearJob& job, const WalkStep& step, BlockSums& sums
       prefetch_rows(prepared_of(after), job.prepared_stride, smaller(kGroupTokens, step.token_end - after),
                     sizeof(KActivation));
     }
-    const bool fills = tokens % tile_rows(job.tokens) == 0;
-    const FilledUp last(prepared_of(token), job.prepared_stride, fills ? 0 : tokens);
+    // A tile that the last tokens do not fill takes tokens before them once more: the same sums again, and neither
+    // another configuration nor a copy.
+    const int64_t again = tokens < kTileTokens ? tile_rows(job.tokens) - tokens : 0;
     for (int64_t panel = step.panel; panel < step.panel_end; ++panel, which = 1 - which) {
       const Expanded& w = expanded[panel - step.panel];
-      multiply<F>(w, fills ? prepared_of(token) : last.codes[0], fills ? job.prepared_stride : 256, tokens, dots[which],
-                  before);
+      multiply<F>(w, prepared_of(token - again), job.prepared_stride, tokens, dots[which], before);
       before.weights = &w;
-      before.dots = &dots[which];
+      before.low = dots[which].low + again * kRows;
+      before.high = dots[which].high + again * kRows;
       before.prepared = prepared_of(token);
       before.tokens = tokens;
       before.sums = step.sums(sums, panel, token);
