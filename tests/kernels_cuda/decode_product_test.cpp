@@ -11,7 +11,8 @@
 
 #include "core/fp8.h"
 #include "core/half.h"
-#include "kernels/linear/w4_tiles.h"
+#include "kernels/linear/w4_block32.h"
+#include "quant/q4_0.h"
 #include "support/device_memory.h"
 
 namespace tern {
@@ -32,6 +33,7 @@ struct Weights {
   DecodeProductDesc desc;
   std::vector<std::byte> bytes;
   std::vector<float> scales;
+  std::vector<float> values;  // of kW4Block32, as the file's format decodes them
 
   double at(int64_t row, int64_t col) const {
     const int64_t i = row * desc.cols + col;
@@ -49,13 +51,15 @@ struct Weights {
                scales[static_cast<size_t>(row / 128 * ((desc.cols + 127) / 128) + col / 128)];
       case DecodeWeight::kW4:
         return w4::at(bytes.data(), desc.rows, desc.cols, row, col);
+      case DecodeWeight::kW4Block32:
+        return values[static_cast<size_t>(i)];
     }
     return 0;
   }
 };
 
 Weights random_weights(const DecodeProductDesc& desc, std::mt19937& random) {
-  Weights weights = {desc, {}, {}};
+  Weights weights = {desc, {}, {}, {}};
   const auto count = static_cast<size_t>(desc.rows * desc.cols);
   const auto scale = [&] { return 0.01f * (0.5f + static_cast<float>(random() % 1024) / 1024); };
   if (desc.weight == DecodeWeight::kW4) {
@@ -65,6 +69,17 @@ Weights random_weights(const DecodeProductDesc& desc, std::mt19937& random) {
     for (uint16_t& bits : scales) bits = f16_from_f32(scale());
     weights.bytes.resize(static_cast<size_t>(w4::packed_bytes(desc.rows, desc.cols)));
     w4::pack(codes.data(), scales.data(), desc.rows, desc.cols, weights.bytes.data());
+  } else if (desc.weight == DecodeWeight::kW4Block32) {
+    std::vector<BlockQ4_0> blocks(count / 32);
+    for (BlockQ4_0& block : blocks) {
+      block.d = f16_from_f32(scale());
+      for (uint8_t& pair : block.qs) pair = static_cast<uint8_t>(random() >> 24);
+    }
+    const auto* file = reinterpret_cast<const std::byte*>(blocks.data());
+    weights.values.resize(count);
+    decode_q4_0(file, static_cast<int64_t>(blocks.size()), weights.values.data());
+    weights.bytes.resize(static_cast<size_t>(w4::block32_bytes(desc.rows, desc.cols)));
+    w4::pack_q4_0(file, desc.rows, desc.cols, weights.bytes.data());
   } else if (desc.weight == DecodeWeight::kBf16) {
     weights.bytes.resize(count * 2);
     for (size_t i = 0; i < count; ++i) {
@@ -246,12 +261,12 @@ TEST_P(DecodeProduct, RefusesWhatItCannotDo) {
 }
 
 std::string name_of_weight(const testing::TestParamInfo<DecodeWeight>& info) {
-  const char* names[] = {"Bf16", "Fp8Channel", "Fp8Block", "W4"};
+  const char* names[] = {"Bf16", "Fp8Channel", "Fp8Block", "W4", "W4Block32"};
   return names[static_cast<int>(info.param)];
 }
 INSTANTIATE_TEST_SUITE_P(Weights, DecodeProduct,
                          testing::Values(DecodeWeight::kBf16, DecodeWeight::kFp8Channel, DecodeWeight::kFp8Block,
-                                         DecodeWeight::kW4),
+                                         DecodeWeight::kW4, DecodeWeight::kW4Block32),
                          name_of_weight);
 
 }  // namespace
