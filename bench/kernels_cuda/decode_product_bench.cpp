@@ -1,6 +1,6 @@
 // Times of the decode products beside the copy bandwidth and cuBLASLt's bf16 product, all of one run.
 //
-//   decode_product_bench [--weights bf16,fp8_channel,fp8_block,w4,w4_block32] [--tokens 1,2,4,8,16] [--rounds N] [--no-peer]
+//   decode_product_bench [--weights bf16,fp8_channel,fp8_block,w4,w4_block32,w4_block32_offset] [--tokens 1,2,4,8,16] [--rounds N] [--no-peer]
 //
 // The shapes are those of Llama 3.1 8B. A graph walks through the layers of a stack whose weights are many times larger
 // than the L2 cache: each product alone (the same product of every layer), and a layer's four in order, where each
@@ -24,7 +24,7 @@ namespace tern::bench {
 namespace {
 
 struct Options {
-  std::vector<std::string> weights = {"bf16", "fp8_channel", "fp8_block", "w4", "w4_block32"};
+  std::vector<std::string> weights = {"bf16", "fp8_channel", "fp8_block", "w4", "w4_block32", "w4_block32_offset"};
   std::vector<std::string> tokens = {"1", "2", "4", "8", "16"};
   int rounds = 30;
   bool peer = true;

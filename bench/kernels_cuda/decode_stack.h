@@ -25,11 +25,17 @@ inline constexpr Product kProducts[] = {
     {"qkv", 6144, 4096}, {"o", 4096, 4096}, {"gate_up", 28672, 4096}, {"down", 4096, 14336}};
 inline constexpr int kLayers = 8;
 constexpr int64_t kMaxFeatures = 28672;
-constexpr size_t kPatternBytes = 9 * (8ull << 20);  // whole blocks of any format, 1152 bytes are one
+constexpr size_t kPatternBytes = 45 * (2ull << 20);  // whole blocks of any format, some have 9 or 5 times 128 bytes
+
+inline bool is_block32(DecodeWeight weight) {
+  return weight == DecodeWeight::kW4Block32 || weight == DecodeWeight::kW4Block32Offset;
+}
 
 inline size_t weight_bytes(const DecodeProductDesc& desc) {
   if (desc.weight == DecodeWeight::kW4) return static_cast<size_t>(w4::packed_bytes(desc.rows, desc.cols));
-  if (desc.weight == DecodeWeight::kW4Block32) return static_cast<size_t>(w4::block32_bytes(desc.rows, desc.cols));
+  if (is_block32(desc.weight)) {
+    return static_cast<size_t>(w4::block32_bytes(desc.rows, desc.cols, desc.weight == DecodeWeight::kW4Block32Offset));
+  }
   return static_cast<size_t>(desc.rows * desc.cols * (desc.weight == DecodeWeight::kBf16 ? 2 : 1));
 }
 
@@ -48,9 +54,10 @@ inline std::vector<std::byte> pattern_of(DecodeWeight weight) {
       bits = bf16_from_f32((static_cast<float>(bits) / 32768 - 1) * 0.027f);  // spread 1 / sqrt(4096)
       std::memcpy(&bytes[i], &bits, 2);
     }
-  } else if (weight == DecodeWeight::kW4Block32) {
-    for (size_t block = 0; block + w4::kBlock32Bytes <= bytes.size(); block += w4::kBlock32Bytes) {
-      for (size_t i = w4::kCodeBytes; i < w4::kBlock32Bytes; i += 2) {
+  } else if (is_block32(weight)) {
+    const auto stride = static_cast<size_t>(w4::block32_stride(weight == DecodeWeight::kW4Block32Offset));
+    for (size_t block = 0; block + stride <= bytes.size(); block += stride) {
+      for (size_t i = w4::kCodeBytes; i < stride; i += 2) {
         const uint16_t scale = f16_from_f32(0.0017f + 3e-6f * static_cast<float>((block + i) % 1024));
         std::memcpy(&bytes[block + i], &scale, 2);
       }

@@ -86,7 +86,7 @@ void ModelOptions::add_device(CLI::App& app) {
   static const std::map<std::string, GpuQuantization> kQuantizations = {
       {"auto", GpuQuantization::kAuto}, {"none", GpuQuantization::kNone}, {"fp8", GpuQuantization::kFp8}};
   app.add_option("-q,--quantization", gpu_quantization,
-                 "Weights on a GPU: auto (q4_0 as it is, else bf16), none (bf16) or fp8 (made from any)")
+                 "Weights on a GPU: auto (q4_0 and q4_k as they are, else bf16), none (bf16) or fp8 (made from any)")
       ->transform(CLI::CheckedTransformer(kQuantizations, CLI::ignore_case));
 }
 

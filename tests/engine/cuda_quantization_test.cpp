@@ -76,13 +76,15 @@ class CudaQuantization : public testing::Test {
 constexpr int64_t kSteps[] = {1, 7, 16, 17, 100};
 
 // The same weights: only roundings to bf16 differ, as between any two kernels.
-TEST_F(CudaQuantization, Q4_0IsMultipliedAsItIs) {
-  for (const int64_t step : kSteps) {
-    std::string kernel;
-    const double off = error("q4_0", GpuQuantization::kAuto, step, &kernel);
-    EXPECT_LE(off, 1e-3) << step;
-    EXPECT_NE(kernel.find("w4_unpack"), std::string::npos) << kernel;
-    std::printf("q4_0, steps of %d: %.2e, %s\n", static_cast<int>(step), off, kernel.c_str());
+TEST_F(CudaQuantization, FourBitsAreMultipliedAsTheyAre) {
+  for (const std::string type : {"q4_0", "q4_k_s"}) {
+    for (const int64_t step : kSteps) {
+      std::string kernel;
+      const double off = error(type, GpuQuantization::kAuto, step, &kernel);
+      EXPECT_LE(off, 1e-3) << type << " " << step;
+      EXPECT_NE(kernel.find("w4_unpack"), std::string::npos) << kernel;
+      std::printf("%s, steps of %d: %.2e, %s\n", type.c_str(), static_cast<int>(step), off, kernel.c_str());
+    }
   }
 }
 

@@ -86,10 +86,10 @@ TEST_F(QuantizedMatmul, W4UnpackDecodes) {
     const auto* file = reinterpret_cast<const std::byte*>(blocks.data());
     std::vector<float> want(static_cast<size_t>(rows * cols));
     decode_q4_0(file, rows * cols / 32, want.data());
-    std::vector<std::byte> packed(static_cast<size_t>(w4::block32_bytes(rows, cols)));
+    std::vector<std::byte> packed(static_cast<size_t>(w4::block32_bytes(rows, cols, false)));
     w4::pack_q4_0(file, rows, cols, packed.data());
     const DeviceMemory d_packed(packed), out(std::vector<uint16_t>(want.size(), 0x7fc0));
-    done(kGpuW4UnpackSm90.run({d_packed.data(), out.data(), rows, cols, rows == 48}, nullptr));
+    done(kGpuW4UnpackSm90.run({d_packed.data(), out.data(), rows, cols, false, rows == 48}, nullptr));
     const auto got = out.to_host<uint16_t>();
     for (size_t i = 0; i < want.size(); ++i) ASSERT_EQ(got[i], bf16_from_f32(want[i])) << rows << "x" << cols << " " << i;
   }

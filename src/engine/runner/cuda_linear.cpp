@@ -30,8 +30,9 @@ DecodeWeight choose_weight(std::span<const TensorInfo* const> parts, bool to_f32
   // Parts are stacked in whole tiles of 16 rows; cuBLASLt's fp8 product takes multiples of 16.
   if (!all([](const TensorInfo* part) { return part->rows() % w4::kTileRows == 0; })) return DecodeWeight::kBf16;
   if (wish == GpuQuantization::kFp8) return cols % 16 == 0 ? DecodeWeight::kFp8Channel : DecodeWeight::kBf16;
-  return all([](const TensorInfo* part) { return part->format == Format::kQ4_0; }) ? DecodeWeight::kW4Block32
-                                                                                    : DecodeWeight::kBf16;
+  const auto all_are = [&](Format format) { return all([&](const TensorInfo* part) { return part->format == format; }); };
+  if (all_are(Format::kQ4_0)) return DecodeWeight::kW4Block32;
+  return all_are(Format::kQ4_K) ? DecodeWeight::kW4Block32Offset : DecodeWeight::kBf16;
 }
 
 void CudaProducts::need_fp8(int64_t tokens, int64_t cols) {
@@ -69,11 +70,13 @@ void CudaProducts::run_fp8(const MatmulShape& shape, const MatmulOperands& opera
   matmul_.run(fp8, rounded, stream);
 }
 
-void CudaProducts::run_w4(const MatmulShape& shape, const MatmulOperands& operands, bool overlap, void* stream) {
+void CudaProducts::run_w4(const MatmulShape& shape, const MatmulOperands& operands, bool offsets, bool overlap,
+                          void* stream) {
   check_cuda(kGpuW4UnpackSm90.run({.weights = operands.w,
                                    .out = matrix_.data(),
                                    .rows = shape.rows,
                                    .cols = shape.cols,
+                                   .offsets = offsets,
                                    .overlap = overlap},
                                   stream),
              "w4_unpack");
@@ -111,7 +114,9 @@ void CudaLinearStep::run_many(int64_t tokens, const CudaStepContext& context) co
     case DecodeWeight::kFp8Channel:
       return products_.run_fp8(shape, operands, context.overlap, context.stream);
     case DecodeWeight::kW4Block32:
-      return products_.run_w4(shape, operands, context.overlap, context.stream);
+      return products_.run_w4(shape, operands, false, context.overlap, context.stream);
+    case DecodeWeight::kW4Block32Offset:
+      return products_.run_w4(shape, operands, true, context.overlap, context.stream);
     default:
       TERN_CHECK(false, "weights that no step is bound with");
   }
@@ -135,7 +140,7 @@ void CudaLinearStep::run(const CudaStepContext& context) const {
 std::string CudaLinearStep::kernel() const {
   std::string text = few_ == nullptr ? "" : std::string(few_->name) + " | ";
   if (weights_.weight == DecodeWeight::kFp8Channel) text += std::string(kGpuFp8RowsSm90.name) + " > cublaslt_fp8";
-  if (weights_.weight == DecodeWeight::kW4Block32) text += std::string(kGpuW4UnpackSm90.name) + " > cublaslt";
+  if (is_w4(weights_.weight)) text += std::string(kGpuW4UnpackSm90.name) + " > cublaslt";
   if (weights_.weight == DecodeWeight::kBf16) text += "cublaslt";
   return bias_ == nullptr ? text : text + " > " + kGpuBiasSm80.name;
 }

@@ -32,7 +32,7 @@ class CudaProducts {
   // operands.x is bf16 and rounded to e4m3, a scale a token.
   void run_fp8(const MatmulShape& shape, const MatmulOperands& operands, bool overlap, void* stream);
   // operands.w is packed (w4_block32.h).
-  void run_w4(const MatmulShape& shape, const MatmulOperands& operands, bool overlap, void* stream);
+  void run_w4(const MatmulShape& shape, const MatmulOperands& operands, bool offsets, bool overlap, void* stream);
 
  private:
   CudaMatmul matmul_;

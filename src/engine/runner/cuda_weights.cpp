@@ -31,12 +31,13 @@ void decode_rows(const TensorInfo& tensor, int64_t begin, int64_t end, std::vect
 
 // Bytes of a row in the pinned buffers; 4-bit rows come in tiles.
 int64_t staged_row_bytes(int64_t cols, DecodeWeight as) {
-  return as == DecodeWeight::kW4Block32 ? w4::block32_bytes(w4::kTileRows, cols) / w4::kTileRows : cols * 2;
+  const bool offsets = as == DecodeWeight::kW4Block32Offset;
+  return is_w4(as) ? w4::block32_bytes(w4::kTileRows, cols, offsets) / w4::kTileRows : cols * 2;
 }
 
 // Rows [begin, end) into a pinned buffer, by the workers.
 void stage(ThreadPool& pool, const TensorInfo& tensor, int64_t begin, int64_t end, DecodeWeight as, std::byte* out) {
-  const bool w4 = as == DecodeWeight::kW4Block32;
+  const bool w4 = is_w4(as);
   const int64_t row_bytes = staged_row_bytes(tensor.cols(), as), grain = w4 ? w4::kTileRows : 1;
   pool.run([&](const Team& team) {
     const Team::Range share = team.share(end - begin, grain);
@@ -44,7 +45,8 @@ void stage(ThreadPool& pool, const TensorInfo& tensor, int64_t begin, int64_t en
     std::byte* to = out + share.begin * row_bytes;
     if (w4) {
       const int64_t file_row_bytes = static_cast<int64_t>(tensor.data.size()) / tensor.rows();
-      w4::pack_q4_0(tensor.data.data() + (begin + share.begin) * file_row_bytes, share.end - share.begin, tensor.cols(),
+      const auto pack = as == DecodeWeight::kW4Block32 ? w4::pack_q4_0 : w4::pack_q4_k;
+      pack(tensor.data.data() + (begin + share.begin) * file_row_bytes, share.end - share.begin, tensor.cols(),
                     to);
     } else {
       std::vector<float> scratch;

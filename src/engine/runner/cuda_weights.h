@@ -18,9 +18,13 @@
 
 namespace tern {
 
+inline bool is_w4(DecodeWeight weight) {
+  return weight == DecodeWeight::kW4Block32 || weight == DecodeWeight::kW4Block32Offset;
+}
+
 // A matrix as products read it.
 struct CudaMatrix {
-  DecodeWeight weight = DecodeWeight::kBf16;  // kBf16, kFp8Channel or kW4Block32
+  DecodeWeight weight = DecodeWeight::kBf16;  // kBf16, kFp8Channel, kW4Block32, kW4Block32Offset
   std::byte* data = nullptr;
   float* scales = nullptr;  // of kFp8Channel, one a row
   uint64_t bytes = 0;       // of both
@@ -29,7 +33,8 @@ struct CudaMatrix {
 class CudaWeights {
  public:
   CudaWeights(const WeightMap& weights, ThreadPool& pool, void* stream);
-  // [sum of rows, cols], the parts one below the other; kW4Block32 takes parts that are Q4_0 and whole tiles of rows.
+  // [sum of rows, cols], the parts one below the other; kW4Block32 takes parts that are Q4_0 (with
+  // offsets: Q4_K) and whole tiles of rows.
   CudaMatrix matrix(std::span<const WeightUse> parts, DecodeWeight as = DecodeWeight::kBf16);
   const float* vector(const WeightUse& use);
   // f32, one value a row of the parts; null where no part has a bias.

@@ -53,10 +53,11 @@ struct Ring {
   static constexpr DecodeWeight kWeight = W;
   static constexpr int kUnitGroups = UnitGroups, kMaxStages = MaxStages, kWarps = Warps;  // warps that multiply
   static constexpr int kThreads = (Warps + 1) * 32;
-  static constexpr bool kBlock32 = W == DecodeWeight::kW4Block32;  // scales lie behind the codes of a group
+  static constexpr bool kOffset = W == DecodeWeight::kW4Block32Offset;
+  static constexpr bool kBlock32 = W == DecodeWeight::kW4Block32 || kOffset;  // scales lie behind the codes of a group
   static constexpr bool kPacked = W == DecodeWeight::kW4 || kBlock32;
   static constexpr bool kFp8 = W == DecodeWeight::kFp8Channel || W == DecodeWeight::kFp8Block;
-  static constexpr int kPackedBytes = static_cast<int>(kBlock32 ? w4::kBlock32Bytes : w4::kCodeBytes);
+  static constexpr int kPackedBytes = static_cast<int>(kBlock32 ? w4::block32_stride(kOffset) : w4::kCodeBytes);
   static constexpr int kGroupBytes = kPacked ? kPackedBytes : kFp8 ? kBoxBytes : 2 * kBoxBytes;
   static constexpr int kUnitBytes = UnitGroups * kGroupBytes;
   static constexpr int kStageBytes = Warps * kUnitBytes;  // of all warps
@@ -177,6 +178,16 @@ __device__ inline void add_chains(float (&chain)[N][2][4], float scale_low, floa
   }
 }
 
+// sums += offset * the sum of x over 32 columns, which the matrix unit makes too: the product with ones.
+__device__ inline void add_offsets(const uint4& x, float low, float high, float (&sums)[4]) {
+  constexpr uint32_t kOnes = 0x3f803f80u;
+  float total[4] = {};
+  ptx::multiply_bf16(total, kOnes, kOnes, kOnes, kOnes, x.x, x.y);
+  ptx::multiply_bf16(total, kOnes, kOnes, kOnes, kOnes, x.z, x.w);
+#pragma unroll
+  for (int i = 0; i < 4; ++i) sums[i] = __fmaf_rn(i < 2 ? low : high, total[i], sums[i]);
+}
+
 // sums[n] += a tile's group of 128 columns x tokens 8 n .. 8 n + 7. `group` and `x` are shared addresses of the group.
 template <class R, int N>
 __device__ inline void multiply_group(const Lane<R, N>& at, uint32_t group, uint32_t x, float scale_low,
@@ -221,16 +232,24 @@ __device__ inline void multiply_group(const Lane<R, N>& at, uint32_t group, uint
         a[0] = ptx::load_matrices(row + (at.swizzle ^ step % 2 << 6));
         a[1] = ptx::load_matrices(row + (at.swizzle ^ (step % 2 << 6 | 32)));
       }
+      uint4 b[N];
 #pragma unroll
       for (int n = 0; n < N; ++n) {
-        const uint4 b = ptx::load_matrices(x + at.x[n] + step * 64);
-        ptx::multiply_bf16(chain[n][0], a[0].x, a[0].y, a[0].z, a[0].w, b.x, b.y);
-        ptx::multiply_bf16(chain[n][1], a[1].x, a[1].y, a[1].z, a[1].w, b.z, b.w);
+        b[n] = ptx::load_matrices(x + at.x[n] + step * 64);
+        ptx::multiply_bf16(chain[n][0], a[0].x, a[0].y, a[0].z, a[0].w, b[n].x, b[n].y);
+        ptx::multiply_bf16(chain[n][1], a[1].x, a[1].y, a[1].z, a[1].w, b[n].z, b[n].w);
       }
       if constexpr (R::kBlock32) {
         const uint32_t halves = ptx::load_shared_4(group + at.scales + step * static_cast<int>(w4::kScaleBytes));
         ptx::halves_to_floats(halves, scale_low, scale_high);
         add_chains<N>(chain, scale_low, scale_high, sums);
+      }
+      if constexpr (R::kOffset) {
+        const uint32_t at_step = static_cast<uint32_t>((w4::kSteps + step) * w4::kScaleBytes);
+        float offset_low, offset_high;
+        ptx::halves_to_floats(ptx::load_shared_4(group + at.scales + at_step), offset_low, offset_high);
+#pragma unroll
+        for (int n = 0; n < N; ++n) add_offsets(b[n], offset_low, offset_high, sums[n]);
       }
     }
   }

@@ -13,6 +13,7 @@ struct GpuW4UnpackArgs {
   void* out;            // bf16 [rows, cols], 4-byte aligned
   int64_t rows;
   int64_t cols;  // a multiple of 32
+  bool offsets;  // as block32_stride() takes it
   bool overlap;  // begin while the launch before still runs
 };
 
