@@ -40,7 +40,7 @@ struct LoadOptions {
   double gpu_memory_share = 0.9;  // of a GPU's memory, for weights, activations and cache
   bool gpu_graphs = true;         // decoding steps are captured once and replayed
   GpuQuantization gpu_quantization = GpuQuantization::kAuto;
-  std::string chat_template;      // source that replaces the model's own; empty: the model's
+  std::string chat_template;  // source that replaces the model's own; empty: the model's
   KernelSelection kernels = KernelSelection::from_environment();
   PackCacheOptions pack_cache;  // default: packed at every start
 };

@@ -88,8 +88,9 @@ TEST_F(CudaQuantization, FourBitsAreMultipliedAsTheyAre) {
   }
 }
 
-// A rounding to e4m3 is off by 2.6 % of the value (2^-4 / sqrt 6, less where mantissas are small), of weights always and
-// of activations in steps of many tokens: 7e-4 squared a product, and seven products a layer do not add to more than 2e-2.
+// A rounding to e4m3 is off by 2.6 % of the value (2^-4 / sqrt 6, less where mantissas are small), of weights always
+// and of activations in steps of many tokens: 7e-4 squared a product, and seven products a layer do not add to more
+// than 2e-2.
 TEST_F(CudaQuantization, Fp8IsNear) {
   for (const std::string type : {"bf16", "q4_0", "q6_k"}) {
     for (const int64_t step : kSteps) {

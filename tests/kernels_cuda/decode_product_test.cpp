@@ -175,8 +175,8 @@ class DecodeProduct : public testing::TestWithParam<DecodeWeight> {
   const DecodeProductImpl* impl_ = nullptr;
 };
 
-// |y - exact| within bf16's rounding of y and f32's of the sum; with offsets the two parts of a weight, each larger than
-// it, are summed apart.
+// |y - exact| within bf16's rounding of y and f32's of the sum; with offsets the two parts of a weight, each larger
+// than it, are summed apart.
 void expect_close(const Weights& weights, const std::vector<uint16_t>& x, int64_t x_stride,
                   const std::vector<uint16_t>& y, int64_t y_stride, int64_t tokens) {
   const double rounding = weights.desc.weight == DecodeWeight::kW4Block32Offset ? 0x1p-17 : 0x1p-20;

@@ -91,7 +91,8 @@ TEST_F(QuantizedMatmul, W4UnpackDecodes) {
     const DeviceMemory d_packed(packed), out(std::vector<uint16_t>(want.size(), 0x7fc0));
     done(kGpuW4UnpackSm90.run({d_packed.data(), out.data(), rows, cols, false, rows == 48}, nullptr));
     const auto got = out.to_host<uint16_t>();
-    for (size_t i = 0; i < want.size(); ++i) ASSERT_EQ(got[i], bf16_from_f32(want[i])) << rows << "x" << cols << " " << i;
+    for (size_t i = 0; i < want.size(); ++i)
+      ASSERT_EQ(got[i], bf16_from_f32(want[i])) << rows << "x" << cols << " " << i;
   }
 }
 

@@ -30,7 +30,9 @@ DecodeWeight choose_weight(std::span<const TensorInfo* const> parts, bool to_f32
   // Parts are stacked in whole tiles of 16 rows; cuBLASLt's fp8 product takes multiples of 16.
   if (!all([](const TensorInfo* part) { return part->rows() % w4::kTileRows == 0; })) return DecodeWeight::kBf16;
   if (wish == GpuQuantization::kFp8) return cols % 16 == 0 ? DecodeWeight::kFp8Channel : DecodeWeight::kBf16;
-  const auto all_are = [&](Format format) { return all([&](const TensorInfo* part) { return part->format == format; }); };
+  const auto all_are = [&](Format format) {
+    return all([&](const TensorInfo* part) { return part->format == format; });
+  };
   if (all_are(Format::kQ4_0)) return DecodeWeight::kW4Block32;
   return all_are(Format::kQ4_K) ? DecodeWeight::kW4Block32Offset : DecodeWeight::kBf16;
 }

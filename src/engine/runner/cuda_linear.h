@@ -15,8 +15,8 @@
 
 namespace tern {
 
-// What the weights of one product, the parts one below the other, are kept as. `to_f32`: what it makes is f32, as logits
-// are, whose weights stay bf16.
+// What the weights of one product, the parts one below the other, are kept as. `to_f32`: what it makes is f32, as
+// logits are, whose weights stay bf16.
 DecodeWeight choose_weight(std::span<const TensorInfo* const> parts, bool to_f32, GpuQuantization wish, int capability);
 
 // cuBLASLt, and the memory that products of many tokens need beside their operands. Sizes are asked for while steps are

@@ -46,8 +46,7 @@ void stage(ThreadPool& pool, const TensorInfo& tensor, int64_t begin, int64_t en
     if (w4) {
       const int64_t file_row_bytes = static_cast<int64_t>(tensor.data.size()) / tensor.rows();
       const auto pack = as == DecodeWeight::kW4Block32 ? w4::pack_q4_0 : w4::pack_q4_k;
-      pack(tensor.data.data() + (begin + share.begin) * file_row_bytes, share.end - share.begin, tensor.cols(),
-                    to);
+      pack(tensor.data.data() + (begin + share.begin) * file_row_bytes, share.end - share.begin, tensor.cols(), to);
     } else {
       std::vector<float> scratch;
       decode_rows(tensor, begin + share.begin, begin + share.end, scratch, reinterpret_cast<uint16_t*>(to));

@@ -1,5 +1,5 @@
-// The weights of a program in device memory: matrices as bf16 decoded from whatever the file has, as e4m3 made from that,
-// or as the file's 4-bit codes in another order; norms and biases as f32. What two ops use is there once.
+// The weights of a program in device memory: matrices as bf16 decoded from whatever the file has, as e4m3 made from
+// that, or as the file's 4-bit codes in another order; norms and biases as f32. What two ops use is there once.
 //
 // Loading reads the checkpoint through two pinned buffers: workers decode into one while the other is copied. Engine
 // thread only.

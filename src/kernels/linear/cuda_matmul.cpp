@@ -83,7 +83,8 @@ void* CudaMatmul::describe(const MatmulShape& shape, const MatmulOperands& opera
   set(desc, kDescTransA, &transposed, sizeof transposed);
   if (!shape.fp8) return desc;
   const int mode = kScaleOfRow;
-  const int8_t fast = 1;  // the matrix unit's short sums of 8-bit floats are not moved to f32 registers every 128 columns
+  const int8_t fast =
+      1;  // the matrix unit's short sums of 8-bit floats are not moved to f32 registers every 128 columns
   set(desc, kDescScaleModeA, &mode, sizeof mode);
   set(desc, kDescScaleModeB, &mode, sizeof mode);
   set(desc, kDescFastSums, &fast, sizeof fast);
@@ -113,9 +114,8 @@ const CudaMatmul::Plan& CudaMatmul::plan(const MatmulShape& shape, const MatmulO
                  1, &plan->choice, &found);
   library_->call("cublasLtMatmulPreferenceDestroy", preference);
   if (found == 0) {
-    fail(ErrorCode::kFailed,
-         fmt::format("[cuda] cuBLASLt has no {} product for {} x {} and {} tokens", shape.fp8 ? "fp8" : "bf16",
-                     shape.rows, shape.cols, shape.tokens));
+    fail(ErrorCode::kFailed, fmt::format("[cuda] cuBLASLt has no {} product for {} x {} and {} tokens",
+                                         shape.fp8 ? "fp8" : "bf16", shape.rows, shape.cols, shape.tokens));
   }
   made = std::move(plan);
   return *made;

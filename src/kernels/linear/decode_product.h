@@ -15,11 +15,11 @@
 namespace tern {
 
 enum class DecodeWeight : uint8_t {
-  kBf16,        // bf16 [rows, cols]
-  kFp8Channel,  // e4m3 [rows, cols], one f32 scale a row
-  kFp8Block,    // e4m3 [rows, cols], f32 scales [ceil(rows / 128), ceil(cols / 128)]
-  kW4,          // packed as linear/w4_tiles.h says: 4-bit codes, one scale for 128 columns of a row
-  kW4Block32,   // packed as linear/w4_block32.h says: one scale for 32 columns, which is Q4_0
+  kBf16,             // bf16 [rows, cols]
+  kFp8Channel,       // e4m3 [rows, cols], one f32 scale a row
+  kFp8Block,         // e4m3 [rows, cols], f32 scales [ceil(rows / 128), ceil(cols / 128)]
+  kW4,               // packed as linear/w4_tiles.h says: 4-bit codes, one scale for 128 columns of a row
+  kW4Block32,        // packed as linear/w4_block32.h says: one scale for 32 columns, which is Q4_0
   kW4Block32Offset,  // the same with an offset besides, which is Q4_K
 };
 

@@ -1,5 +1,5 @@
-// Rows of bf16 as 8-bit floats (e4m3) with one scale a row, on a GPU: weights while they are loaded, activations before a
-// product of many tokens. Plain: CUDA files include this.
+// Rows of bf16 as 8-bit floats (e4m3) with one scale a row, on a GPU: weights while they are loaded, activations before
+// a product of many tokens. Plain: CUDA files include this.
 #pragma once
 
 #include <cstdint>

@@ -1,10 +1,11 @@
 // The packed layouts of Q4_0 and Q4_K weights on the GPU: the codes of w4_tiles.h with an f16 scale for 32 columns of a
-// row, and an f16 offset where the format has minima. w = (code - 8) * scale + offset. Of Q4_0 that is lossless; of Q4_K
-// a scale (a 6-bit multiple of an f16) and an offset are rounded to 11 bits, finer than the weight's own rounding to bf16.
+// row, and an f16 offset where the format has minima. w = (code - 8) * scale + offset. Of Q4_0 that is lossless; of
+// Q4_K a scale (a 6-bit multiple of an f16) and an offset are rounded to 11 bits, finer than the weight's own rounding
+// to bf16.
 //
 // Block (tile of 16 rows, group of 128 columns) starts at (tile * groups + group) * block32_stride: 1024 bytes of codes
-// as w4_tiles.h says, then for each 32 columns the scales of the 16 rows, that of row r as number 2 (r % 8) + r / 8, then
-// the offsets in the same order.
+// as w4_tiles.h says, then for each 32 columns the scales of the 16 rows, that of row r as number 2 (r % 8) + r / 8,
+// then the offsets in the same order.
 #pragma once
 
 #include "kernels/linear/w4_tiles.h"

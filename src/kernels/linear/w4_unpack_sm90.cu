@@ -50,7 +50,8 @@ int run(const GpuW4UnpackArgs& args, void* stream) {
   if (args.cols % 32 != 0) return cudaErrorInvalidValue;
   constexpr int64_t kBlocks = kThreads / kPieces;
   const int64_t count = (w4::tiles(args.rows) * w4::groups(args.cols) + kBlocks - 1) / kBlocks;
-  return launch::run(args.offsets ? w4_unpack_kernel<true> : w4_unpack_kernel<false>, dim3(static_cast<unsigned>(count)), dim3(kThreads), args.overlap, stream, args);
+  return launch::run(args.offsets ? w4_unpack_kernel<true> : w4_unpack_kernel<false>,
+                     dim3(static_cast<unsigned>(count)), dim3(kThreads), args.overlap, stream, args);
 }
 
 }  // namespace
