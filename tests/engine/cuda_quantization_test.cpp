@@ -72,8 +72,8 @@ class CudaQuantization : public testing::Test {
   std::filesystem::path path_;
 };
 
-// Few tokens and many; 16 and 17 are on either side of where kernels change.
-constexpr int64_t kSteps[] = {1, 7, 16, 17, 100};
+// Few tokens and many: kernels change behind 16, of 4-bit weights behind 64.
+constexpr int64_t kSteps[] = {1, 7, 16, 17, 64, 65, 100};
 
 // The same weights: only roundings to bf16 differ, as between any two kernels.
 TEST_F(CudaQuantization, FourBitsAreMultipliedAsTheyAre) {
@@ -81,7 +81,7 @@ TEST_F(CudaQuantization, FourBitsAreMultipliedAsTheyAre) {
     for (const int64_t step : kSteps) {
       std::string kernel;
       const double off = error(type, GpuQuantization::kAuto, step, &kernel);
-      EXPECT_LE(off, 1e-3) << type << " " << step;
+      EXPECT_LE(off, 1e-4) << type << " " << step;
       EXPECT_NE(kernel.find("w4_unpack"), std::string::npos) << kernel;
       std::printf("%s, steps of %d: %.2e, %s\n", type.c_str(), static_cast<int>(step), off, kernel.c_str());
     }
@@ -89,15 +89,15 @@ TEST_F(CudaQuantization, FourBitsAreMultipliedAsTheyAre) {
 }
 
 // A rounding to e4m3 is off by 2.6 % of the value (2^-4 / sqrt 6, less where mantissas are small), of weights always
-// and of activations in steps of many tokens: 7e-4 squared a product, and seven products a layer do not add to more
-// than 2e-2.
+// and of activations in steps of many tokens: 7e-4 squared a product at most, and what is added to the residual stream is
+// a part of it.
 TEST_F(CudaQuantization, Fp8IsNear) {
   for (const std::string type : {"bf16", "q4_0", "q6_k"}) {
     for (const int64_t step : kSteps) {
       std::string kernel;
       const double off = error(type, GpuQuantization::kFp8, step, &kernel);
-      EXPECT_LE(off, 2e-2) << type << " " << step;
-      EXPECT_GE(off, 1e-5) << type << " " << step << ": not rounded at all";
+      EXPECT_LE(off, 3e-3) << type << " " << step;
+      EXPECT_GE(off, 1e-4) << type << " " << step << ": not rounded at all";
       EXPECT_NE(kernel.find("cublaslt_fp8"), std::string::npos) << kernel;
       std::printf("fp8 of %s, steps of %d: %.2e, %s\n", type.c_str(), static_cast<int>(step), off, kernel.c_str());
     }
