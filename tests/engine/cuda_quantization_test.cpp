@@ -72,7 +72,7 @@ class CudaQuantization : public testing::Test {
   std::filesystem::path path_;
 };
 
-// Few tokens and many: kernels change behind 16, of 4-bit weights behind 64.
+// Few tokens and many: kernels change behind 16.
 constexpr int64_t kSteps[] = {1, 7, 16, 17, 64, 65, 100};
 
 // The same weights: only roundings to bf16 differ, as between any two kernels.
@@ -89,8 +89,8 @@ TEST_F(CudaQuantization, FourBitsAreMultipliedAsTheyAre) {
 }
 
 // A rounding to e4m3 is off by 2.6 % of the value (2^-4 / sqrt 6, less where mantissas are small), of weights always
-// and of activations in steps of many tokens: 7e-4 squared a product at most, and what is added to the residual stream is
-// a part of it.
+// and of activations in steps of many tokens: 7e-4 squared a product at most, and what is added to the residual stream
+// is a part of it.
 TEST_F(CudaQuantization, Fp8IsNear) {
   for (const std::string type : {"bf16", "q4_0", "q6_k"}) {
     for (const int64_t step : kSteps) {

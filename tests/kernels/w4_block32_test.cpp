@@ -85,7 +85,8 @@ TEST(W4Block32, Q4_0IsKept) {
   }
 }
 
-// Scale and offset have 11 bits. The offset is made for the rounded scale, so that 15 scales and one offset round at most.
+// Scale and offset have 11 bits. The offset is made for the rounded scale, so that 15 scales and one offset round at
+// most.
 TEST(W4Block32, Q4_KIsKeptToElevenBits) {
   for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{16, 256}, {21, 768}}) {
     const std::vector<std::byte> file = random_rows(Format::kQ4_K, rows, cols);
