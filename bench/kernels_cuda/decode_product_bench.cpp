@@ -1,6 +1,7 @@
 // Times of the decode products beside the copy bandwidth and cuBLASLt's bf16 product, all of one run.
 //
-//   decode_product_bench [--weights bf16,fp8_channel,fp8_block,w4] [--tokens 1,2,4,8,16] [--rounds N] [--no-peer]
+//   decode_product_bench [--weights bf16,fp8_channel,fp8_block,w4,w4_block32,w4_block32_offset] [--tokens 1,2,4,8,16]
+//   [--rounds N] [--no-peer]
 //
 // The shapes are those of Llama 3.1 8B. A graph walks through the layers of a stack whose weights are many times larger
 // than the L2 cache: each product alone (the same product of every layer), and a layer's four in order, where each
@@ -24,7 +25,7 @@ namespace tern::bench {
 namespace {
 
 struct Options {
-  std::vector<std::string> weights = {"bf16", "fp8_channel", "fp8_block", "w4"};
+  std::vector<std::string> weights = {"bf16", "fp8_channel", "fp8_block", "w4", "w4_block32", "w4_block32_offset"};
   std::vector<std::string> tokens = {"1", "2", "4", "8", "16"};
   int rounds = 30;
   bool peer = true;
@@ -85,7 +86,8 @@ void report(const DecodeProductImpl& impl, const Stack& stack, CudaMatmul* peer,
       for (int layer = 0; layer < kLayers; ++layer) {
         for (int i = first; i <= last; ++i) {
           const DecodeProductArgs a = stack.args(layer, i, tokens, false);
-          peer->run({.rows = a.desc.rows, .cols = a.desc.cols, .tokens = tokens}, a.weights, a.x, a.y, s);
+          peer->run({.rows = a.desc.rows, .cols = a.desc.cols, .tokens = tokens}, {.w = a.weights, .x = a.x, .y = a.y},
+                    s);
         }
       }
     });
@@ -114,7 +116,8 @@ int run(const Options& options) {
     const DeviceMemory memory(4ull << 30);
     std::vector<std::byte> pattern = pattern_of(DecodeWeight::kBf16);
     for (size_t at = 0; at < memory.bytes(); at += pattern.size()) {
-      check_cuda(cudaMemcpy(memory.data() + at, pattern.data(), pattern.size(), cudaMemcpyHostToDevice), "fill");
+      const size_t piece = std::min(pattern.size(), memory.bytes() - at);
+      check_cuda(cudaMemcpy(memory.data() + at, pattern.data(), piece, cudaMemcpyHostToDevice), "fill");
     }
     bandwidth = copy_bandwidth(stream, memory);
   }

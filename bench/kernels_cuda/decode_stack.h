@@ -9,7 +9,7 @@
 
 #include "core/half.h"
 #include "kernels/linear/decode_product.h"
-#include "kernels/linear/w4_tiles.h"
+#include "kernels/linear/w4_block32.h"
 #include "support/device_memory.h"
 
 namespace tern::bench {
@@ -25,10 +25,17 @@ inline constexpr Product kProducts[] = {
     {"qkv", 6144, 4096}, {"o", 4096, 4096}, {"gate_up", 28672, 4096}, {"down", 4096, 14336}};
 inline constexpr int kLayers = 8;
 constexpr int64_t kMaxFeatures = 28672;
-constexpr size_t kPatternBytes = 64ull << 20;
+constexpr size_t kPatternBytes = 45 * (2ull << 20);  // whole blocks of any format, some have 9 or 5 times 128 bytes
+
+inline bool is_block32(DecodeWeight weight) {
+  return weight == DecodeWeight::kW4Block32 || weight == DecodeWeight::kW4Block32Offset;
+}
 
 inline size_t weight_bytes(const DecodeProductDesc& desc) {
   if (desc.weight == DecodeWeight::kW4) return static_cast<size_t>(w4::packed_bytes(desc.rows, desc.cols));
+  if (is_block32(desc.weight)) {
+    return static_cast<size_t>(w4::block32_bytes(desc.rows, desc.cols, desc.weight == DecodeWeight::kW4Block32Offset));
+  }
   return static_cast<size_t>(desc.rows * desc.cols * (desc.weight == DecodeWeight::kBf16 ? 2 : 1));
 }
 
@@ -46,6 +53,14 @@ inline std::vector<std::byte> pattern_of(DecodeWeight weight) {
       std::memcpy(&bits, &bytes[i], 2);
       bits = bf16_from_f32((static_cast<float>(bits) / 32768 - 1) * 0.027f);  // spread 1 / sqrt(4096)
       std::memcpy(&bytes[i], &bits, 2);
+    }
+  } else if (is_block32(weight)) {
+    const auto stride = static_cast<size_t>(w4::block32_stride(weight == DecodeWeight::kW4Block32Offset));
+    for (size_t block = 0; block + stride <= bytes.size(); block += stride) {
+      for (size_t i = w4::kCodeBytes; i < stride; i += 2) {
+        const uint16_t scale = f16_from_f32(0.0017f + 3e-6f * static_cast<float>((block + i) % 1024));
+        std::memcpy(&bytes[block + i], &scale, 2);
+      }
     }
   } else if (weight != DecodeWeight::kW4) {
     for (std::byte& value : bytes) {

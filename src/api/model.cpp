@@ -141,8 +141,10 @@ std::unique_ptr<Runner> make_runner(const ModelFacts& facts, const LoadOptions& 
                              .pool = ThreadPoolOptions::from_environment(),
                              .pack_cache = options.pack_cache};
   if (!options.device.on_gpu()) return make_cpu_runner(facts.checkpoint, facts.config, facts.lowered, runner);
-  const CudaOptions cuda{
-      .device = options.device.gpu, .memory_share = options.gpu_memory_share, .graphs = options.gpu_graphs};
+  const CudaOptions cuda{.device = options.device.gpu,
+                         .memory_share = options.gpu_memory_share,
+                         .graphs = options.gpu_graphs,
+                         .quantization = options.gpu_quantization};
   return make_cuda_runner(facts.checkpoint, facts.config, facts.lowered, runner, cuda);
 }
 

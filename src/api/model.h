@@ -11,6 +11,7 @@
 
 #include "api/device_choice.h"
 #include "engine/engine.h"
+#include "engine/runner/cuda_runner.h"
 #include "model/config.h"
 #include "model/open_model.h"
 #include "model/program.h"
@@ -38,7 +39,8 @@ struct LoadOptions {
   std::optional<Format> kv_format;
   double gpu_memory_share = 0.9;  // of a GPU's memory, for weights, activations and cache
   bool gpu_graphs = true;         // decoding steps are captured once and replayed
-  std::string chat_template;      // source that replaces the model's own; empty: the model's
+  GpuQuantization gpu_quantization = GpuQuantization::kAuto;
+  std::string chat_template;  // source that replaces the model's own; empty: the model's
   KernelSelection kernels = KernelSelection::from_environment();
   PackCacheOptions pack_cache;  // default: packed at every start
 };

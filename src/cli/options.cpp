@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <random>
 
 #include "core/error.h"
@@ -82,6 +83,11 @@ void ModelOptions::add_device(CLI::App& app) {
       ->check(CLI::Range(0.05, 1.0));
   app.add_flag("--cuda-graphs,!--no-cuda-graphs,!--enforce-eager", gpu_graphs,
                "Capture decoding steps once and replay them; default: on");
+  static const std::map<std::string, GpuQuantization> kQuantizations = {
+      {"auto", GpuQuantization::kAuto}, {"none", GpuQuantization::kNone}, {"fp8", GpuQuantization::kFp8}};
+  app.add_option("-q,--quantization", gpu_quantization,
+                 "Weights on a GPU: auto (q4_0 and q4_k as they are, else bf16), none (bf16) or fp8 (made from any)")
+      ->transform(CLI::CheckedTransformer(kQuantizations, CLI::ignore_case));
 }
 
 void ModelOptions::add_load(CLI::App& app) {
@@ -126,6 +132,7 @@ LoadOptions ModelOptions::load_options(int64_t sequences) const {
   options.device = choose_device(device);
   options.gpu_memory_share = gpu_memory_share;
   options.gpu_graphs = gpu_graphs;
+  options.gpu_quantization = gpu_quantization;
   if (options.device.on_gpu()) {
     options.block_tokens = kGpuBlockTokens;
     options.max_batched_tokens = kGpuBatchedTokens;

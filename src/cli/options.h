@@ -18,6 +18,7 @@ struct ModelOptions {
   std::string device = "auto";
   double gpu_memory_share = 0.9;
   bool gpu_graphs = true;
+  GpuQuantization gpu_quantization = GpuQuantization::kAuto;
   int threads = 0;
   int threads_batch = 0;
   std::string max_model_len;  // "4096", "32k", 0: the model's own; empty: the default

@@ -124,6 +124,12 @@ __device__ inline uint4 load_shared_16(uint32_t address) {
   return v;
 }
 
+__device__ inline uint32_t load_shared_4(uint32_t address) {
+  uint32_t v;
+  asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address));
+  return v;
+}
+
 __device__ inline void store_shared_2(uint32_t address, uint16_t value) {
   asm volatile("st.shared.u16 [%0], %1;" ::"r"(address), "h"(value) : "memory");
 }

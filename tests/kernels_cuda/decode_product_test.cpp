@@ -11,7 +11,9 @@
 
 #include "core/fp8.h"
 #include "core/half.h"
-#include "kernels/linear/w4_tiles.h"
+#include "kernels/linear/w4_block32.h"
+#include "quant/q4_0.h"
+#include "quant/q4_k.h"
 #include "support/device_memory.h"
 
 namespace tern {
@@ -32,6 +34,7 @@ struct Weights {
   DecodeProductDesc desc;
   std::vector<std::byte> bytes;
   std::vector<float> scales;
+  std::vector<double> values;  // of kW4Block32 and kW4Block32Offset
 
   double at(int64_t row, int64_t col) const {
     const int64_t i = row * desc.cols + col;
@@ -49,13 +52,44 @@ struct Weights {
                scales[static_cast<size_t>(row / 128 * ((desc.cols + 127) / 128) + col / 128)];
       case DecodeWeight::kW4:
         return w4::at(bytes.data(), desc.rows, desc.cols, row, col);
+      case DecodeWeight::kW4Block32:
+      case DecodeWeight::kW4Block32Offset:
+        return values[static_cast<size_t>(i)];
     }
     return 0;
   }
 };
 
+// Scale and offset rounded to f16, as the packed layout has them.
+void random_q4_k(Weights& weights, std::mt19937& random) {
+  const auto count = static_cast<size_t>(weights.desc.rows * weights.desc.cols);
+  std::vector<BlockQ4_K> blocks(count / 256);
+  for (BlockQ4_K& block : blocks) {
+    for (uint8_t& byte : block.scales) byte = static_cast<uint8_t>(random() >> 24);
+    for (uint8_t& byte : block.qs) byte = static_cast<uint8_t>(random() >> 24);
+    block.d = f16_from_f32(1e-4f * static_cast<float>(1 + random() % 8));
+    block.dmin = f16_from_f32(5e-4f * static_cast<float>(1 + random() % 8));
+    for (int64_t i = 0; i < 256; ++i) {
+      const ScaleMinK sub = scale_min_k(block.scales, static_cast<int>(i / 32));
+      const float scale = f32_from_f16(f16_from_f32(f32_from_f16(block.d) * static_cast<float>(sub.scale)));
+      const float minimum = f32_from_f16(block.dmin) * static_cast<float>(sub.minimum);
+      const double offset = f32_from_f16(f16_from_f32(8 * scale - minimum));
+      const int code = block.qs[i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 15;
+      weights.values.push_back(static_cast<double>(scale) * (code - 8) + offset);
+    }
+  }
+  const auto* file = reinterpret_cast<const std::byte*>(blocks.data());
+  std::vector<float> decoded(count);
+  decode_q4_k(file, static_cast<int64_t>(blocks.size()), decoded.data());
+  for (size_t i = 0; i < count; ++i) {  // finer than a rounding to bf16: of the largest weight of a sub-block
+    ASSERT_NEAR(weights.values[i], decoded[i], 0.3 * 0x1p-9);
+  }
+  weights.bytes.resize(static_cast<size_t>(w4::block32_bytes(weights.desc.rows, weights.desc.cols, true)));
+  w4::pack_q4_k(file, weights.desc.rows, weights.desc.cols, weights.bytes.data());
+}
+
 Weights random_weights(const DecodeProductDesc& desc, std::mt19937& random) {
-  Weights weights = {desc, {}, {}};
+  Weights weights = {desc, {}, {}, {}};
   const auto count = static_cast<size_t>(desc.rows * desc.cols);
   const auto scale = [&] { return 0.01f * (0.5f + static_cast<float>(random() % 1024) / 1024); };
   if (desc.weight == DecodeWeight::kW4) {
@@ -65,6 +99,20 @@ Weights random_weights(const DecodeProductDesc& desc, std::mt19937& random) {
     for (uint16_t& bits : scales) bits = f16_from_f32(scale());
     weights.bytes.resize(static_cast<size_t>(w4::packed_bytes(desc.rows, desc.cols)));
     w4::pack(codes.data(), scales.data(), desc.rows, desc.cols, weights.bytes.data());
+  } else if (desc.weight == DecodeWeight::kW4Block32) {
+    std::vector<BlockQ4_0> blocks(count / 32);
+    for (BlockQ4_0& block : blocks) {
+      block.d = f16_from_f32(scale());
+      for (uint8_t& pair : block.qs) pair = static_cast<uint8_t>(random() >> 24);
+    }
+    const auto* file = reinterpret_cast<const std::byte*>(blocks.data());
+    std::vector<float> values(count);
+    decode_q4_0(file, static_cast<int64_t>(blocks.size()), values.data());
+    weights.values.assign(values.begin(), values.end());
+    weights.bytes.resize(static_cast<size_t>(w4::block32_bytes(desc.rows, desc.cols, false)));
+    w4::pack_q4_0(file, desc.rows, desc.cols, weights.bytes.data());
+  } else if (desc.weight == DecodeWeight::kW4Block32Offset) {
+    random_q4_k(weights, random);
   } else if (desc.weight == DecodeWeight::kBf16) {
     weights.bytes.resize(count * 2);
     for (size_t i = 0; i < count; ++i) {
@@ -127,9 +175,11 @@ class DecodeProduct : public testing::TestWithParam<DecodeWeight> {
   const DecodeProductImpl* impl_ = nullptr;
 };
 
-// |y - exact| within bf16's rounding of y and f32's of the sum.
+// |y - exact| within bf16's rounding of y and f32's of the sum; with offsets the two parts of a weight, each larger
+// than it, are summed apart.
 void expect_close(const Weights& weights, const std::vector<uint16_t>& x, int64_t x_stride,
                   const std::vector<uint16_t>& y, int64_t y_stride, int64_t tokens) {
+  const double rounding = weights.desc.weight == DecodeWeight::kW4Block32Offset ? 0x1p-17 : 0x1p-20;
   const int64_t step = weights.desc.rows * weights.desc.cols > 4 << 20 ? 13 : 1;
   std::vector<float> row_values(static_cast<size_t>(weights.desc.cols));
   for (int64_t row = 0; row < weights.desc.rows; row += step) {
@@ -144,7 +194,7 @@ void expect_close(const Weights& weights, const std::vector<uint16_t>& x, int64_
         magnitude += std::fabs(product);
       }
       const double result = f32_from_bf16(y[static_cast<size_t>(token * y_stride + row)]);
-      ASSERT_LE(std::fabs(result - sum), std::fabs(sum) * 0x1p-8 + magnitude * 0x1p-20)
+      ASSERT_LE(std::fabs(result - sum), std::fabs(sum) * 0x1p-8 + magnitude * rounding)
           << weights.desc.rows << "x" << weights.desc.cols << " row " << row << " token " << token << ": " << result
           << " instead of " << sum;
     }
@@ -158,6 +208,7 @@ TEST_P(DecodeProduct, EqualsThePlainSumWhateverTheShapeAndTheCompany) {
   std::mt19937 random(7);
   for (const Shape& shape : shapes) {
     const DecodeProductDesc desc = {shape.rows, shape.cols, GetParam()};
+    if (desc.weight == DecodeWeight::kW4Block32Offset && shape.cols % 256 != 0) continue;  // Q4_K has no such rows
     ASSERT_TRUE(impl_->supports(desc)) << shape.rows << "x" << shape.cols;
     const Weights weights = random_weights(desc, random);
     const int64_t x_stride = shape.cols + 8, y_stride = shape.rows + 3;
@@ -246,12 +297,12 @@ TEST_P(DecodeProduct, RefusesWhatItCannotDo) {
 }
 
 std::string name_of_weight(const testing::TestParamInfo<DecodeWeight>& info) {
-  const char* names[] = {"Bf16", "Fp8Channel", "Fp8Block", "W4"};
+  const char* names[] = {"Bf16", "Fp8Channel", "Fp8Block", "W4", "W4Block32", "W4Block32Offset"};
   return names[static_cast<int>(info.param)];
 }
 INSTANTIATE_TEST_SUITE_P(Weights, DecodeProduct,
                          testing::Values(DecodeWeight::kBf16, DecodeWeight::kFp8Channel, DecodeWeight::kFp8Block,
-                                         DecodeWeight::kW4),
+                                         DecodeWeight::kW4, DecodeWeight::kW4Block32, DecodeWeight::kW4Block32Offset),
                          name_of_weight);
 
 }  // namespace

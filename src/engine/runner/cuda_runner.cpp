@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "core/error.h"
+#include "engine/runner/cuda_linear.h"
 #include "engine/runner/cuda_steps.h"
 #include "engine/runner/cuda_weights.h"
 #include "kernels/sample/draw_gpu.h"
@@ -67,7 +68,7 @@ class CudaRunner final : public Runner {
   RunnerOptions options_;
   ThreadPool pool_;
   CudaDevice device_;
-  CudaMatmul matmul_;
+  CudaProducts products_;
   CudaArena arena_;
   CudaWeights weights_;
   const float *cos_ = nullptr, *sin_ = nullptr;
@@ -88,6 +89,7 @@ class CudaRunner final : public Runner {
   };
   std::array<Flight, kDepth> flights_;
   uint64_t submitted_ = 0, finished_ = 0;
+  GpuQuantization quantization_;
   MemoryReport memory_;
 };
 
@@ -107,7 +109,8 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
                .sequences = options.max_sequences,
                .table_stride = (options.max_model_len + options.block_tokens - 1) / options.block_tokens,
                .attention = attention_.limits()}),
-      use_graphs_(cuda.graphs) {
+      use_graphs_(cuda.graphs),
+      quantization_(cuda.quantization) {
   weight_map_.check(program_);
   if (program_.caches.size() != 1)
     fail(ErrorCode::kFailed, "[cuda] models with several kinds of cache are not run on GPUs yet");
@@ -119,6 +122,7 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
   for (size_t i = 0; i < steps_.size(); ++i) {
     if (program_.ops[i].kind == OpKind::kLinear) steps_[i] = bind_linear(program_.ops[i]);
   }
+  products_.reserve();
   const auto allowed = static_cast<uint64_t>(cuda.memory_share * static_cast<double>(device_.total_bytes()));
   const uint64_t used = device_.total_bytes() - device_.free_bytes() + kSpareBytes;
   reserve_kv(allowed > used ? allowed - used : 0);
@@ -137,7 +141,7 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
   }
   memory_ = {.packed_weights = weights_.bytes(),
              .mapped_weights = 0,
-             .activations = arena_.bytes() + inputs_.bytes() + attention_.bytes(),
+             .activations = arena_.bytes() + inputs_.bytes() + attention_.bytes() + products_.bytes(),
              .kv_pool = kv_.bytes()};
 }
 
@@ -149,14 +153,14 @@ void CudaRunner::bind_rope(const ModelConfig& config) {
 
 std::unique_ptr<CudaStep> CudaRunner::bind_linear(const Op& op) {
   const CudaPlace from = in(op, 0), to = out(op, 0);
-  const DecodeProductImpl* few = nullptr;
-  for (int i = 0; i < kDecodeProductSm90.count && device_.capability() == 90; ++i) {
-    const DecodeProductImpl& row = kDecodeProductSm90.rows[i];
-    const bool fits = row.weight == DecodeWeight::kBf16 && row.supports({to.cols, from.cols, row.weight});
-    if (few == nullptr && fits) few = &row;
-  }
-  return std::make_unique<CudaLinearStep>(matmul_, few, weights_.matrix(op.weights),
-                                          weights_.biases(op.biases, op.weights), from, to);
+  std::vector<const TensorInfo*> parts;
+  for (const WeightUse& part : op.weights) parts.push_back(&weight_map_.tensor(part));
+  const DecodeWeight as = choose_weight(parts, to.f32, quantization_, device_.capability());
+  const int64_t most = from.rows == RowCount::kTokens ? options_.max_batched_tokens : options_.max_rows;
+  if (as == DecodeWeight::kFp8Channel) products_.need_fp8(most, from.cols);
+  if (is_w4(as)) products_.need_matrix(to.cols, from.cols);
+  return std::make_unique<CudaLinearStep>(products_, weights_.matrix(op.weights, as),
+                                          weights_.biases(op.biases, op.weights), from, to, device_.capability());
 }
 
 std::unique_ptr<CudaStep> CudaRunner::bind_norm(const Op& op) {
@@ -169,7 +173,7 @@ std::unique_ptr<CudaStep> CudaRunner::bind_norm(const Op& op) {
 std::unique_ptr<CudaStep> CudaRunner::bind_step(const Op& op) {
   switch (op.kind) {
     case OpKind::kEmbed:
-      return std::make_unique<CudaEmbedStep>(weights_.matrix(op.weights), out(op, 0));
+      return std::make_unique<CudaEmbedStep>(weights_.matrix(op.weights).data, out(op, 0));
     case OpKind::kSelectRows:
       return std::make_unique<CudaSelectRowsStep>(in(op, 0), out(op, 0));
     case OpKind::kRmsNorm:

@@ -1,7 +1,8 @@
-// The runner of one NVIDIA GPU, Ampere or later: weights and KV cache in bf16, in its memory. In a build without CUDA
+// The runner of one NVIDIA GPU, Ampere or later: weights and KV cache in its memory. In a build without CUDA
 // there is none, which count_gpus() says.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -9,10 +10,18 @@
 
 namespace tern {
 
+// What the weights of products are kept as. The embedding and what makes logits stay bf16.
+enum class GpuQuantization : uint8_t {
+  kAuto,  // as in the file where kernels compute on that (Q4_0, Q4_K), else as kNone
+  kNone,  // bf16, decoded from whatever the file has
+  kFp8,   // e4m3 with one scale an output feature, made from whatever the file has
+};
+
 struct CudaOptions {
   int device = 0;
   double memory_share = 0.9;  // of the device's memory, for everything
   bool graphs = true;         // decoding steps are captured once and replayed
+  GpuQuantization quantization = GpuQuantization::kAuto;
 };
 
 // How many GPUs this process may use; 0: `reason` says why.

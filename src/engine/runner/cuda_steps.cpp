@@ -1,7 +1,6 @@
 #include "engine/runner/cuda_steps.h"
 
 #include "kernels/embed/rows_gpu.h"
-#include "kernels/linear/bias_gpu.h"
 
 namespace tern {
 namespace {
@@ -70,46 +69,6 @@ Cost CudaNormStep::cost(const BatchShape& shape) const {
   double bytes = bytes_of(in_, shape) + bytes_of(out_, shape);
   if (delta_.data != nullptr) bytes += bytes_of(delta_, shape) + bytes_of(sum_, shape);
   return moving(bytes);
-}
-
-void CudaLinearStep::run(const CudaStepContext& context) const {
-  const int64_t tokens = context.count(in_.rows);
-  if (tokens == 0) return;
-  if (few_ != nullptr && tokens <= kDecodeProductMaxTokens) {
-    check_cuda(few_->run({.desc = {.rows = out_.cols, .cols = in_.cols, .weight = DecodeWeight::kBf16},
-                          .weights = weights_,
-                          .scales = nullptr,
-                          .x = in_.data,
-                          .x_stride = in_.cols,
-                          .y = out_.data,
-                          .y_stride = out_.cols,
-                          .tokens = tokens,
-                          .overlap = context.overlap},
-                         context.stream),
-               "linear");
-  } else {
-    matmul_.run({.rows = out_.cols, .cols = in_.cols, .tokens = tokens, .f32_out = out_.f32}, weights_, in_.data,
-                out_.data, context.stream);
-  }
-  if (bias_ == nullptr) return;
-  check_cuda(
-      kGpuBiasSm80.run({.y = out_.data, .bias = bias_, .tokens = tokens, .cols = out_.cols, .overlap = context.overlap},
-                       context.stream),
-      "bias");
-}
-
-std::string CudaLinearStep::kernel() const {
-  std::string text = few_ == nullptr ? "cublaslt" : std::string(few_->name) + " | cublaslt";
-  return bias_ == nullptr ? text : text + " > " + kGpuBiasSm80.name;
-}
-
-Cost CudaLinearStep::cost(const BatchShape& shape) const {
-  const double weights = static_cast<double>(in_.cols) * static_cast<double>(out_.cols), tokens = count_of(in_, shape);
-  const double activations = bytes_of(in_, shape) + bytes_of(out_, shape);
-  return {.bytes = 2 * weights + activations,
-          .ops = 2 * weights * tokens,
-          .activations = activations,
-          .arithmetic = Arithmetic::kBf16};
 }
 
 void CudaRopeKvStep::run(const CudaStepContext& context) const {

@@ -5,8 +5,6 @@
 #include "engine/runner/cuda_attention.h"
 #include "engine/runner/cuda_step.h"
 #include "kernels/activation/glu_gpu.h"
-#include "kernels/linear/cuda_matmul.h"
-#include "kernels/linear/decode_product.h"
 #include "kernels/norm/norm_gpu.h"
 #include "kernels/rope/rope_gpu.h"
 
@@ -48,24 +46,6 @@ class CudaNormStep final : public CudaStep {
   const float* weight_;
   float eps_;
   CudaPlace in_, delta_, sum_, out_;
-};
-
-// A product: few tokens by a kernel bound by reading the weights, more by cuBLASLt, as all do whose output is f32.
-class CudaLinearStep final : public CudaStep {
- public:
-  CudaLinearStep(CudaMatmul& matmul, const DecodeProductImpl* few, const std::byte* weights, const float* bias,
-                 CudaPlace in, CudaPlace out)
-      : matmul_(matmul), few_(out.f32 ? nullptr : few), weights_(weights), bias_(bias), in_(in), out_(out) {}
-  void run(const CudaStepContext& context) const override;
-  std::string kernel() const override;
-  Cost cost(const BatchShape& shape) const override;
-
- private:
-  CudaMatmul& matmul_;
-  const DecodeProductImpl* few_;  // null: none supports the shape
-  const std::byte* weights_;
-  const float* bias_;
-  CudaPlace in_, out_;
 };
 
 class CudaRopeKvStep final : public CudaStep {

@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "core/half.h"
+#include "kernels/linear/fp8_rows_gpu.h"
+#include "kernels/linear/w4_block32.h"
 #include "quant/format.h"
 
 namespace tern {
@@ -27,6 +29,31 @@ void decode_rows(const TensorInfo& tensor, int64_t begin, int64_t end, std::vect
   }
 }
 
+// Bytes of a row in the pinned buffers; 4-bit rows come in tiles.
+int64_t staged_row_bytes(int64_t cols, DecodeWeight as) {
+  const bool offsets = as == DecodeWeight::kW4Block32Offset;
+  return is_w4(as) ? w4::block32_bytes(w4::kTileRows, cols, offsets) / w4::kTileRows : cols * 2;
+}
+
+// Rows [begin, end) into a pinned buffer, by the workers.
+void stage(ThreadPool& pool, const TensorInfo& tensor, int64_t begin, int64_t end, DecodeWeight as, std::byte* out) {
+  const bool w4 = is_w4(as);
+  const int64_t row_bytes = staged_row_bytes(tensor.cols(), as), grain = w4 ? w4::kTileRows : 1;
+  pool.run([&](const Team& team) {
+    const Team::Range share = team.share(end - begin, grain);
+    if (share.begin >= share.end) return;
+    std::byte* to = out + share.begin * row_bytes;
+    if (w4) {
+      const int64_t file_row_bytes = static_cast<int64_t>(tensor.data.size()) / tensor.rows();
+      const auto pack = as == DecodeWeight::kW4Block32 ? w4::pack_q4_0 : w4::pack_q4_k;
+      pack(tensor.data.data() + (begin + share.begin) * file_row_bytes, share.end - share.begin, tensor.cols(), to);
+    } else {
+      std::vector<float> scratch;
+      decode_rows(tensor, begin + share.begin, begin + share.end, scratch, reinterpret_cast<uint16_t*>(to));
+    }
+  });
+}
+
 }  // namespace
 
 CudaWeights::CudaWeights(const WeightMap& weights, ThreadPool& pool, void* stream)
@@ -40,45 +67,72 @@ std::byte* CudaWeights::reserve(uint64_t bytes, const char* what) {
   return memory_.back().data();
 }
 
-void CudaWeights::upload(const TensorInfo& tensor, std::byte* to) {
-  const int64_t row_bytes = tensor.cols() * 2;
-  const int64_t most = std::max<int64_t>(static_cast<int64_t>(kStagingBytes) / row_bytes, 1);
+CudaMatrix CudaWeights::reserve_matrix(int64_t rows, int64_t cols, DecodeWeight as) {
+  CudaMatrix out = {.weight = as};
+  const int64_t row_bytes = as == DecodeWeight::kFp8Channel ? cols : staged_row_bytes(cols, as);
+  const int64_t scales = as == DecodeWeight::kFp8Channel ? rows * 4 : 0;
+  out.bytes = static_cast<uint64_t>(rows * row_bytes + scales);
+  out.data = reserve(static_cast<uint64_t>(rows * row_bytes), "the weights");
+  if (scales > 0) out.scales = reinterpret_cast<float*>(reserve(static_cast<uint64_t>(scales), "the weights' scales"));
+  return out;
+}
+
+void CudaWeights::send_fp8(const std::byte* rows, int64_t count, int64_t cols, int64_t at_row, const CudaMatrix& to) {
+  const auto bytes = static_cast<uint64_t>(count * cols * 2);
+  if (rounding_.bytes() < bytes) rounding_ = CudaMemory(std::max(bytes, kStagingBytes), "loading weights");
+  copy_to_device(rounding_.data(), rows, bytes, stream_);
+  check_cuda(kGpuFp8RowsSm90.run({.in = rounding_.data(),
+                                  .out = to.data + at_row * cols,
+                                  .scales = to.scales + at_row,
+                                  .rows = count,
+                                  .cols = cols,
+                                  .overlap = false},
+                                 stream_),
+             "fp8_rows");
+}
+
+// Rows [begin, end) of the tensor, whose row 0 is row `first_row` of the matrix.
+void CudaWeights::send(const TensorInfo& tensor, int64_t begin, int64_t end, int64_t first_row, const CudaMatrix& to) {
+  const int64_t row_bytes = staged_row_bytes(tensor.cols(), to.weight);
+  const auto bytes = static_cast<uint64_t>((end - begin) * row_bytes);
+  Staging& staging = staging_[turn_++ % staging_.size()];
+  staging.copied.wait();
+  if (bytes > staging.memory.bytes()) staging.memory = PinnedMemory(bytes, "loading weights");
+  std::byte* rows = staging.memory.data();
+  stage(pool_, tensor, begin, end, to.weight, rows);
+  if (to.weight == DecodeWeight::kFp8Channel) {
+    send_fp8(rows, end - begin, tensor.cols(), first_row + begin, to);
+  } else {
+    copy_to_device(to.data + (first_row + begin) * row_bytes, rows, bytes, stream_);
+  }
+  staging.copied.record(stream_);
+}
+
+void CudaWeights::upload(const TensorInfo& tensor, int64_t first_row, const CudaMatrix& to) {
+  const int64_t row_bytes = staged_row_bytes(tensor.cols(), to.weight);
+  const int64_t tiles = static_cast<int64_t>(kStagingBytes) / (row_bytes * w4::kTileRows);
+  const int64_t most = std::max<int64_t>(tiles, 1) * w4::kTileRows;
   for (int64_t begin = 0; begin < tensor.rows(); begin += most) {
-    const int64_t end = std::min(begin + most, tensor.rows());
-    Staging& staging = staging_[turn_++ % staging_.size()];
-    if (static_cast<uint64_t>(row_bytes) > staging.memory.bytes()) {
-      staging.memory = PinnedMemory(static_cast<uint64_t>(row_bytes), "loading weights");
-    }
-    staging.copied.wait();
-    auto* rows = reinterpret_cast<uint16_t*>(staging.memory.data());
-    pool_.run([&](const Team& team) {
-      const Team::Range share = team.share(end - begin);
-      std::vector<float> scratch;
-      if (share.begin < share.end) {
-        decode_rows(tensor, begin + share.begin, begin + share.end, scratch, rows + share.begin * tensor.cols());
-      }
-    });
-    copy_to_device(to + begin * row_bytes, rows, static_cast<uint64_t>((end - begin) * row_bytes), stream_);
-    staging.copied.record(stream_);
+    send(tensor, begin, std::min(begin + most, tensor.rows()), first_row, to);
   }
 }
 
-const std::byte* CudaWeights::matrix(std::span<const WeightUse> parts) {
+CudaMatrix CudaWeights::matrix(std::span<const WeightUse> parts, DecodeWeight as) {
   std::string name;
   int64_t rows = 0;
   for (const WeightUse& part : parts) {
     name += std::string(weights_.tensor(part).name) + "\n";
     rows += part.rows;
   }
-  std::byte*& place = matrices_[name];
-  if (place != nullptr) return place;
-  place = reserve(static_cast<uint64_t>(rows * parts[0].cols * 2), "the weights");
+  CudaMatrix& matrix = matrices_[{name, as}];
+  if (matrix.data != nullptr) return matrix;
+  matrix = reserve_matrix(rows, parts[0].cols, as);
   int64_t at = 0;
   for (const WeightUse& part : parts) {
-    upload(weights_.tensor(part), place + at * part.cols * 2);
+    upload(weights_.tensor(part), at, matrix);
     at += part.rows;
   }
-  return place;
+  return matrix;
 }
 
 const float* CudaWeights::floats(std::span<const float> values, const char* what) {
@@ -105,6 +159,7 @@ void CudaWeights::finish() {
     staging.copied.wait();
     staging.memory = PinnedMemory();
   }
+  rounding_ = CudaMemory();
 }
 
 }  // namespace tern

@@ -1,5 +1,5 @@
-// The weights of a program in device memory: matrices as bf16, decoded from whatever the file has, norms and biases as
-// f32. What two ops use is there once.
+// The weights of a program in device memory: matrices as bf16 decoded from whatever the file has, as e4m3 made from
+// that, or as the file's 4-bit codes in another order; norms and biases as f32. What two ops use is there once.
 //
 // Loading reads the checkpoint through two pinned buffers: workers decode into one while the other is copied. Engine
 // thread only.
@@ -13,15 +13,29 @@
 
 #include "core/thread_pool.h"
 #include "device/cuda_device.h"
+#include "kernels/linear/decode_product.h"
 #include "model/weights.h"
 
 namespace tern {
 
+inline bool is_w4(DecodeWeight weight) {
+  return weight == DecodeWeight::kW4Block32 || weight == DecodeWeight::kW4Block32Offset;
+}
+
+// A matrix as products read it.
+struct CudaMatrix {
+  DecodeWeight weight = DecodeWeight::kBf16;  // kBf16, kFp8Channel, kW4Block32, kW4Block32Offset
+  std::byte* data = nullptr;
+  float* scales = nullptr;  // of kFp8Channel, one a row
+  uint64_t bytes = 0;       // of both
+};
+
 class CudaWeights {
  public:
   CudaWeights(const WeightMap& weights, ThreadPool& pool, void* stream);
-  // bf16 [sum of rows, cols], the parts one below the other.
-  const std::byte* matrix(std::span<const WeightUse> parts);
+  // [sum of rows, cols], the parts one below the other; kW4Block32 takes parts that are Q4_0 (with
+  // offsets: Q4_K) and whole tiles of rows.
+  CudaMatrix matrix(std::span<const WeightUse> parts, DecodeWeight as = DecodeWeight::kBf16);
   const float* vector(const WeightUse& use);
   // f32, one value a row of the parts; null where no part has a bias.
   const float* biases(std::span<const WeightUse> biases, std::span<const WeightUse> parts);
@@ -37,14 +51,18 @@ class CudaWeights {
     CudaEvent copied;
   };
   std::byte* reserve(uint64_t bytes, const char* what);
-  void upload(const TensorInfo& tensor, std::byte* to);
+  CudaMatrix reserve_matrix(int64_t rows, int64_t cols, DecodeWeight as);
+  void upload(const TensorInfo& tensor, int64_t first_row, const CudaMatrix& to);
+  void send(const TensorInfo& tensor, int64_t begin, int64_t end, int64_t first_row, const CudaMatrix& to);
+  void send_fp8(const std::byte* rows, int64_t count, int64_t cols, int64_t at_row, const CudaMatrix& to);
 
   const WeightMap& weights_;
   ThreadPool& pool_;
   void* stream_;
   std::array<Staging, 2> staging_;
   size_t turn_ = 0;
-  std::map<std::string, std::byte*> matrices_;
+  CudaMemory rounding_;  // bf16 rows on their way to e4m3
+  std::map<std::pair<std::string, DecodeWeight>, CudaMatrix> matrices_;
   std::vector<CudaMemory> memory_;
   uint64_t bytes_ = 0;
 };

@@ -11,8 +11,10 @@ namespace tern {
 namespace {
 
 // The few names of the library's documented C interface that are needed; its headers are not.
-constexpr int kComputeF32 = 68, kTypeF32 = 0, kTypeBf16 = 14;
+constexpr int kComputeF32 = 68, kTypeF32 = 0, kTypeBf16 = 14, kTypeE4m3 = 28;
 constexpr int kDescTransA = 3, kTransposed = 1, kPreferenceWorkspace = 1;
+constexpr int kDescScaleA = 17, kDescScaleB = 18, kDescFastSums = 25, kDescScaleModeA = 31, kDescScaleModeB = 32;
+constexpr int kScaleOfRow = 3;  // a vector of f32, one along each outer dimension
 constexpr size_t kWorkspaceBytes = 32 << 20;
 constexpr const char* kNames[] = {"libcublasLt.so.13", "libcublasLt.so.12"};
 
@@ -65,20 +67,43 @@ CudaMatmul::~CudaMatmul() {
   library_->call("cublasLtDestroy", handle_);
 }
 
-const CudaMatmul::Plan& CudaMatmul::plan(const MatmulShape& shape) {
+void CudaMatmul::set(void* desc, int attribute, const void* value, size_t bytes) const {
+  library_->call("cublasLtMatmulDescSetAttribute", desc, attribute, value, bytes);
+}
+
+void CudaMatmul::set_scales(void* desc, const MatmulOperands& operands) const {
+  set(desc, kDescScaleA, &operands.w_scales, sizeof operands.w_scales);
+  set(desc, kDescScaleB, &operands.x_scales, sizeof operands.x_scales);
+}
+
+void* CudaMatmul::describe(const MatmulShape& shape, const MatmulOperands& operands) const {
+  void* desc = nullptr;
+  library_->call("cublasLtMatmulDescCreate", &desc, kComputeF32, kTypeF32);
+  const int transposed = kTransposed;
+  set(desc, kDescTransA, &transposed, sizeof transposed);
+  if (!shape.fp8) return desc;
+  const int mode = kScaleOfRow;
+  const int8_t fast =
+      1;  // the matrix unit's short sums of 8-bit floats are not moved to f32 registers every 128 columns
+  set(desc, kDescScaleModeA, &mode, sizeof mode);
+  set(desc, kDescScaleModeB, &mode, sizeof mode);
+  set(desc, kDescFastSums, &fast, sizeof fast);
+  set_scales(desc, operands);
+  return desc;
+}
+
+const CudaMatmul::Plan& CudaMatmul::plan(const MatmulShape& shape, const MatmulOperands& operands) {
   std::unique_ptr<Plan>& made = plans_[shape];
   if (made != nullptr) return *made;
   auto plan = std::make_unique<Plan>();
-  library_->call("cublasLtMatmulDescCreate", &plan->desc, kComputeF32, kTypeF32);
-  const int transposed = kTransposed;
-  library_->call("cublasLtMatmulDescSetAttribute", plan->desc, kDescTransA, static_cast<const void*>(&transposed),
-                 sizeof transposed);
+  plan->desc = describe(shape, operands);
   const auto layout = [&](void** to, int type, int64_t rows, int64_t cols) {
     library_->call("cublasLtMatrixLayoutCreate", to, type, static_cast<uint64_t>(rows), static_cast<uint64_t>(cols),
                    rows);
   };
-  layout(&plan->a, kTypeBf16, shape.cols, shape.rows);
-  layout(&plan->b, kTypeBf16, shape.cols, shape.tokens);
+  const int type = shape.fp8 ? kTypeE4m3 : kTypeBf16;
+  layout(&plan->a, type, shape.cols, shape.rows);
+  layout(&plan->b, type, shape.cols, shape.tokens);
   layout(&plan->c, shape.f32_out ? kTypeF32 : kTypeBf16, shape.rows, shape.tokens);
   void* preference = nullptr;
   library_->call("cublasLtMatmulPreferenceCreate", &preference);
@@ -89,18 +114,19 @@ const CudaMatmul::Plan& CudaMatmul::plan(const MatmulShape& shape) {
                  1, &plan->choice, &found);
   library_->call("cublasLtMatmulPreferenceDestroy", preference);
   if (found == 0) {
-    fail(ErrorCode::kFailed,
-         fmt::format("[cuda] cuBLASLt has no product for {} x {} and {} tokens", shape.rows, shape.cols, shape.tokens));
+    fail(ErrorCode::kFailed, fmt::format("[cuda] cuBLASLt has no {} product for {} x {} and {} tokens",
+                                         shape.fp8 ? "fp8" : "bf16", shape.rows, shape.cols, shape.tokens));
   }
   made = std::move(plan);
   return *made;
 }
 
-void CudaMatmul::run(const MatmulShape& shape, const void* w, const void* x, void* y, void* stream) {
-  const Plan& use = plan(shape);
+void CudaMatmul::run(const MatmulShape& shape, const MatmulOperands& operands, void* stream) {
+  const Plan& use = plan(shape, operands);
+  if (shape.fp8) set_scales(use.desc, operands);
   const float one = 1, zero = 0;
-  library_->call("cublasLtMatmul", handle_, use.desc, static_cast<const void*>(&one), w, use.a, x, use.b,
-                 static_cast<const void*>(&zero), static_cast<const void*>(y), use.c, y, use.c,
+  library_->call("cublasLtMatmul", handle_, use.desc, static_cast<const void*>(&one), operands.w, use.a, operands.x,
+                 use.b, static_cast<const void*>(&zero), static_cast<const void*>(operands.y), use.c, operands.y, use.c,
                  static_cast<const void*>(use.choice.algorithm), static_cast<void*>(workspace_.data()), kWorkspaceBytes,
                  stream);
 }

@@ -11,11 +11,19 @@
 
 namespace tern {
 
-// y [tokens, rows] = x [tokens, cols] w [rows, cols]^T, bf16 inputs, f32 sums.
+// y [tokens, rows] = x [tokens, cols] w [rows, cols]^T, f32 sums.
 struct MatmulShape {
   int64_t rows = 0, cols = 0, tokens = 0;
   bool f32_out = false;  // y is f32, else bf16
+  bool fp8 = false;      // w and x are e4m3 with a scale a row (on Hopper; rows and cols multiples of 16), else bf16
   auto operator<=>(const MatmulShape&) const = default;
+};
+
+// All device memory, 16-byte aligned, dense.
+struct MatmulOperands {
+  const void *w = nullptr, *x = nullptr;
+  void* y = nullptr;
+  const float *w_scales = nullptr, *x_scales = nullptr;  // of fp8: [rows] and [tokens]
 };
 
 class CudaMatmul {
@@ -26,13 +34,15 @@ class CudaMatmul {
   CudaMatmul(const CudaMatmul&) = delete;
   CudaMatmul& operator=(const CudaMatmul&) = delete;
 
-  // All device memory, 16-byte aligned, dense.
-  void run(const MatmulShape& shape, const void* w, const void* x, void* y, void* stream);
+  void run(const MatmulShape& shape, const MatmulOperands& operands, void* stream);
 
  private:
   struct Library;
   struct Plan;
-  const Plan& plan(const MatmulShape& shape);
+  const Plan& plan(const MatmulShape& shape, const MatmulOperands& operands);
+  void set(void* desc, int attribute, const void* value, size_t bytes) const;
+  void set_scales(void* desc, const MatmulOperands& operands) const;
+  void* describe(const MatmulShape& shape, const MatmulOperands& operands) const;
 
   std::unique_ptr<Library> library_;
   void* handle_ = nullptr;

@@ -15,10 +15,12 @@
 namespace tern {
 
 enum class DecodeWeight : uint8_t {
-  kBf16,        // bf16 [rows, cols]
-  kFp8Channel,  // e4m3 [rows, cols], one f32 scale a row
-  kFp8Block,    // e4m3 [rows, cols], f32 scales [ceil(rows / 128), ceil(cols / 128)]
-  kW4,          // packed as linear/w4_tiles.h says: 4-bit codes, one scale for 128 columns of a row
+  kBf16,             // bf16 [rows, cols]
+  kFp8Channel,       // e4m3 [rows, cols], one f32 scale a row
+  kFp8Block,         // e4m3 [rows, cols], f32 scales [ceil(rows / 128), ceil(cols / 128)]
+  kW4,               // packed as linear/w4_tiles.h says: 4-bit codes, one scale for 128 columns of a row
+  kW4Block32,        // packed as linear/w4_block32.h says: one scale for 32 columns, which is Q4_0
+  kW4Block32Offset,  // the same with an offset besides, which is Q4_K
 };
 
 struct DecodeProductDesc {
@@ -33,7 +35,7 @@ constexpr int64_t kDecodeProductMaxTokens = 16;
 struct DecodeProductArgs {
   DecodeProductDesc desc;
   const void* weights;  // 16-byte aligned
-  const float* scales;  // as the weight says; null for kBf16 and kW4
+  const float* scales;  // of fp8; null for all others
   const void* x;        // bf16 [tokens, x_stride], 16-byte aligned
   int64_t x_stride;     // elements; a multiple of 8
   void* y;              // bf16 [tokens, y_stride]

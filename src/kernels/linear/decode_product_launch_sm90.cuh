@@ -76,7 +76,7 @@ Params params_of(const DecodeProductArgs& args, int phase_groups, int* shared_by
   int scale_bytes = 0;
   if (R::kWeight == DecodeWeight::kFp8Channel) scale_bytes = tiles_per_block * kTileRows * 4;
   if (R::kWeight == DecodeWeight::kFp8Block) scale_bytes = (tiles_per_block / 8 + 2) * p.groups * 4;
-  if (R::kPacked) scale_bytes = tiles_per_block * p.groups * static_cast<int>(w4::kScaleBytes);
+  if (R::kWeight == DecodeWeight::kW4) scale_bytes = tiles_per_block * p.groups * static_cast<int>(w4::kScaleBytes);
   const int x_bytes = std::min(2, p.phases) * p.tokens * p.x_pitch;
   const int slot_bytes = (tiles_per_block + R::kWarps) * N * kSlotBytes;
   const int barrier_bytes = (R::kWarps * R::kMaxStages + 4) * 8 + 8;

@@ -31,6 +31,7 @@ Cost cost(const DecodeProductDesc& desc, int64_t tokens) {
   double weights = rows * cols;
   if (R::kWeight == DecodeWeight::kBf16) weights *= 2;
   if (R::kWeight == DecodeWeight::kW4) weights = static_cast<double>(w4::packed_bytes(desc.rows, desc.cols));
+  if (R::kBlock32) weights = static_cast<double>(w4::block32_bytes(desc.rows, desc.cols, R::kOffset));
   if (R::kWeight == DecodeWeight::kFp8Channel) weights += 4 * rows;
   if (R::kWeight == DecodeWeight::kFp8Block) weights += 4 * rows * cols / (128 * 128);
   return {weights + 2 * static_cast<double>(tokens) * (rows + cols), 2 * static_cast<double>(tokens) * rows * cols};
@@ -47,16 +48,20 @@ using Bf16 = decode_product::Ring<DecodeWeight::kBf16, 2, 2, 8>;
 using Fp8Channel = decode_product::Ring<DecodeWeight::kFp8Channel, 2, 3, 8>;
 using Fp8Block = decode_product::Ring<DecodeWeight::kFp8Block, 2, 3, 8>;
 using W4 = decode_product::Ring<DecodeWeight::kW4, 4, 2, 8>;
+using W4Block32 = decode_product::Ring<DecodeWeight::kW4Block32, 4, 2, 8>;
+using W4Block32Offset = decode_product::Ring<DecodeWeight::kW4Block32Offset, 4, 2, 8>;
 
 constexpr DecodeProductImpl kRows[] = {
     row_of<Bf16>("sm90_bf16"),
     row_of<Fp8Channel>("sm90_fp8_channel"),
     row_of<Fp8Block>("sm90_fp8_block"),
     row_of<W4>("sm90_w4"),
+    row_of<W4Block32>("sm90_w4_block32"),
+    row_of<W4Block32Offset>("sm90_w4_block32_offset"),
 };
 
 }  // namespace
 
-const DecodeProductImplSpan kDecodeProductSm90 = {kRows, 4};
+const DecodeProductImplSpan kDecodeProductSm90 = {kRows, 6};
 
 }  // namespace tern

@@ -17,7 +17,7 @@
 
 #include "kernels/fp8_sm90.cuh"
 #include "kernels/linear/decode_product.h"
-#include "kernels/linear/w4_tiles.h"
+#include "kernels/linear/w4_block32.h"
 #include "kernels/ptx_sm90.cuh"
 
 namespace tern::decode_product {
@@ -53,9 +53,12 @@ struct Ring {
   static constexpr DecodeWeight kWeight = W;
   static constexpr int kUnitGroups = UnitGroups, kMaxStages = MaxStages, kWarps = Warps;  // warps that multiply
   static constexpr int kThreads = (Warps + 1) * 32;
-  static constexpr bool kPacked = W == DecodeWeight::kW4;
+  static constexpr bool kOffset = W == DecodeWeight::kW4Block32Offset;
+  static constexpr bool kBlock32 = W == DecodeWeight::kW4Block32 || kOffset;  // scales lie behind the codes of a group
+  static constexpr bool kPacked = W == DecodeWeight::kW4 || kBlock32;
   static constexpr bool kFp8 = W == DecodeWeight::kFp8Channel || W == DecodeWeight::kFp8Block;
-  static constexpr int kGroupBytes = kPacked ? static_cast<int>(w4::kCodeBytes) : kFp8 ? kBoxBytes : 2 * kBoxBytes;
+  static constexpr int kPackedBytes = static_cast<int>(kBlock32 ? w4::block32_stride(kOffset) : w4::kCodeBytes);
+  static constexpr int kGroupBytes = kPacked ? kPackedBytes : kFp8 ? kBoxBytes : 2 * kBoxBytes;
   static constexpr int kUnitBytes = UnitGroups * kGroupBytes;
   static constexpr int kStageBytes = Warps * kUnitBytes;  // of all warps
 };
@@ -103,7 +106,7 @@ __device__ inline void fetch_unit(const Params& p, const Cursor<R>& cursor, int 
   ptx::barrier_expect(barrier, size * R::kGroupBytes);
   if constexpr (R::kPacked) {
     const int64_t block = static_cast<int64_t>(tile) * p.groups + group;
-    ptx::bulk_copy(stage, p.weights + block * w4::kCodeBytes, size * R::kGroupBytes, barrier, policy);
+    ptx::bulk_copy(stage, p.weights + block * R::kGroupBytes, size * R::kGroupBytes, barrier, policy);
   } else {
     constexpr int kBoxes = R::kGroupBytes / kBoxBytes, kBoxCols = kGroupCols / kBoxes;
     for (int i = 0; i < size * kBoxes; ++i) {
@@ -144,12 +147,14 @@ template <class R, int N>
 struct Lane {
   uint32_t weights;  // offset in a group
   uint32_t swizzle;  // of row-major weights: which 16-byte piece of 8 in a row
+  uint32_t scales;   // offset in a group of those of the lane's rows, where they lie there
   uint32_t x[N];     // offset of the lane's token, tokens behind the last read the last one
 
   __device__ Lane(const Params& p, int lane) {
     const int row = R::kFp8 ? lane / 4 : lane % 16;
     const int piece = R::kFp8 ? lane % 4 : lane / 16;
     weights = R::kPacked ? lane * 16 : row * 128;
+    scales = static_cast<uint32_t>(w4::kCodeBytes) + lane / 4 * 4;
     swizzle = (piece ^ (row & 7)) << 4;
 #pragma unroll
     for (int n = 0; n < N; ++n) {
@@ -158,6 +163,30 @@ struct Lane {
     }
   }
 };
+
+// sums += scale * chain, which begins anew.
+template <int N>
+__device__ inline void add_chains(float (&chain)[N][2][4], float scale_low, float scale_high, float (&sums)[N][4]) {
+#pragma unroll
+  for (int n = 0; n < N; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float sum = chain[n][0][i] + chain[n][1][i];
+      sums[n][i] = __fmaf_rn(i < 2 ? scale_low : scale_high, sum, sums[n][i]);
+      chain[n][0][i] = chain[n][1][i] = 0;
+    }
+  }
+}
+
+// sums += offset * the sum of x over 32 columns, which the matrix unit makes too: the product with ones.
+__device__ inline void add_offsets(const uint4& x, float low, float high, float (&sums)[4]) {
+  constexpr uint32_t kOnes = 0x3f803f80u;
+  float total[4] = {};
+  ptx::multiply_bf16(total, kOnes, kOnes, kOnes, kOnes, x.x, x.y);
+  ptx::multiply_bf16(total, kOnes, kOnes, kOnes, kOnes, x.z, x.w);
+#pragma unroll
+  for (int i = 0; i < 4; ++i) sums[i] = __fmaf_rn(i < 2 ? low : high, total[i], sums[i]);
+}
 
 // sums[n] += a tile's group of 128 columns x tokens 8 n .. 8 n + 7. `group` and `x` are shared addresses of the group.
 template <class R, int N>
@@ -203,23 +232,28 @@ __device__ inline void multiply_group(const Lane<R, N>& at, uint32_t group, uint
         a[0] = ptx::load_matrices(row + (at.swizzle ^ step % 2 << 6));
         a[1] = ptx::load_matrices(row + (at.swizzle ^ (step % 2 << 6 | 32)));
       }
+      uint4 b[N];
 #pragma unroll
       for (int n = 0; n < N; ++n) {
-        const uint4 b = ptx::load_matrices(x + at.x[n] + step * 64);
-        ptx::multiply_bf16(chain[n][0], a[0].x, a[0].y, a[0].z, a[0].w, b.x, b.y);
-        ptx::multiply_bf16(chain[n][1], a[1].x, a[1].y, a[1].z, a[1].w, b.z, b.w);
+        b[n] = ptx::load_matrices(x + at.x[n] + step * 64);
+        ptx::multiply_bf16(chain[n][0], a[0].x, a[0].y, a[0].z, a[0].w, b[n].x, b[n].y);
+        ptx::multiply_bf16(chain[n][1], a[1].x, a[1].y, a[1].z, a[1].w, b[n].z, b[n].w);
+      }
+      if constexpr (R::kBlock32) {
+        const uint32_t halves = ptx::load_shared_4(group + at.scales + step * static_cast<int>(w4::kScaleBytes));
+        ptx::halves_to_floats(halves, scale_low, scale_high);
+        add_chains<N>(chain, scale_low, scale_high, sums);
+      }
+      if constexpr (R::kOffset) {
+        const uint32_t at_step = static_cast<uint32_t>((w4::kSteps + step) * w4::kScaleBytes);
+        float offset_low, offset_high;
+        ptx::halves_to_floats(ptx::load_shared_4(group + at.scales + at_step), offset_low, offset_high);
+#pragma unroll
+        for (int n = 0; n < N; ++n) add_offsets(b[n], offset_low, offset_high, sums[n]);
       }
     }
   }
-
-#pragma unroll
-  for (int n = 0; n < N; ++n) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const float sum = chain[n][0][i] + chain[n][1][i];
-      sums[n][i] = __fmaf_rn(i < 2 ? scale_low : scale_high, sum, sums[n][i]);
-    }
-  }
+  if constexpr (!R::kBlock32) add_chains<N>(chain, scale_low, scale_high, sums);
 }
 
 // Starts to copy the scales that a block needs into shared memory: fp8, one a row or one for 8 tiles and a group;
@@ -234,7 +268,7 @@ __device__ inline void load_scales(const Params& p, uint32_t scales, int first_t
   } else if constexpr (R::kWeight == DecodeWeight::kFp8Block) {
     const int begin = first_tile / 8 * p.groups, end = ((first_tile + tile_count - 1) / 8 + 1) * p.groups;
     for (int i = begin + thread; i < end; i += kThreads) ptx::copy_4(scales + (i - begin) * 4, p.scales + i);
-  } else if constexpr (R::kPacked) {
+  } else if constexpr (R::kWeight == DecodeWeight::kW4) {
     const int64_t codes = static_cast<int64_t>(p.tiles) * p.groups * w4::kCodeBytes;
     const uint8_t* from = p.weights + codes + static_cast<int64_t>(first_tile) * p.groups * w4::kScaleBytes;
     const int bytes = tile_count * p.groups * static_cast<int>(w4::kScaleBytes);
@@ -338,7 +372,7 @@ __device__ inline void multiply_run(const Params& p, const Block& b, Fetch<R>& f
       const uint32_t unit = fetch.ring + stage * R::kUnitBytes, unit_x = x + work.group * kGroupCols * 2;
       const auto multiply = [&](int i) {
         float low = 1, high = 1;
-        if constexpr (R::kPacked) {
+        if constexpr (R::kWeight == DecodeWeight::kW4) {
           const auto* halves = reinterpret_cast<const uint32_t*>(scales) + (tile * p.groups + group + i) * 8 + lane / 4;
           ptx::halves_to_floats(*halves, low, high);
         } else if constexpr (R::kWeight == DecodeWeight::kFp8Block) {

@@ -1,0 +1,62 @@
+// Products on a GPU: which format the weights of each get, and the step that multiplies. Few tokens go to a kernel that
+// is bound by reading the weights as they are stored; more to cuBLASLt, with activations rounded as the weights are or
+// with weights decoded before.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "engine/runner/cuda_arena.h"
+#include "engine/runner/cuda_runner.h"
+#include "engine/runner/cuda_step.h"
+#include "engine/runner/cuda_weights.h"
+#include "kernels/linear/cuda_matmul.h"
+#include "kernels/linear/decode_product.h"
+
+namespace tern {
+
+// What the weights of one product, the parts one below the other, are kept as. `to_f32`: what it makes is f32, as
+// logits are, whose weights stay bf16.
+DecodeWeight choose_weight(std::span<const TensorInfo* const> parts, bool to_f32, GpuQuantization wish, int capability);
+
+// cuBLASLt, and the memory that products of many tokens need beside their operands. Sizes are asked for while steps are
+// bound, memory is reserved once. Outlives the steps.
+class CudaProducts {
+ public:
+  void need_fp8(int64_t tokens, int64_t cols);
+  void need_matrix(int64_t rows, int64_t cols);
+  void reserve();
+  uint64_t bytes() const { return tokens_.bytes() + scales_.bytes() + matrix_.bytes(); }
+
+  void run_bf16(const MatmulShape& shape, const MatmulOperands& operands, void* stream);
+  // operands.x is bf16 and rounded to e4m3, a scale a token.
+  void run_fp8(const MatmulShape& shape, const MatmulOperands& operands, bool overlap, void* stream);
+  // operands.w is packed (w4_block32.h).
+  void run_w4(const MatmulShape& shape, const MatmulOperands& operands, bool offsets, bool overlap, void* stream);
+
+ private:
+  CudaMatmul matmul_;
+  int64_t token_bytes_ = 0, scale_count_ = 0, matrix_bytes_ = 0;
+  CudaMemory tokens_, scales_, matrix_;
+};
+
+class CudaLinearStep final : public CudaStep {
+ public:
+  CudaLinearStep(CudaProducts& products, const CudaMatrix& weights, const float* bias, CudaPlace in, CudaPlace out,
+                 int capability);
+  void run(const CudaStepContext& context) const override;
+  std::string kernel() const override;
+  Cost cost(const BatchShape& shape) const override;
+
+ private:
+  void run_few(int64_t tokens, const CudaStepContext& context) const;
+  void run_many(int64_t tokens, const CudaStepContext& context) const;
+
+  CudaProducts& products_;
+  CudaMatrix weights_;
+  const DecodeProductImpl* few_ = nullptr;  // null: none supports the shape
+  const float* bias_;
+  CudaPlace in_, out_;
+};
+
+}  // namespace tern
