@@ -67,11 +67,11 @@ struct Softmax {
     return make_float2(shrink[0], shrink[1]);
   }
 
-  // 1 / the sum over all columns.
-  __device__ float reciprocal(int j) const {
+  // 1 / the sum over all columns and a sink, a score for powers of two; minus infinity: none.
+  __device__ float reciprocal(int j, float scale, float sink) const {
     float all = sum[j] + __shfl_xor_sync(0xffffffffu, sum[j], 1);
     all += __shfl_xor_sync(0xffffffffu, all, 2);
-    return 1 / all;
+    return 1 / (all + ptx::exp2(sink - max[j] * scale));
   }
 };
 
