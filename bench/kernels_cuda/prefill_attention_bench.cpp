@@ -190,9 +190,14 @@ int run(const Options& options) {
   fmt::print("{:<14} {:>6} {:>6}  {:>9} {:>7}  {}\n", "kernel", "length", "rounds", "us", "TFLOPS", "range, us");
   for (const std::string& head_dim : options.head_dims) {
     const int32_t dim = std::stoi(head_dim);
-    const PrefillAttentionDesc desc = {options.heads,        options.kv_heads, dim,
-                                       options.block_tokens, options.window,   1 / std::sqrt(static_cast<float>(dim)),
-                                       0,                    options.kv == "fp8" ? DecodeKv::kFp8 : DecodeKv::kBf16};
+    const PrefillAttentionDesc desc = {options.heads,
+                                       options.kv_heads,
+                                       dim,
+                                       options.block_tokens,
+                                       options.window,
+                                       1 / std::sqrt(static_cast<float>(dim)),
+                                       0,
+                                       options.kv == "fp8" ? DecodeKv::kFp8 : DecodeKv::kBf16};
     const PrefillAttentionImpl& impl = impl_of(desc);
     for (const std::string& length : options.lengths) {
       const Step step(desc, impl, options, std::stoi(length));

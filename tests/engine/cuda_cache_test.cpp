@@ -1,6 +1,6 @@
-// Caches of the CUDA runner: bf16 and FP8, one cache group and several, with and without a window, against the CPU runner
-// with an f32 cache. Synthetic models with heads of 64 and 128, which the Hopper kernels take, and of 96, which the plain
-// one does. Skipped where there is no GPU.
+// Caches of the CUDA runner: bf16 and FP8, one cache group and several, with and without a window, against the CPU
+// runner with an f32 cache. Synthetic models with heads of 64 and 128, which the Hopper kernels take, and of 96, which
+// the plain one does. Skipped where there is no GPU.
 #include <gtest/gtest.h>
 #include <unistd.h>
 

@@ -110,9 +110,7 @@ class DecodeAttentionCase {
   int64_t block_at(int64_t sequence, int64_t key) const {
     return tables_[static_cast<size_t>(sequence * table_stride_ + key / desc_.block_tokens)] * block_bytes();
   }
-  int64_t row_of(int64_t key, int32_t kv_head) const {
-    return kv_head * desc_.block_tokens + key % desc_.block_tokens;
-  }
+  int64_t row_of(int64_t key, int32_t kv_head) const { return kv_head * desc_.block_tokens + key % desc_.block_tokens; }
   int64_t offset(int64_t sequence, int64_t key, int32_t kv_head, bool value) const {
     return block_at(sequence, key) + (value ? view().v_offset : view().k_offset) +
            row_of(key, kv_head) * desc_.head_dim * element_bytes();

@@ -55,8 +55,7 @@ class PrefillAttentionCase {
   int64_t table_stride() const { return table_stride_; }
   // Of the pool, without its address.
   DecodeKvView view() const {
-    const DecodeKvLayout layout =
-        decode_kv_layout(desc_.kv, desc_.kv_heads, desc_.head_dim, desc_.block_tokens);
+    const DecodeKvLayout layout = decode_kv_layout(desc_.kv, desc_.kv_heads, desc_.head_dim, desc_.block_tokens);
     return decode_kv_view(layout, nullptr, static_cast<int64_t>(pool_.size()) / layout.bytes(), layout.bytes(), 0);
   }
   // Entries of the tables for what is behind every window point nowhere.

@@ -194,12 +194,23 @@ void expect_rotated(const CacheCase& c, RopeStyle style, int32_t rope_dims, std:
   const DeviceMemory d_qkv(qkv), d_cos(cos), d_sin(sin), d_positions(c.positions), d_slots(slots);
   const DeviceMemory q(std::vector<uint16_t>(static_cast<size_t>(tokens * c.heads * c.dim), kPoison));
   const DeviceMemory pool(std::vector<uint16_t>(static_cast<size_t>(16 * 2 * c.half()), kPoison));
-  done(kGpuRopeKvSm80.run(
-      {d_qkv.data(), q.data(), c.heads, c.kv_heads, c.dim, rope_dims, style,
-       reinterpret_cast<const float*>(d_cos.data()), reinterpret_cast<const float*>(d_sin.data()),
-       reinterpret_cast<const int32_t*>(d_positions.data()), reinterpret_cast<const int64_t*>(d_slots.data()),
-       DecodeKv::kBf16, {pool.data(), 16, 4 * c.half(), 0, 2 * c.half()}, c.block_tokens, tokens, false},
-      nullptr));
+  done(kGpuRopeKvSm80.run({d_qkv.data(),
+                           q.data(),
+                           c.heads,
+                           c.kv_heads,
+                           c.dim,
+                           rope_dims,
+                           style,
+                           reinterpret_cast<const float*>(d_cos.data()),
+                           reinterpret_cast<const float*>(d_sin.data()),
+                           reinterpret_cast<const int32_t*>(d_positions.data()),
+                           reinterpret_cast<const int64_t*>(d_slots.data()),
+                           DecodeKv::kBf16,
+                           {pool.data(), 16, 4 * c.half(), 0, 2 * c.half()},
+                           c.block_tokens,
+                           tokens,
+                           false},
+                          nullptr));
   const auto got_q = q.to_host<uint16_t>(), got_pool = pool.to_host<uint16_t>();
   size_t written = 0;
   for (int64_t t = 0; t < tokens; ++t) {
@@ -246,9 +257,9 @@ TEST_F(SmallOps, RopeWritesCodesAndScales) {
     const int32_t columns = c.heads + 2 * c.kv_heads;
     auto qkv = halves(tokens * columns * dim);
     const auto row_at = [&](int64_t t, int32_t column) { return static_cast<size_t>((t * columns + column) * dim); };
-    std::fill_n(qkv.begin() + static_cast<int64_t>(row_at(0, c.heads)), dim, uint16_t{0});       // a key of zeros
-    qkv[row_at(2, c.heads + c.kv_heads) + 5] = 0x7f80;                                           // an infinite value
-    const std::vector<float> cos(128 * static_cast<size_t>(dim / 2), 1), sin(cos.size(), 0);     // no rotation
+    std::fill_n(qkv.begin() + static_cast<int64_t>(row_at(0, c.heads)), dim, uint16_t{0});    // a key of zeros
+    qkv[row_at(2, c.heads + c.kv_heads) + 5] = 0x7f80;                                        // an infinite value
+    const std::vector<float> cos(128 * static_cast<size_t>(dim / 2), 1), sin(cos.size(), 0);  // no rotation
     std::vector<int64_t> slots;
     for (size_t t = 0; t < c.positions.size(); ++t)
       slots.push_back(c.block(t, c.positions[t]) * c.block_tokens + c.positions[t] % c.block_tokens);
@@ -308,19 +319,19 @@ TEST_F(SmallOps, AttentionEqualsTheSoftmax) {
       const DeviceMemory d_q(q), d_pool(pool), d_table(c.table), d_positions(c.positions), d_sequences(c.sequences);
       const DeviceMemory out(std::vector<uint16_t>(q.size(), kPoison));
       const float scale = 1 / std::sqrt(static_cast<float>(dim));
-      done(kGpuAttentionSm80.run({{c.heads, c.kv_heads, dim, c.block_tokens, DecodeKv::kBf16, scale,
-                                   static_cast<int32_t>(window)},
-                                  {d_pool.data(), 16, 4 * c.half(), 0, 2 * c.half()},
-                                  d_q.data(),
-                                  out.data(),
-                                  reinterpret_cast<const int32_t*>(d_positions.data()),
-                                  reinterpret_cast<const int32_t*>(d_sequences.data()),
-                                  reinterpret_cast<const int32_t*>(d_table.data()),
-                                  8,
-                                  nullptr,
-                                  tokens,
-                                  false},
-                                 nullptr));
+      done(kGpuAttentionSm80.run(
+          {{c.heads, c.kv_heads, dim, c.block_tokens, DecodeKv::kBf16, scale, static_cast<int32_t>(window)},
+           {d_pool.data(), 16, 4 * c.half(), 0, 2 * c.half()},
+           d_q.data(),
+           out.data(),
+           reinterpret_cast<const int32_t*>(d_positions.data()),
+           reinterpret_cast<const int32_t*>(d_sequences.data()),
+           reinterpret_cast<const int32_t*>(d_table.data()),
+           8,
+           nullptr,
+           tokens,
+           false},
+          nullptr));
       const auto got = out.to_host<uint16_t>();
       for (size_t t = 0; t < c.positions.size(); ++t) {
         for (int32_t head = 0; head < c.heads; ++head) {

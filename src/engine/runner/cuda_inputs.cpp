@@ -89,7 +89,8 @@ void CudaInputs::fill_group(const std::vector<SequenceSlice>& slices, int64_t bl
                 slice.block_table, static_cast<size_t>(blocks) * sizeof(int32_t));
     for (int32_t i = 0; i < slice.query_len; ++i) {
       const int64_t position = slice.history_len + i;
-      slots[slice.query_begin + i] = slice.block_table[position / block_tokens] * block_tokens + position % block_tokens;
+      slots[slice.query_begin + i] =
+          slice.block_table[position / block_tokens] * block_tokens + position % block_tokens;
     }
   }
   used(groups_[group].slots, static_cast<size_t>(tokens), sizeof(int64_t));

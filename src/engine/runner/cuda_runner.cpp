@@ -59,7 +59,7 @@ class CudaRunner final : public Runner {
   CudaWeights weights_;
   const float *cos_ = nullptr, *sin_ = nullptr;
   CudaKvPool kv_;
-  std::vector<CudaAttention> attention_;  // [cache groups]
+  std::vector<CudaAttention> attention_;         // [cache groups]
   std::vector<const CudaAttentionPlan*> plans_;  // of a step
   CudaInputs inputs_;
   std::vector<std::unique_ptr<CudaStep>> steps_;
@@ -157,7 +157,8 @@ std::unique_ptr<CudaStep> CudaRunner::bind_step(const Op& op) {
     case OpKind::kRopeKv:
       return std::make_unique<CudaRopeKvStep>(program_.attention, cos_, sin_, kv_.place(op), in(op, 0), out(op, 0));
     case OpKind::kAttention:
-      return std::make_unique<CudaAttentionStep>(attention_[static_cast<size_t>(op.cache_group)], kv_.place(op), in(op, 0), out(op, 0));
+      return std::make_unique<CudaAttentionStep>(attention_[static_cast<size_t>(op.cache_group)], kv_.place(op),
+                                                 in(op, 0), out(op, 0));
     case OpKind::kGlu:
       return std::make_unique<CudaGluStep>(op.activation, in(op, 0), out(op, 0));
     default:

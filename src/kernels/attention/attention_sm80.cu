@@ -131,8 +131,7 @@ __global__ void __launch_bounds__(kWarps * 32) attention_kernel(GpuAttentionArgs
 
 int run(const GpuAttentionArgs& args, void* stream) {
   const DecodeAttentionDesc& desc = args.desc;
-  if (desc.head_dim > kGpuAttentionMaxDim || desc.heads % desc.kv_heads != 0)
-    return cudaErrorInvalidValue;
+  if (desc.head_dim > kGpuAttentionMaxDim || desc.heads % desc.kv_heads != 0) return cudaErrorInvalidValue;
   const dim3 blocks(static_cast<unsigned>(args.tokens), static_cast<unsigned>(desc.heads));
   return launch::run(desc.kv == DecodeKv::kFp8 ? attention_kernel<uint8_t> : attention_kernel<uint16_t>, blocks,
                      dim3(kWarps * 32), args.overlap, stream, args);

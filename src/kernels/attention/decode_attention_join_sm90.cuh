@@ -142,7 +142,7 @@ __device__ inline void join_units(const Nodes<S>& stored, const Nodes<S>& stack,
     }
     node = loaded[0];
     if (nodes <= begin + kSubtree && begin <= first) return;  // the only one
-    ptx::sync(kComputeBarrier, S::kThreads);  // the stack's sums are written by one warp for all
+    ptx::sync(kComputeBarrier, S::kThreads);                  // the stack's sums are written by one warp for all
     push<S>(stack, begin / kSubtree, first / kSubtree, begin + kSubtree >= nodes, node, thread);
   }
 }

@@ -79,8 +79,8 @@ int launch(const DecodeAttentionArgs& args, cudaStream_t stream) {
   p.block_bytes = args.kv.block_bytes;
   p.window = args.desc.window > 0 ? args.desc.window : 1 << 30;
   p.cap = args.desc.soft_cap * std::numbers::log2e_v<float>;
-  p.scale = args.desc.soft_cap > 0 ? args.desc.scale / args.desc.soft_cap
-                                   : args.desc.scale * std::numbers::log2e_v<float>;
+  p.scale =
+      args.desc.soft_cap > 0 ? args.desc.scale / args.desc.soft_cap : args.desc.scale * std::numbers::log2e_v<float>;
   cudaError_t error = encode_map<S>(args, p.box_tokens / S::kLineKeys, &p.map);
   if (error != cudaSuccess) return error;
   constexpr int kBytes = kSharedBytes<S>;
@@ -108,8 +108,8 @@ bool supported_blocks(const DecodeAttentionDesc& desc) {
 template <DecodeKv Kv, int HeadDim>
 bool supports(const DecodeAttentionDesc& desc) {
   return desc.kv == Kv && desc.head_dim == HeadDim && desc.kv_heads > 0 && desc.heads % desc.kv_heads == 0 &&
-         desc.heads / desc.kv_heads >= 1 && desc.heads / desc.kv_heads <= kDecodeMaxRows && desc.window >= 0 && desc.soft_cap >= 0 &&
-         supported_blocks(desc);
+         desc.heads / desc.kv_heads >= 1 && desc.heads / desc.kv_heads <= kDecodeMaxRows && desc.window >= 0 &&
+         desc.soft_cap >= 0 && supported_blocks(desc);
 }
 
 // Rows of the map have 32-bit numbers, and whole rows.
@@ -117,7 +117,8 @@ template <DecodeKv Kv, int HeadDim>
 bool fits(const DecodeAttentionArgs& args) {
   const DecodeKvView& kv = args.kv;
   return supports<Kv, HeadDim>(args.desc) && kv.blocks > 0 && kv.block_bytes % 256 == 0 && kv.k_offset % 256 == 0 &&
-         kv.v_offset % 256 == 0 && kv.k_scale_offset % 16 == 0 && kv.v_scale_offset % 16 == 0 && kv.blocks * kv.block_bytes / 128 < int64_t{1} << 31 && args.thread_blocks > 0;
+         kv.v_offset % 256 == 0 && kv.k_scale_offset % 16 == 0 && kv.v_scale_offset % 16 == 0 &&
+         kv.blocks * kv.block_bytes / 128 < int64_t{1} << 31 && args.thread_blocks > 0;
 }
 
 template <DecodeKv Kv, int HeadDim>

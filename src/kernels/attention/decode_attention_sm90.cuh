@@ -206,8 +206,8 @@ struct Compute {
         const int in_unit = n * 8 + lane % 4 * 2 + j, row = unit.first_row + in_unit;
         if (in_unit >= unit.rows) continue;
         const int head = unit.kv_head * p.group + row % p.group;
-        uint16_t* to = p.out + (unit.query_begin + row / p.group) * p.out_stride + head * S::kDim +
-                       first_dim<S>(warp, lane);
+        uint16_t* to =
+            p.out + (unit.query_begin + row / p.group) * p.out_stride + head * S::kDim + first_dim<S>(warp, lane);
         float sum = node.sum[n][j];
         if (p.sinks != nullptr) sum += ptx::exp2(p.sinks[head] * kLog2E - node.max[n][j]);
         const float factor = 1 / sum;

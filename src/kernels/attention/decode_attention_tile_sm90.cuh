@@ -26,11 +26,11 @@ struct Shape {
   static constexpr int kKeyTiles = kDecodeChunk / 16 / kWarps;  // of a warp
   static constexpr int kSteps = HeadDim / 16;                   // of the matrix unit over a key
   static constexpr int kKeyBytes = HeadDim * (kFp8 ? 1 : 2);
-  static constexpr int kCodeBytes = kDecodeChunk * kKeyBytes;   // keys or values of a chunk
+  static constexpr int kCodeBytes = kDecodeChunk * kKeyBytes;  // keys or values of a chunk
   // Behind keys their scales and those of their values.
   static constexpr int kStageBytes = kCodeBytes + (kFp8 ? 2 * kDecodeChunk * 4 : 0);
-  static constexpr int kHalves = kKeyBytes == 256 ? 2 : 1;      // a key of 256 bytes lies in two lines
-  static constexpr int kLineKeys = kKeyBytes == 64 ? 2 : 1;     // two keys of 64 bytes in one
+  static constexpr int kHalves = kKeyBytes == 256 ? 2 : 1;   // a key of 256 bytes lies in two lines
+  static constexpr int kLineKeys = kKeyBytes == 64 ? 2 : 1;  // two keys of 64 bytes in one
 };
 
 // Where the 16-byte piece `piece` of key `key` lies in a stage: lines of 128 bytes whose pieces are swizzled.
@@ -126,7 +126,8 @@ template <class S>
 __device__ inline void load_values(uint32_t stage, int key0, int first, int count, int warp, int lane,
                                    uint32_t (&a)[2][4]) {
   if constexpr (S::kFp8) {
-    // A transposed 16-bit element is two neighbouring dimensions of a key. All bytes are numbers, what is not wanted too.
+    // A transposed 16-bit element is two neighbouring dimensions of a key. All bytes are numbers, what is not wanted
+    // too.
     const uint4 v = ptx::load_matrices_transposed(piece_address<S>(stage, key0 + lane, warp));
     const uint32_t words[4] = {v.x, v.y, v.z, v.w};
 #pragma unroll
@@ -147,8 +148,8 @@ __device__ inline void load_values(uint32_t stage, int key0, int first, int coun
   }
 }
 
-// sums[n] = the warp's 16 dimensions of values of keys first .. count - 1, weighted for rows 8 n .. 8 n + 7: of lane 4 g +
-// t (first dimension, row 2t), (first, 2t + 1), (second, 2t), (second, 2t + 1).
+// sums[n] = the warp's 16 dimensions of values of keys first .. count - 1, weighted for rows 8 n .. 8 n + 7: of lane 4
+// g + t (first dimension, row 2t), (first, 2t + 1), (second, 2t), (second, 2t + 1).
 template <class S>
 __device__ inline void multiply_values(uint32_t stage, uint32_t weights, int first, int count, int warp, int lane,
                                        float (&sums)[S::kTiles][4]) {

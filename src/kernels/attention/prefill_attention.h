@@ -1,8 +1,8 @@
 // Attention of prompts on a GPU: sequences with many query tokens each (a prompt or a piece of one) over a paged KV
 // cache. Bound by the matrix unit. out[t, h] = softmax(scale * q[t, h] . K) V over the keys at positions up to the
-// token's own and, with a window, behind position - window; caps and sinks as decode_attention.h says. Memory beside inputs
-// and outputs: none. Of an FP8 cache, keys and values times their scales are rounded to bf16. Plain: CUDA files include
-// this.
+// token's own and, with a window, behind position - window; caps and sinks as decode_attention.h says. Memory beside
+// inputs and outputs: none. Of an FP8 cache, keys and values times their scales are rounded to bf16. Plain: CUDA files
+// include this.
 //
 // A strip is kPrefillStrip consecutive tokens of one sequence under one query head: the rows of one warpgroup. Strip i
 // of a KV head is head i % group, tokens from i / group * kPrefillStrip on, so that strips of the same tokens are

@@ -71,13 +71,13 @@ bool aligned(const PrefillAttentionArgs& args) {
   const auto whole = [](const void* pointer, int64_t unit) { return reinterpret_cast<uintptr_t>(pointer) % unit == 0; };
   const DecodeKvView& kv = args.kv;
   return whole(args.q, 16) && args.q_stride % 8 == 0 && whole(args.out, 16) && args.out_stride % 8 == 0 &&
-         whole(kv.pool, 256) && kv.block_bytes % 256 == 0 && kv.k_offset % 256 == 0 && kv.v_offset % 256 == 0 && kv.k_scale_offset % 4 == 0 && kv.v_scale_offset % 4 == 0;
+         whole(kv.pool, 256) && kv.block_bytes % 256 == 0 && kv.k_offset % 256 == 0 && kv.v_offset % 256 == 0 &&
+         kv.k_scale_offset % 4 == 0 && kv.v_scale_offset % 4 == 0;
 }
 
 template <class S>
 int run(const PrefillAttentionArgs& args, void* stream) {
-  if (!supports<S>(args.desc) || !aligned(args) || args.tokens <= 0 || args.kv.blocks <= 0 ||
-      args.thread_blocks <= 0) {
+  if (!supports<S>(args.desc) || !aligned(args) || args.tokens <= 0 || args.kv.blocks <= 0 || args.thread_blocks <= 0) {
     return cudaErrorInvalidValue;
   }
   Params p = {};

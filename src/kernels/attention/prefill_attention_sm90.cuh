@@ -16,7 +16,7 @@
 namespace tern::prefill_attention {
 
 constexpr float kLog2E = 1.44269504f;
-constexpr int kTurnBarrier = 1;  // one a consumer
+constexpr int kTurnBarrier = 1;    // one a consumer
 constexpr int kCommonBarrier = 5;  // of all that compute
 
 template <class S>

@@ -9,16 +9,16 @@ namespace tern {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kMostPairs = 4;           // of a lane, in FP8
-constexpr float kLargest = 448;         // of e4m3
-constexpr float kTiny = 0x1p-100f;      // rows with nothing larger become zero
+constexpr int kMostPairs = 4;            // of a lane, in FP8
+constexpr float kLargest = 448;          // of e4m3
+constexpr float kTiny = 0x1p-100f;       // rows with nothing larger become zero
 constexpr float kFinite = 3.402823e38f;  // at most
 
 // Where element d of a key or value head of the token lies in the cache; null: nowhere.
 __device__ uint16_t* cache_row(const GpuRopeKvArgs& args, int64_t slot, int64_t offset, int head) {
   if (slot < 0) return nullptr;
-  auto* block =
-      static_cast<std::byte*>(const_cast<void*>(args.view.pool)) + slot / args.block_tokens * args.view.block_bytes + offset;
+  auto* block = static_cast<std::byte*>(const_cast<void*>(args.view.pool)) +
+                slot / args.block_tokens * args.view.block_bytes + offset;
   return reinterpret_cast<uint16_t*>(block) + (head * args.block_tokens + slot % args.block_tokens) * args.head_dim;
 }
 
@@ -73,9 +73,11 @@ __device__ void write_codes(const GpuRopeKvArgs& args, const uint16_t* from, int
   largest = gpu::warp_max(largest);
   finite = __all_sync(0xffffffffu, finite);
   const float factor = largest > kTiny ? kLargest / largest : 0;
-  auto* block = static_cast<std::byte*>(const_cast<void*>(args.view.pool)) + slot / args.block_tokens * args.view.block_bytes;
+  auto* block =
+      static_cast<std::byte*>(const_cast<void*>(args.view.pool)) + slot / args.block_tokens * args.view.block_bytes;
   const int64_t row = static_cast<int64_t>(head) * args.block_tokens + slot % args.block_tokens;
-  auto* to = reinterpret_cast<uint8_t*>(block + (value ? args.view.v_offset : args.view.k_offset)) + row * args.head_dim;
+  auto* to =
+      reinterpret_cast<uint8_t*>(block + (value ? args.view.v_offset : args.view.k_offset)) + row * args.head_dim;
 #pragma unroll
   for (int i = 0; i < kMostPairs; ++i) {
     const int pair = i * 32 + lane;
