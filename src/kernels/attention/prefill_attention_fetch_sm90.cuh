@@ -18,8 +18,10 @@ constexpr int kLine = 128;  // bytes: 64 dimensions, what the swizzle knows
 
 // One instance of the kernel: a consumer is a warpgroup that computes a strip. Of an FP8 cache the four warps of the
 // fetching warpgroup make bf16 of keys and values, else one of them has the copy engine do it.
-template <DecodeKv Kv, int HeadDim, int Consumers, int Stages>
+template <DecodeKv Kv, int HeadDim, int Consumers, int Stages, bool Capped = false>
 struct Shape {
+  static constexpr bool kCapped = Capped;  // a form of its own, so that scores without a cap keep their registers
+  using WithCap = Shape<Kv, HeadDim, Consumers, Stages, true>;
   static constexpr bool kFp8 = Kv == DecodeKv::kFp8;
   static constexpr DecodeKv kKv = Kv;
   static constexpr int kFetchWarps = kFp8 ? 4 : 1;
@@ -62,7 +64,7 @@ struct Params {
   int block_pages;  // of a block of the cache
   int window;       // 0: none
   float scale;      // of scores, for powers of two; of tanh where there is a cap
-  float cap_scale;  // of scores, for tanh; 0: no cap
+  float cap_scale;  // of scores, for tanh
   const float* sinks;
   // Of an FP8 cache.
   const uint8_t* pool;
@@ -172,7 +174,8 @@ struct Fetch {
   // The same block of an FP8 cache, by all four warps: 16 codes at a time become two pieces of a line. Behind the end
   // of the sequence all are zero.
   __device__ void convert(const PrefillUnit& unit, int block, int value, Ring<S::kStages>& ring, int at) {
-    constexpr int kPieces = S::kDim / 16, kRowsAtOnce = kWarpgroup / kPieces, kAhead = 4;
+    constexpr int kPieces = S::kDim / 16, kRowsAtOnce = kWarpgroup / kPieces;
+    constexpr int kAhead = S::kConsumers <= 2 ? 4 : 2;  // what the registers hold
     const int piece = static_cast<int>(threadIdx.x) % kPieces, first = static_cast<int>(threadIdx.x) / kPieces;
     const int keys = unit.history + unit.query_len, rows = min(unit.end_page - 2 * block, 2) * kPrefillPage;
     uint8_t* stage = memory + at + ring.stage * S::kStageBytes + piece / 4 * S::kStageHalf;

@@ -76,10 +76,7 @@ bool aligned(const PrefillAttentionArgs& args) {
 }
 
 template <class S>
-int run(const PrefillAttentionArgs& args, void* stream) {
-  if (!supports<S>(args.desc) || !aligned(args) || args.tokens <= 0 || args.kv.blocks <= 0 || args.thread_blocks <= 0) {
-    return cudaErrorInvalidValue;
-  }
+int launch(const PrefillAttentionArgs& args, void* stream) {
   Params p = {};
   cudaError_t error = encode_maps(args, &p);
   if (error != cudaSuccess) return error;
@@ -107,6 +104,14 @@ int run(const PrefillAttentionArgs& args, void* stream) {
   config.dynamicSmemBytes = S::kBytes;
   config.stream = static_cast<cudaStream_t>(stream);
   return cudaLaunchKernelEx(&config, prefill_attention_kernel<S>, p);
+}
+
+template <class S>
+int run(const PrefillAttentionArgs& args, void* stream) {
+  if (!supports<S>(args.desc) || !aligned(args) || args.tokens <= 0 || args.kv.blocks <= 0 || args.thread_blocks <= 0) {
+    return cudaErrorInvalidValue;
+  }
+  return args.desc.soft_cap > 0 ? launch<typename S::WithCap>(args, stream) : launch<S>(args, stream);
 }
 
 int32_t thread_blocks() {

@@ -78,7 +78,7 @@ struct Compute {
 
   template <int Keys>
   __device__ float2 weigh(float (&scores)[Keys / 2], int block) {
-    if (p.cap_scale > 0) {
+    if constexpr (S::kCapped) {
 #pragma unroll
       for (float& score : scores) score = ptx::tanh(score * p.cap_scale);
     }
