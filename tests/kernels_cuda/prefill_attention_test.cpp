@@ -175,7 +175,7 @@ TEST_P(PrefillAttention, HasTheSameBitsForAnyDivision) {
 
 // A prompt cut into chunks, as sequences of one launch that share their keys.
 TEST_P(PrefillAttention, HasTheSameBitsForAnyChunks) {
-  for (const int32_t window : {0, 100}) {
+  for (const int32_t window : {0, 20, 100, 150, 200}) {
     const PrefillAttentionCase what(desc(8, 2, 64, window), {{700, 45}}, 9);
     OnDevice device(what);
     const std::vector<uint16_t> whole = device.run();

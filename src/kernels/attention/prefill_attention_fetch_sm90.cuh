@@ -92,11 +92,13 @@ struct Ring {
     __syncwarp();
     if (lane == 0) ptx::barrier_arrive(empty());
   }
-  // By one thread; `writers` fill a stage, `warps` read it.
-  __device__ void init(int writers, int warps) const {
+  // By each thread that has read the stage.
+  __device__ void release_own() const { ptx::barrier_arrive(empty()); }
+  // By one thread; `writers` fill a stage, `readers` release it.
+  __device__ void init(int writers, int readers) const {
     for (int i = 0; i < Stages; ++i) {
       ptx::barrier_init(barriers + i * 8, writers);
-      ptx::barrier_init(barriers + (Stages + i) * 8, warps);
+      ptx::barrier_init(barriers + (Stages + i) * 8, readers);
     }
   }
 };

@@ -245,7 +245,7 @@ struct Compute {
       }
     }
     write(from, done, address);
-    old.release(lane);
+    old.release_own();  // each: what was read with ordinary loads is then seen to be read, by tools too
     return more;
   }
 
@@ -272,7 +272,7 @@ __device__ inline void run_block(const Params& p, uint8_t* shared) {
   const uint32_t address = ptx::shared_address(shared);
   if (threadIdx.x == 0) {
     const Rings<S> rings(address);
-    rings.queries.init(1, 4 * S::kConsumers);
+    rings.queries.init(1, kWarpgroup * S::kConsumers);
     rings.keys.init(S::kFetchWarps, 4 * S::kConsumers);
     rings.values.init(S::kFetchWarps, 4 * S::kConsumers);
     ptx::barrier_init_fence();
