@@ -1,4 +1,4 @@
-// The runner of one NVIDIA GPU, Ampere or later: weights and KV cache in bf16, in its memory. In a build without CUDA
+// The runner of one NVIDIA GPU, Ampere or later: weights in bf16 and the KV cache in bf16 or FP8, in its memory. In a build without CUDA
 // there is none, which count_gpus() says.
 #pragma once
 
