@@ -1,5 +1,5 @@
-// The runner of one NVIDIA GPU, Ampere or later: weights in bf16 and the KV cache in bf16 or FP8, in its memory. In a build without CUDA
-// there is none, which count_gpus() says.
+// The runner of one NVIDIA GPU, Ampere or later: weights in bf16 and the KV cache in bf16 or FP8, in its memory. In a
+// build without CUDA there is none, which count_gpus() says.
 #pragma once
 
 #include <memory>
