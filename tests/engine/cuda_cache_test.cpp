@@ -46,8 +46,11 @@ class CudaCache : public testing::Test {
                          << R"("rms_norm_eps":1e-5,"tie_word_embeddings":false)";
     if (model.window > 0) std::ofstream(path_, std::ios::app) << R"(,"sliding_window":)" << model.window;
     std::ofstream(path_, std::ios::app) << "}";
-    checkpoint_ = open_model("synth:" + path_.string() + ":bf16", Weights::kReady, 2);
-    config_ = model_config(*checkpoint_);
+    config_ = model_config(*checkpoint());
+  }
+  // For each runner its own: the CPU's gives back what it has packed.
+  std::shared_ptr<const Checkpoint> checkpoint() const {
+    return open_model("synth:" + path_.string() + ":bf16", Weights::kReady, 2);
   }
 
   RunnerOptions options(Format kv, int64_t step) const {
@@ -73,17 +76,19 @@ class CudaCache : public testing::Test {
   }
 
   Logits on_cpu() const {
-    const Program lowered = lower(arch_of(*checkpoint_).program(config_));
+    const auto checkpoint = this->checkpoint();
+    const Program lowered = lower(arch_of(*checkpoint).program(config_));
     RunnerOptions plain = options(Format::kF32, 64);
     plain.kernels = KernelSelection::parse("avx2");  // what multiplies in f32
-    return logits_of(*make_cpu_runner(checkpoint_, config_, lowered, plain), 64);
+    return logits_of(*make_cpu_runner(checkpoint, config_, lowered, plain), 64);
   }
 
   // Steps of `step` tokens; layers in `groups` cache groups in turn.
   Logits on_gpu(Format kv, int64_t step, int groups = 1) const {
-    Program lowered = lower(arch_of(*checkpoint_).program(config_), {.fuse_into_linear = false});
+    const auto checkpoint = this->checkpoint();
+    Program lowered = lower(arch_of(*checkpoint).program(config_), {.fuse_into_linear = false});
     if (groups > 1) split(lowered, groups);
-    return logits_of(*make_cuda_runner(checkpoint_, config_, lowered, options(kv, step), {}), step);
+    return logits_of(*make_cuda_runner(checkpoint, config_, lowered, options(kv, step), {}), step);
   }
 
   static void split(Program& program, int groups) {
@@ -97,7 +102,6 @@ class CudaCache : public testing::Test {
   }
 
   std::filesystem::path path_;
-  std::shared_ptr<const Checkpoint> checkpoint_;
   ModelConfig config_;
 };
 
@@ -148,13 +152,14 @@ TEST_F(CudaCache, CacheGroupsChangeNoBit) {
 // A group with a window beside one without: the layers of each see what is theirs.
 TEST_F(CudaCache, AWindowInSomeLayersOnly) {
   open({128});
-  Program lowered = lower(arch_of(*checkpoint_).program(config_), {.fuse_into_linear = false});
+  const auto checkpoint = this->checkpoint();
+  Program lowered = lower(arch_of(*checkpoint).program(config_), {.fuse_into_linear = false});
   split(lowered, 2);
   lowered.caches[1].window = 64;
-  const auto some = logits_of(*make_cuda_runner(checkpoint_, config_, lowered, options(Format::kBF16, 128), {}), 128);
+  const auto some = logits_of(*make_cuda_runner(checkpoint, config_, lowered, options(Format::kBF16, 128), {}), 128);
   const Logits none = on_gpu(Format::kBF16, 128);
   lowered.caches[0].window = 64;
-  const auto all = logits_of(*make_cuda_runner(checkpoint_, config_, lowered, options(Format::kBF16, 128), {}), 128);
+  const auto all = logits_of(*make_cuda_runner(checkpoint, config_, lowered, options(Format::kBF16, 128), {}), 128);
   const auto seen = static_cast<std::ptrdiff_t>(64 * kVocabulary);
   EXPECT_TRUE(std::equal(none.begin(), none.begin() + seen, some.begin()));
   EXPECT_GT(error(some, none), 1e-4);
