@@ -1,7 +1,7 @@
 // Times of decode attention over a paged cache beside the copy bandwidth of the same run.
 //
 //   decode_attention_bench [--kv bf16,fp8] [--shapes 1x1024,8x4096] [--block-tokens 64,16] [--head-dim 128]
-//                          [--heads 32] [--kv-heads 8] [--query 1] [--rounds N]
+//                          [--heads 32] [--kv-heads 8] [--query 1] [--window 0] [--soft-cap 0] [--rounds N]
 //
 // A shape is sequences x context. A block of the cache holds as many layers as make the cache many times larger than
 // the L2 cache, blocks lie in random order, and a graph walks through the layers. "plain" launches wait for each other,
@@ -29,7 +29,8 @@ struct Options {
   std::vector<std::string> shapes = {"1x1024",  "1x4096",  "1x16384", "1x65536", "8x1024",  "8x4096",
                                      "8x16384", "32x1024", "32x4096", "32x8192", "128x1024"};
   std::vector<std::string> block_tokens = {"64"};
-  int32_t head_dim = 128, heads = 32, kv_heads = 8, query = 1;
+  int32_t head_dim = 128, heads = 32, kv_heads = 8, query = 1, window = 0;
+  float soft_cap = 0;
   int rounds = 20;
 };
 
@@ -58,6 +59,10 @@ Options parse(int argc, char** argv) {
       options.kv_heads = std::stoi(value);
     } else if (flag == "--query") {
       options.query = std::stoi(value);
+    } else if (flag == "--window") {
+      options.window = std::stoi(value);
+    } else if (flag == "--soft-cap") {
+      options.soft_cap = std::stof(value);
     } else if (flag == "--rounds") {
       options.rounds = std::stoi(value);
     } else {
@@ -95,8 +100,8 @@ class Step {
   Step(const DecodeAttentionDesc& desc, const DecodeAttentionImpl& impl, const DeviceMemory& pool, int32_t sequences,
        int32_t keys, int32_t query)
       : impl_(impl) {
-    const int64_t layer_bytes =
-        int64_t{2} * desc.kv_heads * desc.block_tokens * desc.head_dim * (desc.kv == DecodeKv::kFp8 ? 1 : 2);
+    layout_ = decode_kv_layout(desc.kv, desc.kv_heads, desc.head_dim, desc.block_tokens);
+    const int64_t layer_bytes = layout_.bytes();
     const int32_t table_stride = (keys + desc.block_tokens - 1) / desc.block_tokens;
     const int64_t blocks = int64_t{sequences} * table_stride;
     layers_ = static_cast<int>(std::clamp<int64_t>(static_cast<int64_t>(pool.bytes()) / (blocks * layer_bytes), 1, 64));
@@ -118,15 +123,14 @@ class Step {
     memory_.emplace_back(q);
     memory_.emplace_back(q.size() * 2);
     memory_.emplace_back(impl.workspace_bytes(desc, plan_.rows, plan_.slots));
-    memory_.emplace_back(std::vector<float>(static_cast<size_t>(desc.kv_heads), 0.7f));
     check_cuda(cudaMemset(memory_[4].data(), 0, memory_[4].bytes()), "memset");
-    const auto* scales = reinterpret_cast<const float*>(memory_[5].data());
     args_ = {desc,
-             {pool.data(), blocks, layer_bytes * layers_, 0, 0, scales, scales},
+             {},
              memory_[2].data(),
              columns,
              memory_[3].data(),
              columns,
+             nullptr,
              reinterpret_cast<const int32_t*>(memory_[0].data()),
              table_stride,
              reinterpret_cast<const DecodeUnit*>(memory_[1].data()),
@@ -135,7 +139,8 @@ class Step {
              memory_[4].data(),
              plan_.slots,
              false};
-    layer_bytes_ = layer_bytes;
+    pool_ = pool.data();
+    blocks_ = blocks;
   }
 
   int layers() const { return layers_; }
@@ -144,8 +149,7 @@ class Step {
     Sample sample = time_graph(stream, rounds, [&](cudaStream_t s) {
       for (int layer = 0; layer < layers_; ++layer) {
         DecodeAttentionArgs args = args_;
-        args.kv.k_offset = layer * layer_bytes_;
-        args.kv.v_offset = args.kv.k_offset + layer_bytes_ / 2;
+        args.kv = decode_kv_view(layout_, pool_, blocks_, layout_.bytes() * layers_, layer * layout_.bytes());
         args.overlap = overlap;
         check_cuda(static_cast<cudaError_t>(impl_.run(args, s)), impl_.name);
       }
@@ -156,7 +160,9 @@ class Step {
  private:
   const DecodeAttentionImpl& impl_;
   int layers_ = 0;
-  int64_t layer_bytes_ = 0;
+  DecodeKvLayout layout_ = {};
+  const void* pool_ = nullptr;
+  int64_t blocks_ = 0;
   DecodeAttentionPlan plan_;
   std::vector<DeviceMemory> memory_;
   DecodeAttentionArgs args_ = {};
@@ -177,7 +183,8 @@ void report(const DecodeAttentionDesc& desc, const std::string& shape, const Opt
   const int32_t sequences = std::stoi(parts.at(0)), keys = std::stoi(parts.at(1));
   const Step step(desc, impl, pool, sequences, keys, options.query);
   const Sample plain = step.time(false, options.rounds, stream), overlap = step.time(true, options.rounds, stream);
-  const double bytes = impl.cost(desc, int64_t{sequences} * options.query, int64_t{sequences} * keys).bytes;
+  const int32_t seen = options.window > 0 ? std::min(keys, options.window + options.query - 1) : keys;
+  const double bytes = impl.cost(desc, int64_t{sequences} * options.query, int64_t{sequences} * seen).bytes;
   const double floor = bytes / bandwidth * 1e6;
   fmt::print(
       "{:<14} {:>4} {:<9} {:>3} {:>6} {:>5}  {:8.1f}  {:8.1f} {:5.1f} % {:6.0f}  {:8.1f} {:5.1f} % {:6.0f}  "
@@ -211,7 +218,8 @@ int run(const Options& options) {
     for (const std::string& block_tokens : options.block_tokens) {
       const DecodeAttentionDesc desc = {options.heads,    options.kv_heads,
                                         options.head_dim, std::stoi(block_tokens),
-                                        format,           1 / std::sqrt(static_cast<float>(options.head_dim))};
+                                        format,           1 / std::sqrt(static_cast<float>(options.head_dim)),
+                                        options.window,   options.soft_cap};
       for (const std::string& shape : options.shapes) {
         report(desc, shape, options, pool, bandwidth, stream);
       }

@@ -2,7 +2,7 @@
 //
 //   prefill_attention_bench [--head-dim 128,64] [--lengths 512,1024,2048,4096,8192,16384] [--tokens 16384]
 //                           [--heads 32] [--kv-heads 8] [--history 0] [--window 0] [--block-tokens 64] [--rounds N]
-//                           [--dump FOLDER]
+//                           [--kv bf16|fp8] [--dump FOLDER]
 //
 // As many sequences of a length as make `tokens` query tokens, each behind `history` keys; blocks lie in random order.
 // Operations are those of cost(): what the mask leaves. --dump writes q, k, v and out of the first shape, for
@@ -29,7 +29,7 @@ struct Options {
   std::vector<std::string> lengths = {"512", "1024", "2048", "4096", "8192", "16384"};
   int32_t tokens = 16384, heads = 32, kv_heads = 8, history = 0, window = 0, block_tokens = 64;
   int rounds = 20;
-  std::string dump;
+  std::string dump, kv = "bf16";
 };
 
 std::vector<std::string> split(const std::string& list) {
@@ -52,6 +52,8 @@ Options parse(int argc, char** argv) {
       options.head_dims = split(value);
     } else if (flag == "--lengths") {
       options.lengths = split(value);
+    } else if (flag == "--kv") {
+      options.kv = value;
     } else if (flag == "--dump") {
       options.dump = value;
     } else {
@@ -92,18 +94,20 @@ class Step {
     plan_ = plan_prefill_attention(desc, batch_, impl.strips, impl.thread_blocks());
     const int64_t columns = int64_t{desc.heads} * desc.head_dim;
     q_ = random_bf16(static_cast<size_t>(batch_.tokens * columns), 3);
+    // Of FP8, what is random in halves is so in codes and scales.
     pool_ = random_bf16(tables_.size() * static_cast<size_t>(block_elements()), 4);
     for (const auto* words : {&q_, &pool_}) memory_.emplace_back(*words);
     memory_.emplace_back(q_);
     memory_.emplace_back(tables_);
     memory_.emplace_back(plan_.units);
-    const int64_t bytes = 2 * block_elements();
+    const DecodeKvLayout layout = decode_kv_layout(desc.kv, desc.kv_heads, desc.head_dim, desc.block_tokens);
     args_ = {desc,
-             {memory_[1].data(), static_cast<int64_t>(tables_.size()), bytes, 0, bytes / 2, nullptr, nullptr},
+             decode_kv_view(layout, memory_[1].data(), static_cast<int64_t>(tables_.size()), layout.bytes(), 0),
              memory_[0].data(),
              columns,
              memory_[2].data(),
              columns,
+             nullptr,
              batch_.tokens,
              reinterpret_cast<const int32_t*>(memory_[3].data()),
              table_stride_,
@@ -186,8 +190,14 @@ int run(const Options& options) {
   fmt::print("{:<14} {:>6} {:>6}  {:>9} {:>7}  {}\n", "kernel", "length", "rounds", "us", "TFLOPS", "range, us");
   for (const std::string& head_dim : options.head_dims) {
     const int32_t dim = std::stoi(head_dim);
-    const PrefillAttentionDesc desc = {options.heads,        options.kv_heads, dim,
-                                       options.block_tokens, options.window,   1 / std::sqrt(static_cast<float>(dim))};
+    const PrefillAttentionDesc desc = {options.heads,
+                                       options.kv_heads,
+                                       dim,
+                                       options.block_tokens,
+                                       options.window,
+                                       1 / std::sqrt(static_cast<float>(dim)),
+                                       0,
+                                       options.kv == "fp8" ? DecodeKv::kFp8 : DecodeKv::kBf16};
     const PrefillAttentionImpl& impl = impl_of(desc);
     for (const std::string& length : options.lengths) {
       const Step step(desc, impl, options, std::stoi(length));

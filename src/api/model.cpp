@@ -15,6 +15,7 @@
 #include "model/archs/arch.h"
 #include "model/passes/passes.h"
 #include "model/weights.h"
+#include "quant/kv_fp8.h"
 
 namespace tern {
 namespace {
@@ -33,9 +34,11 @@ void fill_defaults(LoadOptions& options, const ModelFacts& facts) {
   if (options.max_rows == 0) options.max_rows = options.max_sequences;
   options.max_batched_tokens = std::max(options.max_batched_tokens, int64_t{1});
   if (options.device.on_gpu()) {
-    if (options.kv_format.value_or(Format::kBF16) != Format::kBF16)
-      bad_input("[options] --kv-cache-dtype: a cache on a GPU is bf16");
-    options.kv_format = Format::kBF16;
+    options.kv_format = options.kv_format.value_or(Format::kBF16);
+    if (*options.kv_format != Format::kBF16 && *options.kv_format != kKvFp8)
+      bad_input("[options] --kv-cache-dtype: a cache on a GPU is bf16 or fp8");
+  } else if (options.kv_format == kKvFp8) {
+    bad_input("[options] --kv-cache-dtype: a cache on a CPU is f32, f16, bf16 or int8");
   }
   if (!options.kv_format) {
     const bool f32 = options.kernels.ref_everywhere() || facts.commonest_format() == Format::kF32;

@@ -10,10 +10,9 @@ namespace tern {
 namespace {
 
 constexpr std::array kFormats{
-    KvFormatInfo{Format::kF32, "f32", "", 4, 0},
-    KvFormatInfo{Format::kF16, "f16", "", 2, 0},
-    KvFormatInfo{Format::kBF16, "bf16", "", 2, 0},
-    KvFormatInfo{kKvInt8, "int8", "q8_0", 1, 4},
+    KvFormatInfo{Format::kF32, "f32", "", 4, 0},   KvFormatInfo{Format::kF16, "f16", "", 2, 0},
+    KvFormatInfo{Format::kBF16, "bf16", "", 2, 0}, KvFormatInfo{kKvInt8, "int8", "q8_0", 1, 4},
+    KvFormatInfo{kKvFp8, "fp8", "fp8_e4m3", 1, 4},
 };
 
 const KvFormatInfo* or_null(std::span<const KvFormatInfo>::iterator row) {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "quant/format_id.h"
+#include "quant/kv_fp8.h"
 #include "quant/kv_int8.h"
 
 namespace tern {
@@ -16,7 +17,7 @@ namespace tern {
 struct KvFormatInfo {
   Format format;
   std::string_view name;   // of --kv-cache-dtype
-  std::string_view alias;  // llama.cpp's spelling, or empty
+  std::string_view alias;  // llama.cpp's spelling, or vLLM's, or empty
   uint32_t element_bytes;
   uint32_t scale_bytes;  // for each token and head, of keys and of values
 };
@@ -25,7 +26,7 @@ std::span<const KvFormatInfo> kv_formats();
 const KvFormatInfo* find_kv_format(std::string_view name);
 const KvFormatInfo* find_kv_format(Format format);
 std::string_view kv_name_of(Format format);  // of any format
-// "f32, f16, bf16, int8", for messages.
+// "f32, f16, bf16, int8, fp8", for messages.
 std::string kv_format_names();
 
 // Bytes of one token's key, or value, of one head. Throws bad_input for a format that no cache has.

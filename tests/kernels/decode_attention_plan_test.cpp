@@ -42,7 +42,8 @@ int64_t largest_load(const DecodeAttentionPlan& plan) {
   return largest;
 }
 
-// Each (sequence, head, first row) has nodes 0 .. nodes - 1, of 2^level chunks each but the last, in slots of its own.
+// Each (sequence, head, first row) has nodes first_node .. nodes - 1, of 2^level chunks each but the last, in slots of
+// its own; together they take every chunk from that of the first visible key on.
 void expect_complete(const DecodeAttentionDesc& desc, const std::vector<int32_t>& keys, int32_t query_len,
                      const DecodeAttentionPlan& plan) {
   std::map<std::tuple<int, int, int>, std::map<int, DecodeUnit>> found;
@@ -56,7 +57,7 @@ void expect_complete(const DecodeAttentionDesc& desc, const std::vector<int32_t>
       if (ended) continue;
       const std::tuple<int, int, int> at = {unit.sequence, unit.kv_head, unit.first_row};
       ASSERT_TRUE(found[at].emplace(unit.node, unit).second);
-      if (unit.nodes > 1) ++used.at(static_cast<size_t>(unit.slot + unit.node));
+      if (unit.nodes - unit.first_node > 1) ++used.at(static_cast<size_t>(unit.slot + unit.node - unit.first_node));
     }
     ASSERT_TRUE(ended);
   }
@@ -64,14 +65,18 @@ void expect_complete(const DecodeAttentionDesc& desc, const std::vector<int32_t>
   const int32_t rows = query_len * (desc.heads / desc.kv_heads), row_blocks = (rows + plan.rows - 1) / plan.rows;
   ASSERT_EQ(found.size(), keys.size() * static_cast<size_t>(desc.kv_heads * row_blocks));
   for (const auto& [at, nodes] : found) {
-    const int32_t chunks = (keys[static_cast<size_t>(std::get<0>(at))] + kDecodeChunk - 1) / kDecodeChunk;
-    int32_t next = 0;
+    const int32_t own = keys[static_cast<size_t>(std::get<0>(at))];
+    const int32_t chunks = (own + kDecodeChunk - 1) / kDecodeChunk;
+    const int32_t position = own - query_len + std::get<2>(at) / (desc.heads / desc.kv_heads);
+    const int32_t first = desc.window > 0 ? std::max(position - desc.window + 1, 0) : 0;
+    int32_t next = first / kDecodeChunk;
     for (const auto& [index, unit] : nodes) {
-      ASSERT_EQ(unit.nodes, static_cast<int32_t>(nodes.size()));
-      ASSERT_EQ(unit.first_chunk, next);
+      ASSERT_EQ(unit.nodes - unit.first_node, static_cast<int32_t>(nodes.size()));
+      ASSERT_EQ(unit.first_key, first);
+      ASSERT_EQ(unit.first_chunk + unit.skip, next);
       ASSERT_EQ(unit.first_chunk, index << plan.levels);
       ASSERT_EQ(unit.rows, std::min(plan.rows, rows - unit.first_row));
-      next += unit.chunks;
+      next = unit.first_chunk + unit.chunks;
     }
     ASSERT_EQ(next, chunks);
   }
@@ -79,9 +84,10 @@ void expect_complete(const DecodeAttentionDesc& desc, const std::vector<int32_t>
 
 TEST(DecodeAttentionPlan, CoversEveryKeyOfEveryRowOnce) {
   std::mt19937 random(3);
-  for (int round = 0; round < 40; ++round) {
+  for (int round = 0; round < 80; ++round) {
     const int32_t kv_heads = 1 << random() % 4, group = 1 + static_cast<int32_t>(random() % 8);
-    const DecodeAttentionDesc desc = {kv_heads * group, kv_heads, 128, 16, DecodeKv::kBf16, 1};
+    const int32_t window = round % 2 == 0 ? 0 : 1 + static_cast<int32_t>(random() % (1u << random() % 17));
+    const DecodeAttentionDesc desc = {kv_heads * group, kv_heads, 128, 16, DecodeKv::kBf16, 1, window};
     const int32_t query_len = 1 + static_cast<int32_t>(random() % 8);
     std::vector<int32_t> keys(1 + random() % 40);
     int64_t all = 0;

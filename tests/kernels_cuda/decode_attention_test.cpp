@@ -33,8 +33,7 @@ class OnDevice {
         q_(what.q()),
         pool_(what.pool()),
         tables_(what.tables()),
-        k_scales_(what.k_scales()),
-        v_scales_(what.v_scales()),
+        sinks_(what.sinks()),
         workspace_(impl_of(what.desc())->workspace_bytes(what.desc(), kDecodeMaxRows, kSlots)),
         impl_(impl_of(what.desc())) {
     check_cuda(cudaMemset(workspace_.data(), 0, workspace_.bytes()), "memset");
@@ -65,8 +64,7 @@ class OnDevice {
     args.desc = what_.desc();
     args.kv = what_.view();
     args.kv.pool = pool_.data();
-    args.kv.k_scales = reinterpret_cast<const float*>(k_scales_.data());
-    args.kv.v_scales = reinterpret_cast<const float*>(v_scales_.data());
+    args.sinks = with_sinks_ ? reinterpret_cast<const float*>(sinks_.data()) : nullptr;
     args.q = q_.data();
     args.q_stride = what_.columns();
     args.block_tables = reinterpret_cast<const int32_t*>(tables_.data());
@@ -80,13 +78,15 @@ class OnDevice {
     EXPECT_LE(plan.slots, kSlots);
     return args;
   }
+  void use_sinks() { with_sinks_ = true; }
   const DecodeAttentionImpl* impl() const { return impl_; }
   const DeviceMemory& q() const { return q_; }
 
  private:
   const DecodeAttentionCase& what_;
-  DeviceMemory q_, pool_, tables_, k_scales_, v_scales_, workspace_;
+  DeviceMemory q_, pool_, tables_, sinks_, workspace_;
   const DecodeAttentionImpl* impl_;
+  bool with_sinks_ = false;
 };
 
 struct Kind {
@@ -106,14 +106,14 @@ class DecodeAttention : public testing::TestWithParam<Kind> {
 };
 
 // Weights are rounded to bf16 (2^-8 at most), so is the result.
-void expect_close(const DecodeAttentionCase& what, const std::vector<uint16_t>& out) {
+void expect_close(const DecodeAttentionCase& what, const std::vector<uint16_t>& out, bool sinks = false) {
   const int64_t stride = what.columns() + kBehind;
   const int64_t work = static_cast<int64_t>(what.pool().size()) * what.desc().heads / what.desc().kv_heads;
   const int32_t head_step = work > 100 << 20 ? 5 : 1;  // of long contexts some heads
   std::vector<double> expected, magnitude;
   for (int64_t token = 0; token < what.tokens(); ++token) {
     for (int32_t head = 0; head < what.desc().heads; head += head_step) {
-      what.expect(token, head, expected, magnitude);
+      what.expect(token, head, sinks, expected, magnitude);
       for (size_t d = 0; d < expected.size(); ++d) {
         const double got = f32_from_bf16(out[static_cast<size_t>(token * stride + head * what.desc().head_dim) + d]);
         ASSERT_LE(std::fabs(got - expected[d]), (std::fabs(expected[d]) + magnitude[d]) * 0x1p-8 + 1e-6)
@@ -161,6 +161,45 @@ TEST_P(DecodeAttention, EqualsTheSoftmaxInAnyCompany) {
                              alone.begin() + static_cast<int64_t>((i + 1) * row),
                              all.begin() + static_cast<int64_t>(i * row)))
           << "sequence " << i << " alone";
+    }
+  }
+}
+
+// Windows, caps and sinks, with nothing left of what lies before all windows.
+TEST_P(DecodeAttention, WindowsCapsAndSinksInAnyCompany) {
+  struct Step {
+    int32_t heads, kv_heads, block_tokens, query_len, window;
+    float soft_cap;
+    bool sinks;
+    std::vector<int32_t> keys;
+  };
+  const Step steps[] = {{32, 8, 64, 1, 0, 5, false, {1, 127, 700}},
+                        {16, 4, 64, 1, 0, 0, true, {1, 129, 3000}},
+                        {16, 8, 64, 1, 1, 0, false, {1, 65, 128, 129, 1000}},
+                        {8, 2, 16, 1, 100, 0, false, {50, 100, 101, 300, 5000, 20000}},
+                        {8, 2, 64, 4, 128, 3, true, {4, 127, 128, 129, 131, 1024, 9000}},
+                        {6, 2, 256, 5, 1000, 0, false, {999, 1000, 1003, 1128, 5000}},
+                        {8, 1, 16, 8, 33, 50, true, {8, 136, 1023}},
+                        {4, 1, 32, 1, 4096, 0, true, {40000, 4097, 12345}}};
+  uint32_t seed = 100;
+  for (const Step& step : steps) {
+    SCOPED_TRACE("step " + std::to_string(seed));
+    DecodeAttentionDesc desc = this->desc(step.heads, step.kv_heads, step.block_tokens);
+    desc.window = step.window;
+    desc.soft_cap = step.soft_cap;
+    DecodeAttentionCase what(desc, step.keys, step.query_len, seed++);
+    const DecodeAttentionCase complete = what;
+    what.forget_what_no_token_sees();
+    OnDevice device(what);
+    if (step.sinks) device.use_sinks();
+    const int32_t rows = decode_attention_rows(desc, step.query_len);
+    const std::vector<uint16_t> all = device.run(0, step.keys.size(), rows, 132, false);
+    ASSERT_NO_FATAL_FAILURE(expect_close(complete, all, step.sinks));
+    for (const int32_t thread_blocks : {1, 7, 131}) {
+      EXPECT_TRUE(device.run(0, step.keys.size(), rows, thread_blocks, true) == all) << thread_blocks << " blocks";
+    }
+    for (const int32_t other : {8, 16, 32}) {
+      EXPECT_TRUE(device.run(0, step.keys.size(), other, 132, false) == all) << other << " rows a unit";
     }
   }
 }

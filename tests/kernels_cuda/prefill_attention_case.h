@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/fp8.h"
 #include "core/half.h"
 #include "kernels/attention/prefill_attention_plan.h"
 #include "support/device_memory.h"
@@ -35,6 +36,8 @@ class PrefillAttentionCase {
     std::normal_distribution<float> normal;
     q_.resize(static_cast<size_t>(begin * columns()));
     for (uint16_t& bits : q_) bits = bf16_from_f32(normal(random_));
+    std::uniform_real_distribution<float> sink(-2, 3);
+    for (int32_t i = 0; i < desc.heads; ++i) sinks_.push_back(sink(random_));
     lay_out();
   }
 
@@ -46,13 +49,14 @@ class PrefillAttentionCase {
     return {sequences_.data(), static_cast<int32_t>(sequences_.size()), static_cast<int32_t>(tokens()), 0};
   }
   const std::vector<uint16_t>& q() const { return q_; }
-  const std::vector<uint16_t>& pool() const { return pool_; }
+  const std::vector<float>& sinks() const { return sinks_; }  // [heads]
+  const std::vector<uint8_t>& pool() const { return pool_; }
   const std::vector<int32_t>& tables() const { return tables_; }
   int64_t table_stride() const { return table_stride_; }
   // Of the pool, without its address.
   DecodeKvView view() const {
-    const int64_t bytes = block_elements() * 2;
-    return {nullptr, static_cast<int64_t>(pool_.size()) / block_elements(), bytes, 0, bytes / 2, nullptr, nullptr};
+    const DecodeKvLayout layout = decode_kv_layout(desc_.kv, desc_.kv_heads, desc_.head_dim, desc_.block_tokens);
+    return decode_kv_view(layout, nullptr, static_cast<int64_t>(pool_.size()) / layout.bytes(), layout.bytes(), 0);
   }
   // Entries of the tables for what is behind every window point nowhere.
   void forget_what_no_token_sees() {
@@ -63,8 +67,9 @@ class PrefillAttentionCase {
     }
   }
 
-  // out[token of sequence, head] and the sum of its weights times values' magnitudes, for tolerances.
-  void expect(size_t sequence, int64_t token, int32_t head, std::vector<double>& out,
+  // out[token of sequence, head] and the sum of its weights times values' magnitudes, for tolerances. What an FP8 cache
+  // holds is rounded to bf16 with its scale, as prefill_attention.h says.
+  void expect(size_t sequence, int64_t token, int32_t head, bool sink, std::vector<double>& out,
               std::vector<double>& magnitude) const {
     const SequenceSlice& slice = sequences_[sequence];
     const int64_t last = slice.history_len + token;
@@ -74,18 +79,20 @@ class PrefillAttentionCase {
     const uint16_t* query = &q_[static_cast<size_t>((slice.query_begin + token) * columns() + head * desc_.head_dim)];
     std::vector<double> scores;
     for (int64_t key = begin; key <= last; ++key) {
-      const uint16_t* row = &pool_[at(sequence, key, kv_head, false)];
+      const uint16_t* row = &numbers_[at(sequence, key, kv_head, false)];
       double sum = 0;
       for (size_t d = 0; d < dim; ++d) sum += double{f32_from_bf16(row[d])} * double{f32_from_bf16(query[d])};
-      scores.push_back(sum * double{desc_.scale});
+      sum *= double{desc_.scale};
+      const auto cap = double{desc_.soft_cap};
+      scores.push_back(cap > 0 ? cap * std::tanh(sum / cap) : sum);
     }
     const double max = *std::max_element(scores.begin(), scores.end());
-    double total = 0;
+    double total = sink ? std::exp(double{sinks_[static_cast<size_t>(head)]} - max) : 0;
     out.assign(dim, 0);
     magnitude.assign(dim, 0);
     for (int64_t key = begin; key <= last; ++key) {
       const double weight = std::exp(scores[static_cast<size_t>(key - begin)] - max);
-      const uint16_t* row = &pool_[at(sequence, key, kv_head, true)];
+      const uint16_t* row = &numbers_[at(sequence, key, kv_head, true)];
       total += weight;
       for (size_t d = 0; d < dim; ++d) {
         out[d] += weight * double{f32_from_bf16(row[d])};
@@ -104,13 +111,37 @@ class PrefillAttentionCase {
                                (kv_head * desc_.block_tokens + key % desc_.block_tokens) * desc_.head_dim);
   }
 
+  // A row of numbers goes into the pool; of FP8 as codes and a scale, and the numbers become theirs.
+  void store(size_t sequence, int64_t key, int32_t kv_head, bool value) {
+    const DecodeKvView view = this->view();
+    const auto dim = static_cast<size_t>(desc_.head_dim);
+    const int32_t entry =
+        tables_[sequence * static_cast<size_t>(table_stride_) + static_cast<size_t>(key / desc_.block_tokens)];
+    const int64_t row = kv_head * desc_.block_tokens + key % desc_.block_tokens;
+    uint8_t* block = &pool_[static_cast<size_t>(entry * view.block_bytes)];
+    uint8_t* to = block + (value ? view.v_offset : view.k_offset);
+    uint16_t* numbers = &numbers_[at(sequence, key, kv_head, value)];
+    if (desc_.kv == DecodeKv::kBf16) {
+      std::memcpy(to + row * desc_.head_dim * 2, numbers, dim * 2);
+      return;
+    }
+    const float scale = 0.5f + static_cast<float>(random_() % 1024) / 1024;
+    std::memcpy(block + (value ? view.v_scale_offset : view.k_scale_offset) + row * 4, &scale, 4);
+    for (size_t d = 0; d < dim; ++d) {
+      const uint8_t code = e4m3_from_f32(f32_from_bf16(numbers[d]));
+      to[static_cast<size_t>(row) * dim + d] = code;
+      numbers[d] = bf16_from_f32(f32_from_e4m3(code) * scale);
+    }
+  }
+
   void lay_out() {
     const auto stride = static_cast<size_t>(table_stride_);
     std::vector<int32_t> order(sequences_.size() * stride + 3);
     std::iota(order.begin(), order.end(), 0);
     std::shuffle(order.begin(), order.end(), random_);
     tables_.assign(sequences_.size() * stride, 1 << 30);
-    pool_.assign(order.size() * static_cast<size_t>(block_elements()), 0xffff);
+    numbers_.resize(order.size() * static_cast<size_t>(block_elements()));
+    pool_.assign(order.size() * static_cast<size_t>(view().block_bytes), 0xff);
     std::vector<uint16_t> numbers(1 << 16);  // rows begin anywhere in them: quick, and enough
     std::normal_distribution<float> normal;
     for (uint16_t& bits : numbers) bits = bf16_from_f32(normal(random_));
@@ -122,7 +153,8 @@ class PrefillAttentionCase {
         for (int32_t head = 0; head < desc_.kv_heads; ++head) {
           for (const bool value : {false, true}) {
             const size_t from = random_() % (numbers.size() - 128);
-            std::memcpy(&pool_[at(s, key, head, value)], &numbers[from], static_cast<size_t>(desc_.head_dim) * 2);
+            std::memcpy(&numbers_[at(s, key, head, value)], &numbers[from], static_cast<size_t>(desc_.head_dim) * 2);
+            store(s, key, head, value);
           }
         }
       }
@@ -133,7 +165,9 @@ class PrefillAttentionCase {
   std::mt19937 random_;
   std::vector<SequenceSlice> sequences_;
   int64_t table_stride_ = 0;
-  std::vector<uint16_t> q_, pool_;
+  std::vector<uint16_t> q_, numbers_;  // numbers: what the pool holds, by block
+  std::vector<uint8_t> pool_;
+  std::vector<float> sinks_;
   std::vector<int32_t> tables_;
 };
 

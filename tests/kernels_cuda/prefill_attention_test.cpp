@@ -31,7 +31,13 @@ int64_t out_stride(const PrefillAttentionCase& what) { return what.columns() + k
 class OnDevice {
  public:
   explicit OnDevice(const PrefillAttentionCase& what)
-      : what_(what), impl_(impl_of(what.desc())), q_(what.q()), pool_(what.pool()), tables_(what.tables()) {}
+      : what_(what),
+        impl_(impl_of(what.desc())),
+        q_(what.q()),
+        pool_(what.pool()),
+        tables_(what.tables()),
+        sinks_(what.sinks()) {}
+  void use_sinks() { with_sinks_ = true; }
 
   // [tokens, columns + kBehind]. `shape`: sequences as in the case, or pieces of them; `tables` of each.
   std::vector<uint16_t> run(const std::vector<SequenceSlice>& shape, const DeviceMemory& tables,
@@ -47,6 +53,7 @@ class OnDevice {
                                  what_.columns(),
                                  out.data(),
                                  out_stride(what_),
+                                 with_sinks_ ? reinterpret_cast<const float*>(sinks_.data()) : nullptr,
                                  what_.tokens(),
                                  reinterpret_cast<const int32_t*>(tables.data()),
                                  what_.table_stride(),
@@ -63,21 +70,28 @@ class OnDevice {
  private:
   const PrefillAttentionCase& what_;
   const PrefillAttentionImpl* impl_;
-  DeviceMemory q_, pool_, tables_;
+  DeviceMemory q_, pool_, tables_, sinks_;
+  bool with_sinks_ = false;
 };
 
-class PrefillAttention : public testing::TestWithParam<int32_t> {
+struct Kind {
+  DecodeKv kv;
+  int32_t head_dim;
+};
+
+class PrefillAttention : public testing::TestWithParam<Kind> {
  protected:
   void SetUp() override {
     if (!test::has_device()) GTEST_SKIP() << "no CUDA device";
   }
   PrefillAttentionDesc desc(int32_t heads, int32_t kv_heads, int32_t block_tokens, int32_t window = 0) const {
-    return {heads, kv_heads, GetParam(), block_tokens, window, 1 / std::sqrt(static_cast<float>(GetParam()))};
+    const int32_t dim = GetParam().head_dim;
+    return {heads, kv_heads, dim, block_tokens, window, 1 / std::sqrt(static_cast<float>(dim)), 0, GetParam().kv};
   }
 };
 
 // Weights are rounded to bf16 (2^-8 at most), so is the result. Of large cases a prime share of rows is looked at.
-void expect_close(const PrefillAttentionCase& what, const std::vector<uint16_t>& out) {
+void expect_close(const PrefillAttentionCase& what, const std::vector<uint16_t>& out, bool sinks = false) {
   const double work = prefill_attention_pairs(what.desc(), what.batch()) * what.desc().heads;
   const int64_t step = work < 4e6 ? 1 : work < 4e7 ? 7 : 61;
   std::vector<double> expected, magnitude;
@@ -90,7 +104,7 @@ void expect_close(const PrefillAttentionCase& what, const std::vector<uint16_t>&
       for (int64_t i = what.columns(); i < out_stride(what); ++i) ASSERT_EQ(out[static_cast<size_t>(row + i)], kPoison);
       for (int32_t head = 0; head < what.desc().heads; ++head) {
         if (number++ % step != 0 && token + 1 < slice.query_len) continue;
-        what.expect(s, token, head, expected, magnitude);
+        what.expect(s, token, head, sinks, expected, magnitude);
         for (size_t d = 0; d < expected.size(); ++d) {
           const double got = double{f32_from_bf16(out[static_cast<size_t>(row + head * what.desc().head_dim) + d])};
           ASSERT_LE(std::fabs(got - expected[d]), (std::fabs(expected[d]) + magnitude[d]) * 0x1p-8 + 1e-6)
@@ -136,6 +150,20 @@ TEST_P(PrefillAttention, EqualsTheSoftmax) {
   }
 }
 
+TEST_P(PrefillAttention, CapsAndSinks) {
+  uint32_t seed = 50;
+  for (const int32_t window : {0, 100}) {
+    for (const float cap : {0.0f, 3.0f, 50.0f}) {
+      PrefillAttentionDesc capped = desc(8, 2, 64, window);
+      capped.soft_cap = cap;
+      const PrefillAttentionCase what(capped, {{300, 0}, {129, 511}, {1, 1000}, {64, 64}}, seed++);
+      OnDevice device(what);
+      device.use_sinks();
+      ASSERT_NO_FATAL_FAILURE(expect_close(what, device.run(), true)) << "window " << window << " cap " << cap;
+    }
+  }
+}
+
 // However many thread blocks share the work, and with one that does it all.
 TEST_P(PrefillAttention, HasTheSameBitsForAnyDivision) {
   const PrefillAttentionCase what(desc(14, 2, 64), {{130, 0}, {200, 333}, {3, 64}, {1, 500}}, 7);
@@ -147,7 +175,7 @@ TEST_P(PrefillAttention, HasTheSameBitsForAnyDivision) {
 
 // A prompt cut into chunks, as sequences of one launch that share their keys.
 TEST_P(PrefillAttention, HasTheSameBitsForAnyChunks) {
-  for (const int32_t window : {0, 100}) {
+  for (const int32_t window : {0, 20, 100, 150, 200}) {
     const PrefillAttentionCase what(desc(8, 2, 64, window), {{700, 45}}, 9);
     OnDevice device(what);
     const std::vector<uint16_t> whole = device.run();
@@ -175,8 +203,13 @@ TEST_P(PrefillAttention, RefusesWhatItCannotDo) {
   EXPECT_EQ(impl_of(args.desc)->run(args, nullptr), cudaErrorInvalidValue);
 }
 
-INSTANTIATE_TEST_SUITE_P(HeadSizes, PrefillAttention, testing::Values(128, 64),
-                         [](const auto& size) { return "dim" + std::to_string(size.param); });
+INSTANTIATE_TEST_SUITE_P(Kinds, PrefillAttention,
+                         testing::Values(Kind{DecodeKv::kBf16, 128}, Kind{DecodeKv::kBf16, 64},
+                                         Kind{DecodeKv::kFp8, 128}, Kind{DecodeKv::kFp8, 64}),
+                         [](const auto& kind) {
+                           return std::string(kind.param.kv == DecodeKv::kFp8 ? "Fp8x" : "Bf16x") +
+                                  std::to_string(kind.param.head_dim);
+                         });
 
 }  // namespace
 }  // namespace tern

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <random>
 
+#include "core/fp8.h"
 #include "core/half.h"
 #include "kernels/activation/glu_gpu.h"
 #include "kernels/attention/attention_gpu.h"
@@ -198,12 +200,23 @@ void expect_rotated(const CacheCase& c, RopeStyle style, int32_t rope_dims, std:
   const DeviceMemory d_qkv(qkv), d_cos(cos), d_sin(sin), d_positions(c.positions), d_slots(slots);
   const DeviceMemory q(std::vector<uint16_t>(static_cast<size_t>(tokens * c.heads * c.dim), kPoison));
   const DeviceMemory pool(std::vector<uint16_t>(static_cast<size_t>(16 * 2 * c.half()), kPoison));
-  done(kGpuRopeKvSm80.run(
-      {d_qkv.data(), q.data(), c.heads, c.kv_heads, c.dim, rope_dims, style,
-       reinterpret_cast<const float*>(d_cos.data()), reinterpret_cast<const float*>(d_sin.data()),
-       reinterpret_cast<const int32_t*>(d_positions.data()), reinterpret_cast<const int64_t*>(d_slots.data()),
-       pool.data(), 4 * c.half(), 0, 2 * c.half(), c.block_tokens, tokens, false},
-      nullptr));
+  done(kGpuRopeKvSm80.run({d_qkv.data(),
+                           q.data(),
+                           c.heads,
+                           c.kv_heads,
+                           c.dim,
+                           rope_dims,
+                           style,
+                           reinterpret_cast<const float*>(d_cos.data()),
+                           reinterpret_cast<const float*>(d_sin.data()),
+                           reinterpret_cast<const int32_t*>(d_positions.data()),
+                           reinterpret_cast<const int64_t*>(d_slots.data()),
+                           DecodeKv::kBf16,
+                           {pool.data(), 16, 4 * c.half(), 0, 2 * c.half()},
+                           c.block_tokens,
+                           tokens,
+                           false},
+                          nullptr));
   const auto got_q = q.to_host<uint16_t>(), got_pool = pool.to_host<uint16_t>();
   size_t written = 0;
   for (int64_t t = 0; t < tokens; ++t) {
@@ -242,6 +255,66 @@ TEST_F(SmallOps, RopeRotatesAndWritesTheCache) {
   }
 }
 
+// An FP8 cache: a row's largest number becomes 448, the others are within half a step of e4m3.
+TEST_F(SmallOps, RopeWritesCodesAndScales) {
+  for (const int32_t dim : {64, 80, 128, 256}) {
+    const CacheCase c = cache_case(dim);
+    const auto tokens = static_cast<int64_t>(c.positions.size());
+    const int32_t columns = c.heads + 2 * c.kv_heads;
+    auto qkv = halves(tokens * columns * dim);
+    const auto row_at = [&](int64_t t, int32_t column) { return static_cast<size_t>((t * columns + column) * dim); };
+    std::fill_n(qkv.begin() + static_cast<int64_t>(row_at(0, c.heads)), dim, uint16_t{0});    // a key of zeros
+    qkv[row_at(2, c.heads + c.kv_heads) + 5] = 0x7f80;                                        // an infinite value
+    const std::vector<float> cos(128 * static_cast<size_t>(dim / 2), 1), sin(cos.size(), 0);  // no rotation
+    std::vector<int64_t> slots;
+    for (size_t t = 0; t < c.positions.size(); ++t)
+      slots.push_back(c.block(t, c.positions[t]) * c.block_tokens + c.positions[t] % c.block_tokens);
+    slots[1] = -1;
+    const DecodeKvLayout layout = decode_kv_layout(DecodeKv::kFp8, c.kv_heads, dim, c.block_tokens);
+    const DeviceMemory d_qkv(qkv), d_cos(cos), d_sin(sin), d_positions(c.positions), d_slots(slots);
+    const DeviceMemory q(std::vector<uint16_t>(static_cast<size_t>(tokens * c.heads * dim), kPoison));
+    const DeviceMemory pool(std::vector<uint8_t>(static_cast<size_t>(16 * layout.bytes()), 0xee));
+    const DecodeKvView view = decode_kv_view(layout, pool.data(), 16, layout.bytes(), 0);
+    done(kGpuRopeKvSm80.run(
+        {d_qkv.data(), q.data(), c.heads, c.kv_heads, dim, dim, RopeStyle::kHalves,
+         reinterpret_cast<const float*>(d_cos.data()), reinterpret_cast<const float*>(d_sin.data()),
+         reinterpret_cast<const int32_t*>(d_positions.data()), reinterpret_cast<const int64_t*>(d_slots.data()),
+         DecodeKv::kFp8, view, c.block_tokens, tokens, false},
+        nullptr));
+    const auto got = pool.to_host<uint8_t>();
+    size_t written = 0;
+    for (int64_t t = 0; t < tokens; ++t) {
+      if (slots[static_cast<size_t>(t)] < 0) continue;
+      for (int32_t column = c.heads; column < columns; ++column) {
+        const bool value = column >= c.heads + c.kv_heads;
+        const int64_t head = column - c.heads - (value ? c.kv_heads : 0), slot = slots[static_cast<size_t>(t)];
+        const int64_t row = head * c.block_tokens + slot % c.block_tokens;
+        const auto* block = got.data() + slot / c.block_tokens * layout.bytes();
+        const uint8_t* codes = block + (value ? view.v_offset : view.k_offset) + row * dim;
+        float scale, largest = 0;
+        std::memcpy(&scale, block + (value ? view.v_scale_offset : view.k_scale_offset) + row * 4, 4);
+        written += static_cast<size_t>(dim) + 4;
+        for (int32_t d = 0; d < dim; ++d)
+          largest = std::max(largest, std::fabs(f32_from_bf16(qkv[row_at(t, column) + static_cast<size_t>(d)])));
+        if (std::isinf(largest)) {
+          EXPECT_TRUE(std::isnan(scale)) << "what is not finite is told";
+          continue;
+        }
+        ASSERT_FLOAT_EQ(scale, largest / 448) << dim << " token " << t << " column " << column;
+        for (int32_t d = 0; d < dim; ++d) {
+          const float want = f32_from_bf16(qkv[row_at(t, column) + static_cast<size_t>(d)]);
+          const float error = std::fabs(f32_from_e4m3(codes[d]) * scale - want);
+          // 3 bits behind the first: 2^-4 of it; below 2^-6 steps of 2^-9.
+          ASSERT_LE(error, std::fabs(want) * 0x1.01p-4f + scale * 0x1.01p-10f) << dim << " " << d;
+        }
+      }
+    }
+    const auto kept = static_cast<size_t>(std::count(got.begin(), got.end(), 0xee));
+    EXPECT_GE(kept + written, got.size()) << "wrote where nothing belongs";
+    EXPECT_LE(kept, got.size() - written * 15 / 16) << "did not write";
+  }
+}
+
 TEST_F(SmallOps, AttentionEqualsTheSoftmax) {
   for (int32_t dim : {16, 64, 80, 128, 256}) {
     for (int64_t window : {0, 20}) {
@@ -252,18 +325,19 @@ TEST_F(SmallOps, AttentionEqualsTheSoftmax) {
       const DeviceMemory d_q(q), d_pool(pool), d_table(c.table), d_positions(c.positions), d_sequences(c.sequences);
       const DeviceMemory out(std::vector<uint16_t>(q.size(), kPoison));
       const float scale = 1 / std::sqrt(static_cast<float>(dim));
-      done(kGpuAttentionSm80.run({{c.heads, c.kv_heads, dim, c.block_tokens, DecodeKv::kBf16, scale},
-                                  {d_pool.data(), 16, 4 * c.half(), 0, 2 * c.half(), nullptr, nullptr},
-                                  d_q.data(),
-                                  out.data(),
-                                  reinterpret_cast<const int32_t*>(d_positions.data()),
-                                  reinterpret_cast<const int32_t*>(d_sequences.data()),
-                                  reinterpret_cast<const int32_t*>(d_table.data()),
-                                  8,
-                                  window,
-                                  tokens,
-                                  false},
-                                 nullptr));
+      done(kGpuAttentionSm80.run(
+          {{c.heads, c.kv_heads, dim, c.block_tokens, DecodeKv::kBf16, scale, static_cast<int32_t>(window)},
+           {d_pool.data(), 16, 4 * c.half(), 0, 2 * c.half()},
+           d_q.data(),
+           out.data(),
+           reinterpret_cast<const int32_t*>(d_positions.data()),
+           reinterpret_cast<const int32_t*>(d_sequences.data()),
+           reinterpret_cast<const int32_t*>(d_table.data()),
+           8,
+           nullptr,
+           tokens,
+           false},
+          nullptr));
       const auto got = out.to_host<uint16_t>();
       for (size_t t = 0; t < c.positions.size(); ++t) {
         for (int32_t head = 0; head < c.heads; ++head) {

@@ -21,7 +21,8 @@ TEST(KvFormat, RowsFindThemselves) {
     EXPECT_EQ(find_kv_format(row.format), &row);
     EXPECT_EQ(kv_name_of(row.format), row.name);
   }
-  EXPECT_EQ(find_kv_format("q8_0")->format, kKvInt8);  // llama.cpp's users
+  EXPECT_EQ(find_kv_format("q8_0")->format, kKvInt8);     // llama.cpp's users
+  EXPECT_EQ(find_kv_format("fp8_e4m3")->format, kKvFp8);  // vLLM's users
   for (const char* name : {"", "auto", "q4_0", "int3"}) EXPECT_EQ(find_kv_format(name), nullptr) << name;
   EXPECT_EQ(find_format("int8"), nullptr);  // no weights
 }
@@ -30,6 +31,7 @@ TEST(KvFormat, BytesOfAHead) {
   EXPECT_EQ(kv_head_bytes(Format::kF32, 64), 256);
   EXPECT_EQ(kv_head_bytes(Format::kF16, 80), 160);
   EXPECT_EQ(kv_head_bytes(kKvInt8, 64), 68);
+  EXPECT_EQ(kv_head_bytes(kKvFp8, 128), 132);
   EXPECT_THROW(kv_head_bytes(Format::kQ4_K, 64), Error);
 }
 

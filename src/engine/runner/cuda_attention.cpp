@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "engine/runner/cuda_inputs.h"
 #include "kernels/attention/attention_gpu.h"
+#include "quant/kv_format.h"
 
 namespace tern {
 namespace {
@@ -25,23 +26,32 @@ auto first_row(const Span& span, Supports supports) -> decltype(span.rows) {
 
 }  // namespace
 
-CudaAttention::CudaAttention(const AttentionFacts& facts, const RunnerOptions& options, int capability)
-    : desc_{.heads = static_cast<int32_t>(facts.heads),
-            .kv_heads = static_cast<int32_t>(facts.kv_heads),
-            .head_dim = static_cast<int32_t>(facts.head_dim),
+DecodeKv cuda_kv_format(Format format) {
+  if (format == Format::kBF16) return DecodeKv::kBf16;
+  if (format == kKvFp8) return DecodeKv::kFp8;
+  bad_input("[cuda] a cache on a GPU is bf16 or fp8, not " + std::string(kv_name_of(format)));
+}
+
+CudaAttention::CudaAttention(const Program& program, size_t group, const RunnerOptions& options, int capability)
+    : group_(group),
+      desc_{.heads = static_cast<int32_t>(program.attention.heads),
+            .kv_heads = static_cast<int32_t>(program.caches[group].kv_heads),
+            .head_dim = static_cast<int32_t>(program.caches[group].head_dim),
             .block_tokens = static_cast<int32_t>(options.block_tokens),
-            .kv = DecodeKv::kBf16,
-            .scale = facts.scale},
+            .kv = cuda_kv_format(options.kv_format),
+            .scale = program.attention.scale,
+            .window = static_cast<int32_t>(program.caches[group].window)},
       prefill_desc_{.heads = desc_.heads,
                     .kv_heads = desc_.kv_heads,
                     .head_dim = desc_.head_dim,
                     .block_tokens = desc_.block_tokens,
-                    .window = static_cast<int32_t>(facts.window),
-                    .scale = facts.scale} {
+                    .window = desc_.window,
+                    .scale = desc_.scale,
+                    .soft_cap = desc_.soft_cap,
+                    .kv = desc_.kv} {
   if (desc_.head_dim > kGpuAttentionMaxDim)
     fail(ErrorCode::kFailed, fmt::format("[attention] no kernel for heads of {} on cuda", desc_.head_dim));
-  // Decoding with a window would read what lies before it.
-  if (capability != kHopper || facts.window > 0) return;
+  if (capability != kHopper) return;
   choose_decode(options);
   if (decode_ != nullptr) choose_prefill(options);
 }
@@ -125,9 +135,9 @@ void CudaAttention::run_decode(const CudaInputs& inputs, const CudaKv& kv, const
                            .q_stride = columns(),
                            .out = out,
                            .out_stride = columns(),
-                           .block_tables = inputs.tables(),
+                           .block_tables = inputs.tables(group_),
                            .table_stride = inputs.table_stride(),
-                           .units = inputs.decode_units(),
+                           .units = inputs.decode_units(group_),
                            .thread_blocks = plan_.decode.thread_blocks,
                            .rows = plan_.decode.rows,
                            .workspace = workspace_.data(),
@@ -146,9 +156,9 @@ void CudaAttention::run_prefill(const CudaInputs& inputs, const CudaKv& kv, cons
                             .out = out,
                             .out_stride = columns(),
                             .tokens = tokens,
-                            .block_tables = inputs.tables(),
+                            .block_tables = inputs.tables(group_),
                             .table_stride = inputs.table_stride(),
-                            .units = inputs.prefill_units(),
+                            .units = inputs.prefill_units(group_),
                             .thread_blocks = plan_.prefill.thread_blocks},
                            stream),
              "attention");
@@ -168,9 +178,8 @@ void CudaAttention::run(const CudaInputs& inputs, const CudaKv& kv, const std::b
                                     .out = out,
                                     .positions = inputs.positions(),
                                     .sequences = inputs.sequences(),
-                                    .block_tables = inputs.tables(),
+                                    .block_tables = inputs.tables(group_),
                                     .table_stride = inputs.table_stride(),
-                                    .window = prefill_desc_.window,
                                     .tokens = tokens,
                                     .overlap = overlap},
                                    stream),
@@ -185,10 +194,12 @@ std::string CudaAttention::kernel() const {
 Cost CudaAttention::cost(const BatchShape& shape) const {
   double keys = 0;
   for (int32_t i = 0; i < shape.sequence_count; ++i) {
-    keys += shape.sequences[i].history_len + shape.sequences[i].query_len;
+    const SequenceSlice& slice = shape.sequences[i];
+    keys += (desc_.window > 0 ? std::min(slice.history_len, desc_.window - 1) : slice.history_len) + slice.query_len;
   }
+  const double row_bytes = desc_.kv == DecodeKv::kFp8 ? desc_.head_dim + 4 : 2 * desc_.head_dim;
   const double activations = 4.0 * static_cast<double>(shape.tokens * columns());
-  return {.bytes = 4.0 * keys * desc_.kv_heads * desc_.head_dim + activations,
+  return {.bytes = 2 * keys * desc_.kv_heads * row_bytes + activations,
           .ops = 4.0 * prefill_attention_pairs(prefill_desc_, shape) * static_cast<double>(columns()),
           .activations = activations,
           .arithmetic = Arithmetic::kBf16};

@@ -1,6 +1,6 @@
-// Attention of a CUDA executable: which kernels serve the model on this device, how a step's sequences are divided
-// between them, and the launches of a layer. Sequences with few query tokens go to the decode kernel, the others to the
-// prefill kernel; where those do not fit (head size, window, device) one plain kernel takes all.
+// Attention over one cache group of a CUDA executable: which kernels serve it on this device, how a step's sequences
+// are divided between them, and the launches of a layer. Sequences with few query tokens go to the decode kernel, the
+// others to the prefill kernel; where those do not fit (head size, device) one plain kernel takes all.
 //
 // Owned by the runner; engine thread only.
 #pragma once
@@ -19,7 +19,9 @@ namespace tern {
 // One layer of the cache.
 struct CudaKv {
   DecodeKvView view;
+  DecodeKv format;
   int32_t block_tokens;
+  size_t group;  // cache group of the program
 };
 
 // Of a step, for all its layers. `sequence` of a unit is the row of the step's block tables.
@@ -35,10 +37,13 @@ struct CudaAttentionLimits {
 
 class CudaInputs;
 
+// Throws Error{kBadInput} for a format that no cache on a GPU has.
+DecodeKv cuda_kv_format(Format format);
+
 class CudaAttention {
  public:
   // Throws Error{kFailed} where no kernel takes the head size.
-  CudaAttention(const AttentionFacts& facts, const RunnerOptions& options, int capability);
+  CudaAttention(const Program& program, size_t group, const RunnerOptions& options, int capability);
   CudaAttentionLimits limits() const { return limits_; }
   const CudaAttentionPlan& plan(const BatchShape& shape);
   // A layer. `q`, `out`: bf16 [tokens, heads * head_dim]. Captured launches read units and tables anew.
@@ -60,6 +65,7 @@ class CudaAttention {
                    void* stream) const;
   int64_t columns() const { return int64_t{desc_.heads} * desc_.head_dim; }
 
+  size_t group_;
   DecodeAttentionDesc desc_;
   PrefillAttentionDesc prefill_desc_;
   const DecodeAttentionImpl* decode_ = nullptr;

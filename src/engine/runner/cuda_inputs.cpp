@@ -24,21 +24,23 @@ CudaInputs::CudaInputs(const CudaInputLimits& limits) : limits_(limits) {
   ids_ = append(end, limits.tokens, sizeof(int32_t));
   positions_ = append(end, limits.tokens, sizeof(int32_t));
   sequences_ = append(end, limits.tokens, sizeof(int32_t));
-  slots_ = append(end, limits.tokens, sizeof(int64_t));
   wanted_ = append(end, limits.rows, sizeof(int32_t));
   draws_ = append(end, limits.rows, sizeof(GpuDraw));
-  tables_ = append(end, limits.sequences * limits.table_stride, sizeof(int32_t));
-  decode_units_ = append(end, limits.attention.decode_units, sizeof(DecodeUnit));
-  prefill_units_ = append(end, limits.attention.prefill_units, sizeof(PrefillUnit));
+  for (const CudaAttentionLimits& attention : limits.attention) {
+    Group& group = groups_.emplace_back();
+    group.slots = append(end, limits.tokens, sizeof(int64_t));
+    group.tables = append(end, limits.sequences * limits.table_stride, sizeof(int32_t));
+    group.decode_units = append(end, attention.decode_units, sizeof(DecodeUnit));
+    group.prefill_units = append(end, attention.prefill_units, sizeof(PrefillUnit));
+  }
   for (Staging& staging : staging_) staging.memory = PinnedMemory(static_cast<uint64_t>(end), "a step's inputs");
   device_ = CudaMemory(static_cast<uint64_t>(end), "a step's inputs");
 }
 
-void CudaInputs::fill_token(int64_t token, int32_t id, int32_t position, int32_t sequence, int64_t slot) {
+void CudaInputs::fill_token(int64_t token, int32_t id, int32_t position, int32_t sequence) {
   host<int32_t>(ids_)[token] = id;
   host<int32_t>(positions_)[token] = position;
   host<int32_t>(sequences_)[token] = sequence;
-  host<int64_t>(slots_)[token] = slot;
 }
 
 void CudaInputs::used(int64_t at, size_t count, size_t element_bytes) {
@@ -54,35 +56,50 @@ void CudaInputs::used(int64_t at, size_t count, size_t element_bytes) {
 }
 
 void CudaInputs::fill(const Batch& batch, int64_t block_tokens, int64_t tokens, int64_t rows,
-                      const CudaAttentionPlan& plan) {
+                      std::span<const CudaAttentionPlan* const> plans) {
   turn_ = 1 - turn_;
   staging_[turn_].copied.wait();
   const auto& slices = batch.slices[0];
   TERN_CHECK(tokens <= limits_.tokens && rows <= limits_.rows &&
              static_cast<int64_t>(slices.size()) <= limits_.sequences);
   for (size_t s = 0; s < slices.size(); ++s) {
+    for (int32_t i = 0; i < slices[s].query_len; ++i) {
+      const int32_t token = slices[s].query_begin + i;
+      fill_token(token, batch.tokens[static_cast<size_t>(token)], slices[s].history_len + i, static_cast<int32_t>(s));
+    }
+  }
+  for (auto token = static_cast<int64_t>(batch.tokens.size()); token < tokens; ++token) fill_token(token, 0, 0, 0);
+  std::memcpy(host<int32_t>(wanted_), batch.wanted.data(), batch.wanted.size() * sizeof(int32_t));
+  std::fill(host<int32_t>(wanted_) + batch.wanted.size(), host<int32_t>(wanted_) + rows, 0);
+  used_.clear();
+  for (int64_t at : {ids_, positions_, sequences_}) used(at, static_cast<size_t>(tokens), sizeof(int32_t));
+  used(wanted_, static_cast<size_t>(rows), sizeof(int32_t));
+  fill_draws(batch, rows);
+  for (size_t group = 0; group < groups_.size(); ++group) {
+    fill_group(batch.slices[group], block_tokens, tokens, group);
+    fill_units(*plans[group], group);
+  }
+}
+
+// Places in the cache and block tables.
+void CudaInputs::fill_group(const std::vector<SequenceSlice>& slices, int64_t block_tokens, int64_t tokens,
+                            size_t group) {
+  auto* slots = host<int64_t>(groups_[group].slots);
+  std::fill(slots, slots + tokens, -1);
+  for (size_t s = 0; s < slices.size(); ++s) {
     const SequenceSlice& slice = slices[s];
     const int64_t blocks = (slice.history_len + slice.query_len + block_tokens - 1) / block_tokens;
     TERN_CHECK(blocks <= limits_.table_stride);
-    std::memcpy(host<int32_t>(tables_) + static_cast<int64_t>(s) * limits_.table_stride, slice.block_table,
-                static_cast<size_t>(blocks) * sizeof(int32_t));
+    std::memcpy(host<int32_t>(groups_[group].tables) + static_cast<int64_t>(s) * limits_.table_stride,
+                slice.block_table, static_cast<size_t>(blocks) * sizeof(int32_t));
     for (int32_t i = 0; i < slice.query_len; ++i) {
-      const int32_t token = slice.query_begin + i, position = slice.history_len + i;
-      const int64_t slot = slice.block_table[position / block_tokens] * block_tokens + position % block_tokens;
-      fill_token(token, batch.tokens[static_cast<size_t>(token)], position, static_cast<int32_t>(s), slot);
+      const int64_t position = slice.history_len + i;
+      slots[slice.query_begin + i] =
+          slice.block_table[position / block_tokens] * block_tokens + position % block_tokens;
     }
   }
-  for (auto token = static_cast<int64_t>(batch.tokens.size()); token < tokens; ++token) fill_token(token, 0, 0, 0, -1);
-  std::memcpy(host<int32_t>(wanted_), batch.wanted.data(), batch.wanted.size() * sizeof(int32_t));
-  std::fill(host<int32_t>(wanted_) + batch.wanted.size(), host<int32_t>(wanted_) + rows, 0);
-  const auto count = static_cast<size_t>(tokens);
-  used_.clear();
-  for (int64_t at : {ids_, positions_, sequences_}) used(at, count, sizeof(int32_t));
-  used(slots_, count, sizeof(int64_t));
-  used(wanted_, static_cast<size_t>(rows), sizeof(int32_t));
-  fill_draws(batch, rows);
-  used(tables_, slices.size() * static_cast<size_t>(limits_.table_stride), sizeof(int32_t));
-  fill_units(plan);
+  used(groups_[group].slots, static_cast<size_t>(tokens), sizeof(int64_t));
+  used(groups_[group].tables, slices.size() * static_cast<size_t>(limits_.table_stride), sizeof(int32_t));
 }
 
 void CudaInputs::fill_draws(const Batch& batch, int64_t rows) {
@@ -101,15 +118,16 @@ void CudaInputs::fill_draws(const Batch& batch, int64_t rows) {
   used(draws_, static_cast<size_t>(rows), sizeof(GpuDraw));
 }
 
-void CudaInputs::fill_units(const CudaAttentionPlan& plan) {
+void CudaInputs::fill_units(const CudaAttentionPlan& plan, size_t group) {
   if (plan.plain) return;
+  const CudaAttentionLimits& limits = limits_.attention[group];
   const auto copy = [&](int64_t at, int64_t most, const auto& units) {
     TERN_CHECK(static_cast<int64_t>(units.size()) <= most);
     std::memcpy(staging_[turn_].memory.data() + at, units.data(), units.size() * sizeof(units[0]));
     used(at, units.size(), sizeof(units[0]));
   };
-  copy(decode_units_, limits_.attention.decode_units, plan.decode.units);
-  copy(prefill_units_, limits_.attention.prefill_units, plan.prefill.units);
+  copy(groups_[group].decode_units, limits.decode_units, plan.decode.units);
+  copy(groups_[group].prefill_units, limits.prefill_units, plan.prefill.units);
 }
 
 void CudaInputs::copy(void* stream) {

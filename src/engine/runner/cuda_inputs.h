@@ -8,8 +8,9 @@
 // key and no value, and belong to no unit of the plan; padding rows are copies of row 0.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "device/cuda_device.h"
 #include "engine/batch.h"
@@ -20,26 +21,30 @@ namespace tern {
 
 struct CudaInputLimits {
   int64_t tokens = 0, rows = 0, sequences = 0;
-  int64_t table_stride = 0;  // blocks of the longest sequence
-  CudaAttentionLimits attention;
+  int64_t table_stride = 0;                    // blocks of the longest sequence
+  std::vector<CudaAttentionLimits> attention;  // [cache groups]
 };
 
 class CudaInputs {
  public:
+  CudaInputs() = default;
   explicit CudaInputs(const CudaInputLimits& limits);
 
-  void fill(const Batch& batch, int64_t block_tokens, int64_t tokens, int64_t rows, const CudaAttentionPlan& plan);
+  // `plans`: of the cache groups.
+  void fill(const Batch& batch, int64_t block_tokens, int64_t tokens, int64_t rows,
+            std::span<const CudaAttentionPlan* const> plans);
   void copy(void* stream);
 
   const int32_t* ids() const { return device<int32_t>(ids_); }              // [tokens]
   const int32_t* positions() const { return device<int32_t>(positions_); }  // [tokens]
   const int32_t* sequences() const { return device<int32_t>(sequences_); }  // [tokens] rows of tables()
-  const int64_t* slots() const { return device<int64_t>(slots_); }          // [tokens]
   const int32_t* wanted() const { return device<int32_t>(wanted_); }        // [rows]
   const GpuDraw* draws() const { return device<GpuDraw>(draws_); }          // [rows]
-  const int32_t* tables() const { return device<int32_t>(tables_); }        // [sequences, table_stride]
-  const DecodeUnit* decode_units() const { return device<DecodeUnit>(decode_units_); }
-  const PrefillUnit* prefill_units() const { return device<PrefillUnit>(prefill_units_); }
+  // Of a cache group: [tokens] and [sequences, table_stride].
+  const int64_t* slots(size_t group) const { return device<int64_t>(groups_[group].slots); }
+  const int32_t* tables(size_t group) const { return device<int32_t>(groups_[group].tables); }
+  const DecodeUnit* decode_units(size_t group) const { return device<DecodeUnit>(groups_[group].decode_units); }
+  const PrefillUnit* prefill_units(size_t group) const { return device<PrefillUnit>(groups_[group].prefill_units); }
   int64_t table_stride() const { return limits_.table_stride; }
   uint64_t bytes() const { return device_.bytes(); }
 
@@ -53,8 +58,9 @@ class CudaInputs {
     return reinterpret_cast<const T*>(device_.data() + at);
   }
   void fill_draws(const Batch& batch, int64_t rows);
-  void fill_units(const CudaAttentionPlan& plan);
-  void fill_token(int64_t token, int32_t id, int32_t position, int32_t sequence, int64_t slot);
+  void fill_group(const std::vector<SequenceSlice>& slices, int64_t block_tokens, int64_t tokens, size_t group);
+  void fill_units(const CudaAttentionPlan& plan, size_t group);
+  void fill_token(int64_t token, int32_t id, int32_t position, int32_t sequence);
 
   CudaInputLimits limits_;
   struct Piece {
@@ -63,14 +69,17 @@ class CudaInputs {
   void used(int64_t at, size_t count, size_t element_bytes);
 
   // Byte offsets.
-  int64_t ids_ = 0, positions_ = 0, sequences_ = 0, slots_ = 0, wanted_ = 0, draws_ = 0, tables_ = 0;
-  int64_t decode_units_ = 0, prefill_units_ = 0;
+  int64_t ids_ = 0, positions_ = 0, sequences_ = 0, wanted_ = 0, draws_ = 0;
+  struct Group {
+    int64_t slots, tables, decode_units, prefill_units;
+  };
+  std::vector<Group> groups_;
   std::vector<Piece> used_;  // of this step
   struct Staging {
     PinnedMemory memory;
     CudaEvent copied;
   };
-  std::array<Staging, 2> staging_;
+  std::vector<Staging> staging_ = std::vector<Staging>(2);
   size_t turn_ = 0;
   CudaMemory device_;
 };

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "core/error.h"
+#include "engine/runner/cuda_kv_pool.h"
 #include "engine/runner/cuda_linear.h"
 #include "engine/runner/cuda_steps.h"
 #include "engine/runner/cuda_weights.h"
@@ -38,29 +39,27 @@ class CudaRunner final : public Runner {
   bool draws(const SamplingParams& params) const override;
   void submit(const Batch& batch) override;
   StepResult finish() override;
-  std::vector<KvGroup> kv_groups() const override;
+  std::vector<KvGroup> kv_groups() const override { return kv_.groups(); }
   int threads() const override { return pool_.size(); }
   ThreadPool* pool() override { return &pool_; }
   MemoryReport memory() const override { return memory_; }
   std::vector<OpReport> report(const Batch& batch) const override;
 
  private:
+  void bind_attention();
   void bind_rope(const ModelConfig& config);
   std::unique_ptr<CudaStep> bind_step(const Op& op);
   std::unique_ptr<CudaStep> bind_linear(const Op& op);
   std::unique_ptr<CudaStep> bind_norm(const Op& op);
-  void reserve_kv(uint64_t budget);
-  CudaKv kv_of(const Op& op) const;
   CudaPlace in(const Op& op, size_t i) const { return arena_.place(op.inputs[i]); }
   CudaPlace out(const Op& op, size_t i) const { return arena_.place(op.outputs[i]); }
 
-  void copy_blocks(const Batch& batch);
   void bring_back(const Batch& batch);
   int64_t bucket_of(const Batch& batch) const;
   enum class Drawing : uint8_t { kNone, kGreedy, kAny };
   static Drawing drawing_of(const Batch& batch);
   void run_steps(const CudaStepContext& context, Drawing drawing) const;
-  void run_step(const CudaStepContext& context, int64_t bucket, bool plain, Drawing drawing);
+  void run_step(const CudaStepContext& context, int64_t bucket, uint64_t plain, Drawing drawing);
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   WeightMap weight_map_;
@@ -72,13 +71,13 @@ class CudaRunner final : public Runner {
   CudaArena arena_;
   CudaWeights weights_;
   const float *cos_ = nullptr, *sin_ = nullptr;
-  CudaMemory kv_;
-  int64_t kv_blocks_ = 0, block_bytes_ = 0;
-  CudaAttention attention_;
+  CudaKvPool kv_;
+  std::vector<CudaAttention> attention_;         // [cache groups]
+  std::vector<const CudaAttentionPlan*> plans_;  // of a step
   CudaInputs inputs_;
   std::vector<std::unique_ptr<CudaStep>> steps_;
-  // Of a bucket, whether attention is the plain one, and what is drawn.
-  std::map<std::tuple<int64_t, bool, Drawing>, CudaGraph> graphs_;
+  // Of a bucket, of the cache groups whose attention is the plain one, a bit each, and of what is drawn.
+  std::map<std::tuple<int64_t, uint64_t, Drawing>, CudaGraph> graphs_;
   bool use_graphs_;
   CudaMemory drawn_, draw_workspace_;
   // What a step in flight brings back.
@@ -103,19 +102,11 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
       device_(cuda.device),
       arena_(program_, options.max_batched_tokens, options.max_rows),
       weights_(weight_map_, pool_, device_.stream()),
-      attention_(program_.attention, options, device_.capability()),
-      inputs_({.tokens = options.max_batched_tokens,
-               .rows = options.max_rows,
-               .sequences = options.max_sequences,
-               .table_stride = (options.max_model_len + options.block_tokens - 1) / options.block_tokens,
-               .attention = attention_.limits()}),
+      kv_(program_, cuda_kv_format(options.kv_format), options.block_tokens),
       use_graphs_(cuda.graphs),
       quantization_(cuda.quantization) {
   weight_map_.check(program_);
-  if (program_.caches.size() != 1)
-    fail(ErrorCode::kFailed, "[cuda] models with several kinds of cache are not run on GPUs yet");
-  const CacheGroup& cache = program_.caches[0];
-  block_bytes_ = cache.heads_per_token() * cache.head_dim * 2 * options_.block_tokens;
+  bind_attention();
   bind_rope(config);
   // Weights first, the cache into what they leave.
   steps_.resize(program_.ops.size());
@@ -125,7 +116,7 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
   products_.reserve();
   const auto allowed = static_cast<uint64_t>(cuda.memory_share * static_cast<double>(device_.total_bytes()));
   const uint64_t used = device_.total_bytes() - device_.free_bytes() + kSpareBytes;
-  reserve_kv(allowed > used ? allowed - used : 0);
+  kv_.reserve(options_.kv_tokens, allowed > used ? allowed - used : 0, device_.total_bytes());
   for (size_t i = 0; i < steps_.size(); ++i) {
     if (steps_[i] == nullptr) steps_[i] = bind_step(program_.ops[i]);
   }
@@ -139,10 +130,25 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
     flight.logits = PinnedMemory(rows * static_cast<uint64_t>(program_.vocabulary) * sizeof(float), "logits");
     flight.tokens = PinnedMemory(rows * sizeof(int32_t), "drawn tokens");
   }
+  uint64_t attention_bytes = 0;
+  for (const CudaAttention& attention : attention_) attention_bytes += attention.bytes();
   memory_ = {.packed_weights = weights_.bytes(),
              .mapped_weights = 0,
-             .activations = arena_.bytes() + inputs_.bytes() + attention_.bytes() + products_.bytes(),
+             .activations = arena_.bytes() + inputs_.bytes() + attention_bytes + products_.bytes(),
              .kv_pool = kv_.bytes()};
+}
+
+void CudaRunner::bind_attention() {
+  std::vector<CudaAttentionLimits> limits;
+  for (size_t group = 0; group < program_.caches.size(); ++group) {
+    attention_.emplace_back(program_, group, options_, device_.capability());
+    limits.push_back(attention_.back().limits());
+  }
+  inputs_ = CudaInputs({.tokens = options_.max_batched_tokens,
+                        .rows = options_.max_rows,
+                        .sequences = options_.max_sequences,
+                        .table_stride = (options_.max_model_len + options_.block_tokens - 1) / options_.block_tokens,
+                        .attention = limits});
 }
 
 void CudaRunner::bind_rope(const ModelConfig& config) {
@@ -180,9 +186,10 @@ std::unique_ptr<CudaStep> CudaRunner::bind_step(const Op& op) {
     case OpKind::kAddRmsNorm:
       return bind_norm(op);
     case OpKind::kRopeKv:
-      return std::make_unique<CudaRopeKvStep>(program_.attention, cos_, sin_, kv_of(op), in(op, 0), out(op, 0));
+      return std::make_unique<CudaRopeKvStep>(program_.attention, cos_, sin_, kv_.place(op), in(op, 0), out(op, 0));
     case OpKind::kAttention:
-      return std::make_unique<CudaAttentionStep>(attention_, kv_of(op), in(op, 0), out(op, 0));
+      return std::make_unique<CudaAttentionStep>(attention_[static_cast<size_t>(op.cache_group)], kv_.place(op),
+                                                 in(op, 0), out(op, 0));
     case OpKind::kGlu:
       return std::make_unique<CudaGluStep>(op.activation, in(op, 0), out(op, 0));
     default:
@@ -190,46 +197,6 @@ std::unique_ptr<CudaStep> CudaRunner::bind_step(const Op& op) {
   }
   TERN_CHECK(false, std::string(name_of(op.kind)) + " is left unfused in the lowered program");
   return nullptr;
-}
-
-void CudaRunner::reserve_kv(uint64_t budget) {
-  const int64_t wanted = (options_.kv_tokens + options_.block_tokens - 1) / options_.block_tokens;
-  kv_blocks_ = std::min<int64_t>(wanted, static_cast<int64_t>(budget) / block_bytes_);
-  // A captured launch addresses the pool by rows of at least 128 bytes with 31 bits.
-  kv_blocks_ = std::min<int64_t>(kv_blocks_, ((int64_t{1} << 31) - 1) * 128 / block_bytes_);
-  if (kv_blocks_ < 1) {
-    fail(ErrorCode::kResource,
-         fmt::format("[cuda] no memory is left for the KV cache: {:.1f} GB of {:.1f} GB may be used "
-                     "(--gpu-memory-utilization), one block needs {:.1f} MB",
-                     static_cast<double>(budget) / 1e9, static_cast<double>(device_.total_bytes()) / 1e9,
-                     static_cast<double>(block_bytes_) / 1e6));
-  }
-  kv_ = CudaMemory(static_cast<uint64_t>(kv_blocks_ * block_bytes_), "the KV cache");
-}
-
-std::vector<KvGroup> CudaRunner::kv_groups() const {
-  return {{static_cast<int32_t>(kv_blocks_), program_.caches[0].window}};
-}
-
-CudaKv CudaRunner::kv_of(const Op& op) const {
-  const CacheGroup& group = program_.caches[0];
-  const auto layer = std::find(group.layers.begin(), group.layers.end(), op.layer) - group.layers.begin();
-  const int64_t half = group.kv_heads * group.head_dim * options_.block_tokens * 2;
-  return {.view = {.pool = kv_.data(),
-                   .blocks = kv_blocks_,
-                   .block_bytes = block_bytes_,
-                   .k_offset = layer * 2 * half,
-                   .v_offset = layer * 2 * half + half,
-                   .k_scales = nullptr,
-                   .v_scales = nullptr},
-          .block_tokens = static_cast<int32_t>(options_.block_tokens)};
-}
-
-void CudaRunner::copy_blocks(const Batch& batch) {
-  for (const BlockCopy& copy : batch.copies) {
-    copy_on_device(kv_.data() + copy.to * block_bytes_, kv_.data() + copy.from * block_bytes_,
-                   static_cast<uint64_t>(block_bytes_), device_.stream());
-  }
 }
 
 // How many tokens and rows a captured step for this batch has; 0: it is launched as it is.
@@ -272,7 +239,7 @@ void CudaRunner::run_steps(const CudaStepContext& context, Drawing drawing) cons
              "draw");
 }
 
-void CudaRunner::run_step(const CudaStepContext& context, int64_t bucket, bool plain, Drawing drawing) {
+void CudaRunner::run_step(const CudaStepContext& context, int64_t bucket, uint64_t plain, Drawing drawing) {
   if (bucket == 0) return run_steps(context, drawing);
   CudaGraph& graph = graphs_[{bucket, plain, drawing}];
   if (!graph.ready()) {
@@ -289,8 +256,13 @@ void CudaRunner::submit(const Batch& batch) {
   const BatchShape shape = batch.shape();
   TERN_CHECK(shape.tokens <= options_.max_batched_tokens && shape.rows <= options_.max_rows);
   TERN_CHECK(submitted_ - finished_ < kDepth);
-  copy_blocks(batch);
-  const CudaAttentionPlan& plan = attention_.plan(shape);
+  kv_.copy_blocks(batch.copies, device_.stream());
+  plans_.clear();
+  uint64_t plain = 0;
+  for (size_t group = 0; group < attention_.size(); ++group) {
+    plans_.push_back(&attention_[group].plan(batch.shape(group)));
+    plain |= uint64_t{plans_.back()->plain} << group;
+  }
   const int64_t bucket = bucket_of(batch);
   const CudaStepContext context{.inputs = inputs_,
                                 .drawn = reinterpret_cast<const int32_t*>(drawn_.data()),
@@ -298,9 +270,9 @@ void CudaRunner::submit(const Batch& batch) {
                                 .rows = bucket > 0 ? bucket : shape.rows,
                                 .stream = device_.stream(),
                                 .overlap = true};
-  inputs_.fill(batch, options_.block_tokens, context.tokens, context.rows, plan);
+  inputs_.fill(batch, options_.block_tokens, context.tokens, context.rows, plans_);
   inputs_.copy(device_.stream());
-  run_step(context, bucket, plan.plain, drawing_of(batch));
+  run_step(context, bucket, plain, drawing_of(batch));
   bring_back(batch);
 }
 

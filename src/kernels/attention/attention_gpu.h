@@ -11,11 +11,9 @@ namespace tern {
 
 inline constexpr int32_t kGpuAttentionMaxDim = 256;
 
-// out[t, h] = softmax(scale * q[t, h] . K) V over the keys of the token's sequence at positions up to its own, and,
-// with a window, not before the last `window` of them. A row's bits depend on its query, its position and its keys
-// alone.
+// What decode_attention.h says, and as there: a row's bits depend on its query, its position and its keys alone.
 struct GpuAttentionArgs {
-  DecodeAttentionDesc desc;  // bf16
+  DecodeAttentionDesc desc;
   DecodeKvView kv;
   const void* q;                // bf16 [tokens, heads * head_dim]
   void* out;                    // bf16, the same
@@ -23,7 +21,7 @@ struct GpuAttentionArgs {
   const int32_t* sequences;     // [tokens] rows of block_tables
   const int32_t* block_tables;  // [sequences, table_stride]
   int64_t table_stride;
-  int64_t window;  // 0: all
+  const float* sinks;  // [heads]; null: none
   int64_t tokens;
   bool overlap;  // begin while the launch before still runs
 };

@@ -1,6 +1,7 @@
 // Attention of decoding steps on a GPU: sequences with a few query tokens each (1, or the tokens that a verification
 // checks) over a paged KV cache. Bound by reading K and V once. out[t, h] = softmax(scale * q[t, h] . K) V over the
-// keys at positions up to the token's own. Plain: CUDA files include this.
+// keys at positions up to the token's own and, with a window, not before the last `window` of them. With a cap, scores
+// are cap * tanh(score / cap); a sink is one more score of its head, without a value. Plain: CUDA files include this.
 //
 // A row is a pair (query token, query head of one KV head's group): row r of a sequence is token r / group, head
 // r % group; all rows of a KV head are computed together. Keys come in chunks of kDecodeChunk positions counted from 0;
@@ -20,7 +21,7 @@ namespace tern {
 
 enum class DecodeKv : uint8_t {
   kBf16,
-  kFp8,  // e4m3, one f32 scale a KV head for keys and one for values
+  kFp8,  // e4m3, an f32 scale for each token and KV head, of keys and of values
 };
 
 // 64 KiB of bf16 keys and values at head_dim 128: a multiprocessor's share of a context of 1k with 8 KV heads, and a
@@ -38,19 +39,46 @@ struct DecodeAttentionDesc {
   int32_t block_tokens;  // 16, 32, 64, ...
   DecodeKv kv;
   float scale;
+  int32_t window = 0;  // keys that a token sees at most, itself among them; 0: all
+  float soft_cap = 0;  // 0: none
 };
 
 // One layer of a paged cache. Block b begins at pool + b * block_bytes; in it lie this layer's keys and values, each
-// [kv_heads, block_tokens, head_dim]. Offsets and block_bytes are multiples of 256. Slots behind a context's end may
-// hold anything.
+// [kv_heads, block_tokens, head_dim], and of kFp8 their scales, f32 [kv_heads, block_tokens]. Offsets and block_bytes
+// are multiples of 256. Slots behind a context's end may hold anything, and what lies before a window is not read, but
+// for the block that it begins in.
 struct DecodeKvView {
   const void* pool;  // 256-byte aligned
   int64_t blocks;
   int64_t block_bytes;
   int64_t k_offset, v_offset;
-  const float* k_scales;  // [kv_heads]; null for kBf16
-  const float* v_scales;
+  int64_t k_scale_offset = 0, v_scale_offset = 0;
 };
+
+// How a layer lies in its share of a block: codes of keys, of values, then the scales of kFp8.
+struct DecodeKvLayout {
+  int64_t codes;   // bytes of the keys
+  int64_t scales;  // bytes of the keys' scales
+  int64_t bytes() const { return (2 * (codes + scales) + 255) / 256 * 256; }
+};
+
+constexpr DecodeKvLayout decode_kv_layout(DecodeKv kv, int64_t kv_heads, int64_t head_dim, int64_t block_tokens) {
+  const int64_t rows = kv_heads * block_tokens;
+  if (kv == DecodeKv::kBf16) return {.codes = rows * head_dim * 2, .scales = 0};
+  return {.codes = rows * head_dim, .scales = rows * 4};
+}
+
+// One layer of a pool, whose share of each block begins at `offset`.
+constexpr DecodeKvView decode_kv_view(const DecodeKvLayout& layout, const void* pool, int64_t blocks,
+                                      int64_t block_bytes, int64_t offset) {
+  return {.pool = pool,
+          .blocks = blocks,
+          .block_bytes = block_bytes,
+          .k_offset = offset,
+          .v_offset = offset + layout.codes,
+          .k_scale_offset = offset + 2 * layout.codes,
+          .v_scale_offset = offset + 2 * layout.codes + layout.scales};
+}
 
 // What a thread block does at once: some rows of one KV head of one sequence over the chunks of one node.
 struct alignas(16) DecodeUnit {
@@ -60,11 +88,15 @@ struct alignas(16) DecodeUnit {
   int32_t keys;         // of the sequence: history + query tokens
   int32_t kv_head;
   int32_t first_row, rows;
-  int32_t first_chunk, chunks;  // chunks 0: the thread block has no more units
-  int32_t nodes;                // units that share these rows; 1: nothing to join
+  int32_t first_chunk, chunks;  // of the node; chunks 0: the thread block has no more units
+  int32_t skip;                 // chunks of the node that no row sees: before all windows
+  int32_t first_node, nodes;    // units that share these rows are [first_node, nodes); one alone: nothing to join
   int32_t node;                 // which of them this is
-  int32_t slot;                 // in the workspace, of node 0; node i has slot + i
+  int32_t slot;                 // in the workspace, of node first_node; the others follow
+  int32_t first_key;            // that any row sees
+  int32_t unused;
 };
+static_assert(sizeof(DecodeUnit) == 64);
 
 // All pointers are device memory. What the launch before may write, where launches overlap: q, and K and V at positions
 // from `history` on. Everything else was written before the last launch that did not overlap.
@@ -75,6 +107,7 @@ struct DecodeAttentionArgs {
   int64_t q_stride;  // elements
   void* out;         // bf16 [tokens, out_stride], heads * head_dim columns; 4-byte aligned, out_stride even
   int64_t out_stride;
+  const float* sinks;           // [heads]; null: none
   const int32_t* block_tables;  // [sequences, table_stride]
   int64_t table_stride;
   const DecodeUnit* units;  // [rounds + 1, thread_blocks], of the plan; a captured graph reads them anew each time

@@ -17,8 +17,8 @@ struct Params {
   CUtensorMap map;  // the pool as rows of whole 128-byte lines, boxes of the lines of a block's keys
   const uint16_t* q;
   uint16_t* out;
-  const float* k_scales;
-  const float* v_scales;
+  const uint8_t* scales;  // of keys in block 0, of kFp8
+  const float* sinks;
   const int32_t* block_tables;
   const DecodeUnit* units;
   int32_t* counters;
@@ -30,7 +30,11 @@ struct Params {
   int box_tokens;    // of a copy
   int block_rows;    // of the map: a block, where its keys and values begin, and a head's
   int k_row, v_row, head_rows;
-  float scale;  // of scores, for powers of two
+  int64_t block_bytes;
+  int64_t v_scales;  // bytes from the scales of keys
+  int window;        // so many that nothing is hidden where there is none
+  float scale;       // of scores, for powers of two; with a cap of the score's share of it
+  float cap;         // for powers of two; 0: none
 };
 
 // Dynamic shared memory, 1024-byte aligned.
@@ -68,20 +72,21 @@ struct Place {
 __device__ inline DecodeUnit load_unit(const Params& p, int round) {
   const auto* from = reinterpret_cast<const int4*>(p.units + static_cast<int64_t>(round) * gridDim.x + blockIdx.x);
   union {
-    int4 words[3];
+    int4 words[4];
     DecodeUnit unit;
   } u;
 #pragma unroll
-  for (int i = 0; i < 3; ++i) u.words[i] = from[i];
+  for (int i = 0; i < 4; ++i) u.words[i] = from[i];
   return u.unit;
 }
 
 // The cache's block that lane `lane` copies of a chunk: consecutive lanes have the two halves of a block, then the
-// next.
+// next. Of what lies before all windows the table may say nothing.
 template <class S>
 __device__ inline int block_of(const Params& p, const DecodeUnit& unit, int chunk, int lane) {
   const int position = (unit.first_chunk + chunk) * kDecodeChunk + lane / S::kHalves * p.box_tokens;
   if (lane / S::kHalves >= kDecodeChunk / p.box_tokens || position >= unit.keys) return 0;
+  if (position + p.box_tokens <= unit.first_key) return 0;
   return p.block_tables[unit.sequence * p.table_stride + position / p.block_tokens];
 }
 
@@ -89,14 +94,25 @@ template <class S>
 __device__ inline void fetch_stage(const Params& p, const DecodeUnit& unit, int position, int count, int block,
                                    int first_row, uint32_t stage, uint32_t barrier, uint64_t policy, int lane) {
   const int boxes = (count + p.box_tokens - 1) / p.box_tokens, box_bytes = p.box_tokens / S::kLineKeys * 128;
-  if (lane == 0) ptx::barrier_expect(barrier, boxes * S::kHalves * box_bytes);
+  const int first_box = max(unit.first_key - position, 0) / p.box_tokens;
+  const bool with_scales = S::kFp8 && first_row == p.k_row;
+  if (lane == 0) {
+    const int bytes = S::kHalves * box_bytes + (with_scales ? 2 * p.box_tokens * 4 : 0);
+    ptx::barrier_expect(barrier, (boxes - first_box) * bytes);
+  }
   __syncwarp();
   const int box = lane / S::kHalves, half = lane % S::kHalves;
-  if (box >= boxes) return;
+  if (box < first_box || box >= boxes) return;
   // A block of the cache may be longer than a chunk.
   const int in_block = (position + box * p.box_tokens) % p.block_tokens / S::kLineKeys;
   ptx::tensor_copy(stage + half * (kDecodeChunk * 128) + box * box_bytes, &p.map, half * 128,
                    block * p.block_rows + first_row + unit.kv_head * p.head_rows + in_block, barrier, policy);
+  if (!with_scales || half != 0) return;
+  const uint8_t* scales = p.scales + block * p.block_bytes +
+                          (unit.kv_head * p.block_tokens + in_block * S::kLineKeys) * static_cast<int64_t>(4);
+  const uint32_t to = stage + S::kCodeBytes + box * p.box_tokens * 4;
+  ptx::bulk_copy(to, scales, p.box_tokens * 4, barrier, policy);
+  ptx::bulk_copy(to + kDecodeChunk * 4, scales + p.v_scales, p.box_tokens * 4, barrier, policy);
 }
 
 // By one warp, for all units of the block.
@@ -107,16 +123,16 @@ __device__ inline void fetch(const Params& p, uint32_t shared, int lane) {
   Place<S> place;
   bool waited = false;
   DecodeUnit unit = load_unit(p, 0);
-  int block = unit.chunks > 0 ? block_of<S>(p, unit, 0, lane) : 0;
+  int block = unit.chunks > 0 ? block_of<S>(p, unit, unit.skip, lane) : 0;
   for (int round = 1; unit.chunks > 0; ++round) {
     const DecodeUnit next = load_unit(p, round);
-    for (int chunk = 0; chunk < unit.chunks; ++chunk) {
+    for (int chunk = unit.skip; chunk < unit.chunks; ++chunk) {
       // Ahead, so that nothing waits for the table.
       int next_block = 0;
       if (chunk + 1 < unit.chunks) {
         next_block = block_of<S>(p, unit, chunk + 1, lane);
       } else if (next.chunks > 0) {
-        next_block = block_of<S>(p, next, 0, lane);
+        next_block = block_of<S>(p, next, next.skip, lane);
       }
       const int position = (unit.first_chunk + chunk) * kDecodeChunk, count = min(unit.keys - position, kDecodeChunk);
       if (!waited && position + count > unit.history) {

@@ -18,6 +18,18 @@ struct Node {
   float max[S::kTiles][2], sum[S::kTiles][2];
 };
 
+// The share of no key.
+template <class S>
+__device__ inline void make_empty(Node<S>& node) {
+#pragma unroll
+  for (int n = 0; n < S::kTiles; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) node.out[n][i] = 0;
+#pragma unroll
+    for (int j = 0; j < 2; ++j) node.max[n][j] = -INFINITY, node.sum[n][j] = 0;
+  }
+}
+
 // node = left, then node. A share without keys (sum 0, max -inf) changes no bit of the other.
 template <class S>
 __device__ inline void join(const Node<S>& left, Node<S>& node) {
@@ -76,12 +88,13 @@ struct Nodes {
 };
 
 // Node `index` of a row of equals has been computed: joins it with those before it that it completes. `stack` keeps one
-// node a level. Behind the last one, what stays is joined too, and `node` is the whole.
+// node a level. Behind the last one, what stays is joined too, and `node` is the whole. Those before `first` are empty
+// and were not computed.
 template <class S>
-__device__ inline void push(const Nodes<S>& stack, int index, bool last, Node<S>& node, int thread) {
+__device__ inline void push(const Nodes<S>& stack, int index, int first, bool last, Node<S>& node, int thread) {
   int level = 0;
   for (; last ? index >> level != 0 : (index >> level & 1) != 0; ++level) {
-    if ((index >> level & 1) == 0) continue;
+    if ((index >> level & 1) == 0 || index >> level << level <= first) continue;
     Node<S> left;
     stack.load(level, left, thread);
     join<S>(left, node);
@@ -102,16 +115,21 @@ __device__ inline bool arrives_last(int32_t* counter, int nodes, int* shared_fla
   return *shared_flag != 0;
 }
 
-// The whole of `nodes` nodes from `first` on: subtrees of kSubtree nodes in registers, those on the stack.
+// The whole of nodes `first` to `nodes` - 1, of which the first is in slot `slot`: subtrees of kSubtree nodes in
+// registers, those on the stack.
 template <class S>
-__device__ inline void join_units(const Nodes<S>& stored, const Nodes<S>& stack, int first, int nodes, Node<S>& node,
-                                  int thread) {
+__device__ inline void join_units(const Nodes<S>& stored, const Nodes<S>& stack, int slot, int first, int nodes,
+                                  Node<S>& node, int thread) {
   constexpr int kSubtree = 4 / S::kTiles;  // what the registers hold
-  for (int begin = 0; begin < nodes; begin += kSubtree) {
+  for (int begin = first / kSubtree * kSubtree; begin < nodes; begin += kSubtree) {
     Node<S> loaded[kSubtree];
 #pragma unroll
     for (int i = 0; i < kSubtree; ++i) {
-      if (begin + i < nodes) stored.load_shared(first + begin + i, loaded[i], thread);
+      if (begin + i < first) {
+        make_empty<S>(loaded[i]);
+      } else if (begin + i < nodes) {
+        stored.load_shared(slot + begin + i - first, loaded[i], thread);
+      }
     }
 #pragma unroll
     for (int step = 1; step < kSubtree; step *= 2) {
@@ -123,9 +141,9 @@ __device__ inline void join_units(const Nodes<S>& stored, const Nodes<S>& stack,
       }
     }
     node = loaded[0];
-    if (nodes <= kSubtree) return;
-    ptx::sync(kComputeBarrier, S::kThreads);  // the stack's sums are written by one warp for all
-    push<S>(stack, begin / kSubtree, begin + kSubtree >= nodes, node, thread);
+    if (nodes <= begin + kSubtree && begin <= first) return;  // the only one
+    ptx::sync(kComputeBarrier, S::kThreads);                  // the stack's sums are written by one warp for all
+    push<S>(stack, begin / kSubtree, first / kSubtree, begin + kSubtree >= nodes, node, thread);
   }
 }
 

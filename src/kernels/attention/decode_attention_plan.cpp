@@ -28,13 +28,37 @@ int32_t row_blocks(const DecodeAttentionDesc& desc, const SequenceSlice& sequenc
   return divide_up(int64_t{sequence.query_len} * (desc.heads / desc.kv_heads), rows);
 }
 
+// The first key that a row of the block of rows from `row` on sees.
+int32_t first_key(const DecodeAttentionDesc& desc, const SequenceSlice& sequence, int32_t row) {
+  const int32_t position = sequence.history_len + row / (desc.heads / desc.kv_heads);
+  return desc.window > 0 ? std::max(position - desc.window + 1, 0) : 0;
+}
+
 int64_t unit_count(const DecodeAttentionDesc& desc, const BatchShape& batch, int32_t rows, int32_t level) {
   int64_t count = 0;
   for (int32_t i = 0; i < batch.sequence_count; ++i) {
     const SequenceSlice& sequence = batch.sequences[i];
-    count += int64_t{desc.kv_heads} * row_blocks(desc, sequence, rows) * divide_up(chunks_of(sequence), 1 << level);
+    const int32_t nodes =
+        divide_up(chunks_of(sequence), 1 << level) - first_key(desc, sequence, 0) / (kDecodeChunk << level);
+    count += int64_t{desc.kv_heads} * row_blocks(desc, sequence, rows) * nodes;
   }
   return count;
+}
+
+// The nodes of a block of rows, in order; `unit` has what they share.
+void append_nodes(DecodeUnit unit, int32_t level, int32_t* slots, std::vector<DecodeUnit>* units) {
+  const int32_t chunks = divide_up(unit.keys, kDecodeChunk);
+  unit.nodes = divide_up(chunks, 1 << level);
+  unit.first_node = unit.first_key / (kDecodeChunk << level);
+  const int32_t count = unit.nodes - unit.first_node;
+  unit.slot = count > 1 ? *slots : 0;
+  if (count > 1) *slots += count;
+  for (unit.node = unit.first_node; unit.node < unit.nodes; ++unit.node) {
+    unit.first_chunk = unit.node << level;
+    unit.chunks = std::min(1 << level, chunks - unit.first_chunk);
+    unit.skip = std::max(unit.first_key / kDecodeChunk - unit.first_chunk, 0);
+    units->push_back(unit);
+  }
 }
 
 // Nodes of level `level`, longest first; a sequence's in order.
@@ -46,21 +70,19 @@ std::vector<DecodeUnit> units_of_level(const DecodeAttentionDesc& desc, const Ba
   for (int32_t i = 0; i < batch.sequence_count; ++i) {
     const SequenceSlice& sequence = batch.sequences[i];
     const int32_t all_rows = sequence.query_len * (desc.heads / desc.kv_heads);
-    const int32_t chunks = chunks_of(sequence), nodes = divide_up(chunks, 1 << level);
     for (int32_t head = 0; head < desc.kv_heads; ++head) {
       for (int32_t row = 0; row < all_rows; row += rows) {
-        for (int32_t node = 0; node < nodes; ++node) {
-          const int32_t first = node << level;
-          units.push_back({i, sequence.query_begin, sequence.history_len, sequence.history_len + sequence.query_len,
-                           head, row, std::min(rows, all_rows - row), first, std::min(1 << level, chunks - first),
-                           nodes, node, nodes > 1 ? *slots : 0});
-        }
-        if (nodes > 1) *slots += nodes;
+        DecodeUnit unit = {};
+        unit.sequence = i, unit.query_begin = sequence.query_begin;
+        unit.history = sequence.history_len, unit.keys = sequence.history_len + sequence.query_len;
+        unit.kv_head = head, unit.first_row = row, unit.rows = std::min(rows, all_rows - row);
+        unit.first_key = first_key(desc, sequence, row);
+        append_nodes(unit, level, slots, &units);
       }
     }
   }
   std::stable_sort(units.begin(), units.end(),
-                   [](const DecodeUnit& a, const DecodeUnit& b) { return a.chunks > b.chunks; });
+                   [](const DecodeUnit& a, const DecodeUnit& b) { return a.chunks - a.skip > b.chunks - b.skip; });
   return units;
 }
 
@@ -73,7 +95,7 @@ int64_t deal(const std::vector<DecodeUnit>& units, int32_t thread_blocks, std::v
   for (size_t i = 0; i < units.size(); ++i) {
     Load load = loads.top();
     loads.pop();
-    load.first += units[i].chunks + kUnitOverhead;
+    load.first += units[i].chunks - units[i].skip + kUnitOverhead;
     largest = std::max(largest, load.first);
     loads.push(load);
     if (dealt != nullptr) (*dealt)[static_cast<size_t>(load.second)].push_back(static_cast<int32_t>(i));

@@ -58,8 +58,9 @@ int launch(const DecodeAttentionArgs& args, cudaStream_t stream) {
   Params p = {};
   p.q = static_cast<const uint16_t*>(args.q);
   p.out = static_cast<uint16_t*>(args.out);
-  p.k_scales = args.kv.k_scales;
-  p.v_scales = args.kv.v_scales;
+  p.scales = static_cast<const uint8_t*>(args.kv.pool) + args.kv.k_scale_offset;
+  p.v_scales = args.kv.v_scale_offset - args.kv.k_scale_offset;
+  p.sinks = args.sinks;
   p.block_tables = args.block_tables;
   p.units = args.units;
   p.counters = reinterpret_cast<int32_t*>(args.workspace);
@@ -75,7 +76,11 @@ int launch(const DecodeAttentionArgs& args, cudaStream_t stream) {
   p.k_row = static_cast<int>(args.kv.k_offset / kRowBytes);
   p.v_row = static_cast<int>(args.kv.v_offset / kRowBytes);
   p.head_rows = args.desc.block_tokens / S::kLineKeys;
-  p.scale = args.desc.scale * std::numbers::log2e_v<float>;
+  p.block_bytes = args.kv.block_bytes;
+  p.window = args.desc.window > 0 ? args.desc.window : 1 << 30;
+  p.cap = args.desc.soft_cap * std::numbers::log2e_v<float>;
+  p.scale =
+      args.desc.soft_cap > 0 ? args.desc.scale / args.desc.soft_cap : args.desc.scale * std::numbers::log2e_v<float>;
   cudaError_t error = encode_map<S>(args, p.box_tokens / S::kLineKeys, &p.map);
   if (error != cudaSuccess) return error;
   constexpr int kBytes = kSharedBytes<S>;
@@ -103,7 +108,8 @@ bool supported_blocks(const DecodeAttentionDesc& desc) {
 template <DecodeKv Kv, int HeadDim>
 bool supports(const DecodeAttentionDesc& desc) {
   return desc.kv == Kv && desc.head_dim == HeadDim && desc.kv_heads > 0 && desc.heads % desc.kv_heads == 0 &&
-         desc.heads / desc.kv_heads >= 1 && desc.heads / desc.kv_heads <= kDecodeMaxRows && supported_blocks(desc);
+         desc.heads / desc.kv_heads >= 1 && desc.heads / desc.kv_heads <= kDecodeMaxRows && desc.window >= 0 &&
+         desc.soft_cap >= 0 && supported_blocks(desc);
 }
 
 // Rows of the map have 32-bit numbers, and whole rows.
@@ -111,7 +117,8 @@ template <DecodeKv Kv, int HeadDim>
 bool fits(const DecodeAttentionArgs& args) {
   const DecodeKvView& kv = args.kv;
   return supports<Kv, HeadDim>(args.desc) && kv.blocks > 0 && kv.block_bytes % 256 == 0 && kv.k_offset % 256 == 0 &&
-         kv.v_offset % 256 == 0 && kv.blocks * kv.block_bytes / 128 < int64_t{1} << 31 && args.thread_blocks > 0;
+         kv.v_offset % 256 == 0 && kv.k_scale_offset % 16 == 0 && kv.v_scale_offset % 16 == 0 &&
+         kv.blocks * kv.block_bytes / 128 < int64_t{1} << 31 && args.thread_blocks > 0;
 }
 
 template <DecodeKv Kv, int HeadDim>
@@ -150,9 +157,9 @@ uint64_t workspace_bytes(const DecodeAttentionDesc& desc, int32_t rows, int32_t 
 }
 
 Cost cost(const DecodeAttentionDesc& desc, int64_t tokens, int64_t keys) {
-  const double element = desc.kv == DecodeKv::kFp8 ? 1 : 2;
   const double row = desc.head_dim, heads = desc.heads;
-  return {2 * static_cast<double>(keys) * desc.kv_heads * row * element + 4 * static_cast<double>(tokens) * heads * row,
+  const double row_bytes = desc.kv == DecodeKv::kFp8 ? row + 4 : 2 * row;
+  return {2 * static_cast<double>(keys) * desc.kv_heads * row_bytes + 4 * static_cast<double>(tokens) * heads * row,
           4 * static_cast<double>(keys) * heads * row};
 }
 

@@ -18,6 +18,8 @@
 
 namespace tern::decode_attention {
 
+constexpr float kLog2E = 1.44269504f;
+
 // The warps that compute.
 template <class S>
 struct Compute {
@@ -26,7 +28,6 @@ struct Compute {
   int warp, lane, thread;
   Place<S> place;
   Queries<S> queries;
-  float scale;
   int last_key[S::kTiles][2];  // positions that rows 2t and 2t + 1 of each tile see last
 
   __device__ uint32_t address() const { return ptx::shared_address(shared); }
@@ -49,8 +50,6 @@ struct Compute {
   __device__ void begin(const DecodeUnit& unit) {
     load_queries<S>(queries, p.q + unit.query_begin * p.q_stride + unit.kv_head * p.group * S::kDim, p.q_stride,
                     p.group, unit.first_row, unit.rows, lane);
-    scale = p.scale;
-    if constexpr (S::kFp8) scale *= p.k_scales[unit.kv_head];
 #pragma unroll
     for (int n = 0; n < S::kTiles; ++n) {
 #pragma unroll
@@ -61,25 +60,51 @@ struct Compute {
     }
   }
 
-  // Scores of the warp's keys; what a row does not see is minus infinity.
-  __device__ void score(const DecodeUnit& unit, int position, int count, float (&scores)[S::kKeyTiles][S::kTiles][4]) {
+  // Of the lane's two keys of a tile from `key0` on, where they lie behind the codes of a stage.
+  __device__ void load_scales(const uint8_t* stage, int key0, float (&scales)[2]) const {
+    const auto* from = reinterpret_cast<const float*>(stage + S::kCodeBytes) + key0 + lane / 4;
+    scales[0] = from[0];
+    scales[1] = from[8];
+  }
+
+  // Scores of the warp's keys; what a row does not see is minus infinity. Of kFp8 also the scales of their values.
+  __device__ void score(const DecodeUnit& unit, int position, int count, float (&scores)[S::kKeyTiles][S::kTiles][4],
+                        float (&value_scales)[S::kKeyTiles][2]) {
     const uint32_t stage = wait_for_stage();
-    const bool all_visible = position + kDecodeChunk - 1 <= unit.history;
+    const uint8_t* scales = shared + place.stage * S::kStageBytes;
+    const bool all_visible = position + kDecodeChunk - 1 <= unit.history && position + p.window >= unit.keys;
 #pragma unroll
     for (int i = 0; i < S::kKeyTiles; ++i) {
       const int key0 = (warp * S::kKeyTiles + i) * 16;
+      float scale[2] = {p.scale, p.scale};
+      if constexpr (S::kFp8) {
+        load_scales(scales, key0, scale);
+        load_scales(scales + kDecodeChunk * 4, key0, value_scales[i]);
+        scale[0] *= p.scale, scale[1] *= p.scale;
+      }
       if (key0 < count) multiply_keys<S>(stage, key0, queries, scale, lane, scores[i]);
+      if (p.cap > 0) cap_scores(scores[i]);
       if (all_visible) continue;
 #pragma unroll
       for (int n = 0; n < S::kTiles; ++n) {
 #pragma unroll
         for (int j = 0; j < 4; ++j) {
           const int key = position + key0 + lane / 4 + j / 2 * 8;
-          if (key > last_key[n][j % 2]) scores[i][n][j] = -INFINITY;
+          const int behind = last_key[n][j % 2] - key;
+          if (behind < 0 || behind >= p.window) scores[i][n][j] = -INFINITY;
         }
       }
     }
     release_stage();
+  }
+
+  // Scores become cap * tanh(score).
+  __device__ void cap_scores(float (&scores)[S::kTiles][4]) const {
+#pragma unroll
+    for (int n = 0; n < S::kTiles; ++n) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) scores[n][j] = p.cap * ptx::tanh(scores[n][j]);
+    }
   }
 
   // Over the keys of a warp: lanes 4 g + t with all g hold the same rows.
@@ -119,8 +144,8 @@ struct Compute {
     const auto larger = [](float a, float b) { return fmaxf(a, b); };
     const auto plus = [](float a, float b) { return a + b; };
     const int count = min(unit.keys - position, kDecodeChunk);
-    float scores[S::kKeyTiles][S::kTiles][4];
-    score(unit, position, count, scores);
+    float scores[S::kKeyTiles][S::kTiles][4], value_scales[S::kKeyTiles][2];
+    score(unit, position, count, scores, value_scales);
 
     float own[S::kTiles][2];
 #pragma unroll
@@ -152,6 +177,10 @@ struct Compute {
         for (int j = 0; j < 4; ++j) weight[j] = ptx::exp2(scores[i][n][j] - base[j % 2]);
         own[n][0] += weight[0] + weight[2];
         own[n][1] += weight[1] + weight[3];
+        if constexpr (S::kFp8) {  // what is not seen may have a scale that is not a number
+#pragma unroll
+          for (int j = 0; j < 4; ++j) weight[j] = weight[j] > 0 ? weight[j] * value_scales[i][j / 2] : 0;
+        }
         const int key = (warp * S::kKeyTiles + i) * 16 + lane / 8 % 2 * 8;
         ptx::store_matrices_transposed(weights + (n * 8 + lane % 8) * kWeightPitch + key * 2,
                                        ptx::bf16_pair(weight[0], weight[1]), ptx::bf16_pair(weight[2], weight[3]));
@@ -165,21 +194,23 @@ struct Compute {
 
     const uint32_t stage = wait_for_stage();
     if (!S::kFp8 && count % 16 != 0) clear_values<S>(stage, count, warp, lane);
-    multiply_values<S>(stage, weights, count, warp, lane, node.out);
+    multiply_values<S>(stage, weights, unit.first_key - position, count, warp, lane, node.out);
     release_stage();
   }
 
   __device__ void write(const DecodeUnit& unit, const Node<S>& node) const {
-    const float scale = S::kFp8 ? p.v_scales[unit.kv_head] : 1.0f;
 #pragma unroll
     for (int n = 0; n < S::kTiles; ++n) {
 #pragma unroll
       for (int j = 0; j < 2; ++j) {
         const int in_unit = n * 8 + lane % 4 * 2 + j, row = unit.first_row + in_unit;
         if (in_unit >= unit.rows) continue;
-        uint16_t* to = p.out + (unit.query_begin + row / p.group) * p.out_stride +
-                       (unit.kv_head * p.group + row % p.group) * S::kDim + first_dim<S>(warp, lane);
-        const float factor = scale / node.sum[n][j];
+        const int head = unit.kv_head * p.group + row % p.group;
+        uint16_t* to =
+            p.out + (unit.query_begin + row / p.group) * p.out_stride + head * S::kDim + first_dim<S>(warp, lane);
+        float sum = node.sum[n][j];
+        if (p.sinks != nullptr) sum += ptx::exp2(p.sinks[head] * kLog2E - node.max[n][j]);
+        const float factor = 1 / sum;
         to[0] = ptx::bf16_bits(node.out[n][j] * factor);
         to[kDimStep<S>] = ptx::bf16_bits(node.out[n][j + 2] * factor);
       }
@@ -189,16 +220,17 @@ struct Compute {
   __device__ void run(const DecodeUnit& unit) {
     begin(unit);
     Node<S> node;
-    for (int i = 0; i < unit.chunks; ++i) {
+    for (int i = unit.skip; i < unit.chunks; ++i) {
       chunk(unit, (unit.first_chunk + i) * kDecodeChunk, node);
-      push<S>(stack(), i, i + 1 == unit.chunks, node, thread);
+      push<S>(stack(), i, unit.skip, i + 1 == unit.chunks, node, thread);
     }
-    if (unit.nodes > 1) {
+    const int nodes = unit.nodes - unit.first_node;
+    if (nodes > 1) {
       const Nodes<S> stored = {p.outs, p.sums};
-      stored.store(unit.slot + unit.node, node, thread);
+      stored.store(unit.slot + unit.node - unit.first_node, node, thread);
       auto* flag = reinterpret_cast<int*>(shared + Layout<S>::kFlagAt);
-      if (!arrives_last<S>(p.counters + unit.slot, unit.nodes, flag, thread)) return;
-      join_units<S>(stored, stack(), unit.slot, unit.nodes, node, thread);
+      if (!arrives_last<S>(p.counters + unit.slot, nodes, flag, thread)) return;
+      join_units<S>(stored, stack(), unit.slot, unit.first_node, unit.nodes, node, thread);
     }
     write(unit, node);
   }
@@ -219,7 +251,7 @@ __device__ inline void run_block(const Params& p, uint8_t* shared) {
     fetch<S>(p, ptx::shared_address(shared), lane);
     return;
   }
-  Compute<S> compute = {p, shared, warp, lane, static_cast<int>(threadIdx.x), {}, {}, 0, {}};
+  Compute<S> compute = {p, shared, warp, lane, static_cast<int>(threadIdx.x), {}, {}, {}};
   DecodeUnit unit = load_unit(p, 0);
   ptx::wait_for_previous_launch();  // which may have written q, and may still use the workspace and read out
   for (int round = 1; unit.chunks > 0; ++round) {

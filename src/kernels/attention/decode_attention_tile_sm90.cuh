@@ -26,9 +26,11 @@ struct Shape {
   static constexpr int kKeyTiles = kDecodeChunk / 16 / kWarps;  // of a warp
   static constexpr int kSteps = HeadDim / 16;                   // of the matrix unit over a key
   static constexpr int kKeyBytes = HeadDim * (kFp8 ? 1 : 2);
-  static constexpr int kStageBytes = kDecodeChunk * kKeyBytes;  // keys or values of a chunk
-  static constexpr int kHalves = kKeyBytes == 256 ? 2 : 1;      // a key of 256 bytes lies in two lines
-  static constexpr int kLineKeys = kKeyBytes == 64 ? 2 : 1;     // two keys of 64 bytes in one
+  static constexpr int kCodeBytes = kDecodeChunk * kKeyBytes;  // keys or values of a chunk
+  // Behind keys their scales and those of their values.
+  static constexpr int kStageBytes = kCodeBytes + (kFp8 ? 2 * kDecodeChunk * 4 : 0);
+  static constexpr int kHalves = kKeyBytes == 256 ? 2 : 1;   // a key of 256 bytes lies in two lines
+  static constexpr int kLineKeys = kKeyBytes == 64 ? 2 : 1;  // two keys of 64 bytes in one
 };
 
 // Where the 16-byte piece `piece` of key `key` lies in a stage: lines of 128 bytes whose pieces are swizzled.
@@ -75,10 +77,10 @@ __device__ inline void load_queries(Queries<S>& queries, const uint16_t* q, int6
 }
 
 // scores[n] = keys key0 .. key0 + 15 times rows 8 n .. 8 n + 7: of lane 4 g + t keys g and g + 8, rows 2t and 2t + 1,
-// in the order (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
+// in the order (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1). `scale`: of the lane's two keys.
 template <class S>
-__device__ inline void multiply_keys(uint32_t stage, int key0, const Queries<S>& queries, float scale, int lane,
-                                     float (&scores)[S::kTiles][4]) {
+__device__ inline void multiply_keys(uint32_t stage, int key0, const Queries<S>& queries, const float (&scale)[2],
+                                     int lane, float (&scores)[S::kTiles][4]) {
   float chain[S::kTiles][2][4] = {};  // two chains of matrix instructions: one would wait for itself
   const int key = key0 + lane % 16, piece = lane / 16;
 #pragma unroll
@@ -103,7 +105,7 @@ __device__ inline void multiply_keys(uint32_t stage, int key0, const Queries<S>&
 #pragma unroll
   for (int n = 0; n < S::kTiles; ++n) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) scores[n][i] = (chain[n][0][i] + chain[n][1][i]) * scale;
+    for (int i = 0; i < 4; ++i) scores[n][i] = (chain[n][0][i] + chain[n][1][i]) * scale[i / 2];
   }
 }
 
@@ -119,11 +121,13 @@ template <class S>
 constexpr int kDimStep = S::kFp8 ? 1 : 8;
 
 // The 16 dimensions of warp `warp` of the values of keys key0 .. key0 + 31, as two left operands of the matrix unit of
-// 16 keys each. Of the second 16 nothing is read when they lie behind `count`.
+// 16 keys each. What lies before `first` or behind `count` is not read.
 template <class S>
-__device__ inline void load_values(uint32_t stage, int key0, int count, int warp, int lane, uint32_t (&a)[2][4]) {
+__device__ inline void load_values(uint32_t stage, int key0, int first, int count, int warp, int lane,
+                                   uint32_t (&a)[2][4]) {
   if constexpr (S::kFp8) {
-    // A transposed 16-bit element is two neighbouring dimensions of a key. What lies behind `count` is a number, too.
+    // A transposed 16-bit element is two neighbouring dimensions of a key. All bytes are numbers, what is not wanted
+    // too.
     const uint4 v = ptx::load_matrices_transposed(piece_address<S>(stage, key0 + lane, warp));
     const uint32_t words[4] = {v.x, v.y, v.z, v.w};
 #pragma unroll
@@ -135,7 +139,7 @@ __device__ inline void load_values(uint32_t stage, int key0, int count, int warp
 #pragma unroll
     for (int j = 0; j < 2; ++j) {
       uint4 v = {};
-      if (key0 + j * 16 < count) {
+      if (key0 + j * 16 < count && key0 + j * 16 + 16 > first) {
         const int key = key0 + j * 16 + lane / 16 * 8 + lane % 8;
         v = ptx::load_matrices_transposed(piece_address<S>(stage, key, 2 * warp + lane / 8 % 2));
       }
@@ -144,18 +148,19 @@ __device__ inline void load_values(uint32_t stage, int key0, int count, int warp
   }
 }
 
-// sums[n] = the warp's 16 dimensions of values of keys 0 .. count - 1, weighted for rows 8 n .. 8 n + 7: of lane 4 g +
-// t (first dimension, row 2t), (first, 2t + 1), (second, 2t), (second, 2t + 1).
+// sums[n] = the warp's 16 dimensions of values of keys first .. count - 1, weighted for rows 8 n .. 8 n + 7: of lane 4
+// g + t (first dimension, row 2t), (first, 2t + 1), (second, 2t), (second, 2t + 1).
 template <class S>
-__device__ inline void multiply_values(uint32_t stage, uint32_t weights, int count, int warp, int lane,
+__device__ inline void multiply_values(uint32_t stage, uint32_t weights, int first, int count, int warp, int lane,
                                        float (&sums)[S::kTiles][4]) {
   float chain[S::kTiles][2][4] = {};
   const uint32_t row = weights + lane % 8 * kWeightPitch + lane / 8 * 16;
 #pragma unroll
   for (int i = 0; i < kDecodeChunk / 32; ++i) {
     if (i * 32 >= count) break;
+    if (i * 32 + 32 <= first) continue;
     uint32_t a[2][4];
-    load_values<S>(stage, i * 32, count, warp, lane, a);
+    load_values<S>(stage, i * 32, first, count, warp, lane, a);
 #pragma unroll
     for (int n = 0; n < S::kTiles; ++n) {
       const uint4 b = ptx::load_matrices(row + n * 8 * kWeightPitch + i * 64);

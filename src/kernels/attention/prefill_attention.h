@@ -1,6 +1,7 @@
 // Attention of prompts on a GPU: sequences with many query tokens each (a prompt or a piece of one) over a paged KV
 // cache. Bound by the matrix unit. out[t, h] = softmax(scale * q[t, h] . K) V over the keys at positions up to the
-// token's own and, with a window, behind position - window. Memory beside inputs and outputs: none. Plain: CUDA files
+// token's own and, with a window, behind position - window; caps and sinks as decode_attention.h says. Memory beside
+// inputs and outputs: none. Of an FP8 cache, keys and values times their scales are rounded to bf16. Plain: CUDA files
 // include this.
 //
 // A strip is kPrefillStrip consecutive tokens of one sequence under one query head: the rows of one warpgroup. Strip i
@@ -32,6 +33,8 @@ struct PrefillAttentionDesc {
   int32_t block_tokens;  // a multiple of kPrefillPage
   int32_t window;        // keys that a token sees at most, itself among them; 0: all
   float scale;           // > 0
+  float soft_cap = 0;    // 0: none
+  DecodeKv kv = DecodeKv::kBf16;
 };
 
 // What a thread block does at once: `strips` strips of one KV head of one sequence, as many as the kernel has.
@@ -48,11 +51,12 @@ struct alignas(16) PrefillUnit {
 // All pointers are device memory.
 struct PrefillAttentionArgs {
   PrefillAttentionDesc desc;
-  DecodeKvView kv;   // bf16; entries of the block tables behind a window are not read
+  DecodeKvView kv;   // entries of the block tables behind a window are not read
   const void* q;     // bf16 [tokens, q_stride], heads * head_dim columns; 16-byte aligned, q_stride a multiple of 8
   int64_t q_stride;  // elements
   void* out;         // bf16 [tokens, out_stride], heads * head_dim columns; aligned as q
   int64_t out_stride;
+  const float* sinks;  // [heads]; null: none
   int64_t tokens;
   const int32_t* block_tables;  // [sequences, table_stride]
   int64_t table_stride;

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/attention/prefill_attention.h"
+#include "kernels/fp8_sm90.cuh"
 #include "kernels/ptx_sm90.cuh"
 
 namespace tern::prefill_attention {
@@ -15,17 +16,23 @@ constexpr int kMaxSharedBytes = 227 * 1024;  // of one block, on compute capabil
 constexpr int kWarpgroup = 128;
 constexpr int kLine = 128;  // bytes: 64 dimensions, what the swizzle knows
 
-// One instance of the kernel: a consumer is a warpgroup that computes a strip.
-template <int HeadDim, int Consumers, int Stages>
+// One instance of the kernel: a consumer is a warpgroup that computes a strip. Of an FP8 cache the four warps of the
+// fetching warpgroup make bf16 of keys and values, else one of them has the copy engine do it.
+template <DecodeKv Kv, int HeadDim, int Consumers, int Stages, bool Capped = false>
 struct Shape {
+  static constexpr bool kCapped = Capped;  // a form of its own, so that scores without a cap keep their registers
+  using WithCap = Shape<Kv, HeadDim, Consumers, Stages, true>;
+  static constexpr bool kFp8 = Kv == DecodeKv::kFp8;
+  static constexpr DecodeKv kKv = Kv;
+  static constexpr int kFetchWarps = kFp8 ? 4 : 1;
   static_assert(HeadDim == 64 || HeadDim == 128);
   static constexpr int kDim = HeadDim, kConsumers = Consumers, kStages = Stages;
   static constexpr int kHalves = HeadDim / 64;  // lines of a row
   static constexpr int kThreads = (Consumers + 1) * kWarpgroup;
   // In steps of 8; together no more than the launch gives, 65,536 / threads rounded down to 8 for each thread: a
   // warpgroup that asks for more waits forever.
-  static constexpr int kFetchRegisters = Consumers <= 2 ? 40 : 32;
-  static constexpr int kComputeRegisters = Consumers <= 2 ? 232 : 160;
+  static constexpr int kFetchRegisters = kFp8 ? (Consumers <= 2 ? 72 : 56) : Consumers <= 2 ? 40 : 32;
+  static constexpr int kComputeRegisters = kFp8 ? (Consumers <= 2 ? 216 : 152) : Consumers <= 2 ? 232 : 160;
 
   // Dynamic shared memory, 1024-byte aligned. Of a strip and of a stage, one half of the dimensions is behind the
   // other.
@@ -56,7 +63,13 @@ struct Params {
   int group;        // query heads of a KV head
   int block_pages;  // of a block of the cache
   int window;       // 0: none
-  float scale;      // of scores, for powers of two
+  float scale;      // of scores, for powers of two; of tanh where there is a cap
+  float cap_scale;  // of scores, for tanh
+  const float* sinks;
+  // Of an FP8 cache.
+  const uint8_t* pool;
+  int64_t block_bytes, scale_offsets[2], offsets[2];  // of keys, of values
+  int block_tokens;
 };
 
 // Stages that are filled and emptied in turn: a full and an empty barrier each, where this thread is, and which time
@@ -79,11 +92,13 @@ struct Ring {
     __syncwarp();
     if (lane == 0) ptx::barrier_arrive(empty());
   }
-  // By one thread; `warps` read a stage.
-  __device__ void init(int warps) const {
+  // By each thread that has read the stage.
+  __device__ void release_own() const { ptx::barrier_arrive(empty()); }
+  // By one thread; `writers` fill a stage, `readers` release it.
+  __device__ void init(int writers, int readers) const {
     for (int i = 0; i < Stages; ++i) {
-      ptx::barrier_init(barriers + i * 8, 1);
-      ptx::barrier_init(barriers + (Stages + i) * 8, warps);
+      ptx::barrier_init(barriers + i * 8, writers);
+      ptx::barrier_init(barriers + (Stages + i) * 8, readers);
     }
   }
 };
@@ -96,7 +111,7 @@ struct Rings {
       : queries{shared + S::kQueryBarriersAt}, keys{shared + S::kKeyBarriersAt}, values{shared + S::kValueBarriersAt} {}
 };
 
-// By one warp, for all units of the block.
+// By one warp, or four, for all units of the block.
 template <class S>
 struct Fetch {
   const Params& p;
@@ -153,16 +168,83 @@ struct Fetch {
     ring.advance();
   }
 
+  // Two bf16 numbers times a scale, rounded once.
+  __device__ static uint32_t scaled(uint32_t pair, float scale) {
+    return ptx::bf16_pair(__uint_as_float(pair << 16) * scale, __uint_as_float(pair & 0xffff0000u) * scale);
+  }
+
+  // The same block of an FP8 cache, by all four warps: 16 codes at a time become two pieces of a line. Behind the end
+  // of the sequence all are zero.
+  __device__ void convert(const PrefillUnit& unit, int block, int value, Ring<S::kStages>& ring, int at) {
+    constexpr int kPieces = S::kDim / 16, kRowsAtOnce = kWarpgroup / kPieces;
+    constexpr int kAhead = S::kConsumers <= 2 ? 4 : 2;  // what the registers hold
+    const int piece = static_cast<int>(threadIdx.x) % kPieces, first = static_cast<int>(threadIdx.x) / kPieces;
+    const int keys = unit.history + unit.query_len, rows = min(unit.end_page - 2 * block, 2) * kPrefillPage;
+    uint8_t* stage = memory + at + ring.stage * S::kStageBytes + piece / 4 * S::kStageHalf;
+    for (int row0 = first; row0 < rows; row0 += kAhead * kRowsAtOnce) {
+      uint4 codes[kAhead];
+      float scales[kAhead];
+#pragma unroll
+      for (int i = 0; i < kAhead; ++i) {
+        const int row = row0 + i * kRowsAtOnce;
+        codes[i] = {}, scales[i] = 0;
+        if (row >= rows) continue;
+        const int page = max(2 * block + row / kPrefillPage, unit.first_page);
+        const int entry = p.block_tables[unit.sequence * p.table_stride + page / p.block_pages];
+        const int position = page * kPrefillPage + row % kPrefillPage;
+        const uint8_t* from = p.pool + entry * p.block_bytes;
+        const int64_t place = static_cast<int64_t>(unit.kv_head) * p.block_tokens + position % p.block_tokens;
+        if (position >= keys) continue;
+        codes[i] = *reinterpret_cast<const uint4*>(from + p.offsets[value] + place * S::kDim + piece * 16);
+        scales[i] = reinterpret_cast<const float*>(from + p.scale_offsets[value])[place];
+      }
+      if (row0 == first) ring.wait_empty();
+#pragma unroll
+      for (int i = 0; i < kAhead; ++i) {
+        const int row = row0 + i * kRowsAtOnce;
+        if (row >= rows) continue;
+        const uint32_t words[4] = {codes[i].x, codes[i].y, codes[i].z, codes[i].w};
+        uint8_t* line = stage + row * kLine;
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          const uint32_t a = words[2 * half], b = words[2 * half + 1];
+          *reinterpret_cast<uint4*>(line + ((piece % 4 * 2 + half) ^ row % 8) * 16) =
+              make_uint4(scaled(fp8::pair<0, 1>(a), scales[i]), scaled(fp8::pair<2, 3>(a), scales[i]),
+                         scaled(fp8::pair<0, 1>(b), scales[i]), scaled(fp8::pair<2, 3>(b), scales[i]));
+        }
+      }
+    }
+    ptx::copy_engine_fence();
+    __syncwarp();
+    if (lane == 0) ptx::barrier_arrive(ring.full());
+    ring.advance();
+  }
+
+  __device__ void keys(const PrefillUnit& unit, int index) {
+    if constexpr (S::kFp8) {
+      convert(unit, index, 0, rings.keys, S::kKeysAt);
+    } else {
+      block(unit, index, p.keys, rings.keys, S::kKeysAt);
+    }
+  }
+  __device__ void values(const PrefillUnit& unit, int index) {
+    if constexpr (S::kFp8) {
+      convert(unit, index, 1, rings.values, S::kValuesAt);
+    } else {
+      block(unit, index, p.values, rings.values, S::kValuesAt);
+    }
+  }
+
   // In the order of use: the keys of a block are wanted before the values of the one before.
   __device__ void unit(const PrefillUnit& unit) {
-    queries(unit);
+    if (threadIdx.x < 32) queries(unit);
     const int top = (unit.end_page - 1) / 2, bottom = unit.first_page / 2;
-    block(unit, top, p.keys, rings.keys, S::kKeysAt);
+    keys(unit, top);
     for (int i = top - 1; i >= bottom; --i) {
-      block(unit, i, p.keys, rings.keys, S::kKeysAt);
-      block(unit, i + 1, p.values, rings.values, S::kValuesAt);
+      keys(unit, i);
+      values(unit, i + 1);
     }
-    block(unit, bottom, p.values, rings.values, S::kValuesAt);
+    values(unit, bottom);
   }
 
   __device__ PrefillUnit load(int round) const {
@@ -183,7 +265,7 @@ struct Fetch {
       next = load(round);
       unit(now);
     }
-    queries(next);
+    if (threadIdx.x < 32) queries(next);
   }
 };
 

@@ -47,6 +47,7 @@ cudaError_t encode_maps(const PrefillAttentionArgs& args, Params* p) {
   const cuuint64_t dim = size(desc.head_dim), row = 2 * dim, head = row * size(desc.block_tokens);
   cudaError_t error = encode_map<2>(args.q, {dim * size(desc.heads), size(args.tokens)}, {2 * size(args.q_stride)},
                                     kPrefillStrip, &p->queries);
+  if (desc.kv == DecodeKv::kFp8) return error;
   const cuuint64_t sizes[4] = {dim, size(desc.block_tokens), size(desc.kv_heads), size(args.kv.blocks)};
   const cuuint64_t strides[3] = {row, head, size(args.kv.block_bytes)};
   const auto* pool = static_cast<const std::byte*>(args.kv.pool);
@@ -58,27 +59,24 @@ cudaError_t encode_maps(const PrefillAttentionArgs& args, Params* p) {
 bool supports_any(const PrefillAttentionDesc& desc) {
   return desc.kv_heads > 0 && desc.heads >= desc.kv_heads && desc.heads % desc.kv_heads == 0 &&
          desc.block_tokens >= kPrefillPage && desc.block_tokens % kPrefillPage == 0 && desc.window >= 0 &&
-         desc.scale > 0;
+         desc.scale > 0 && desc.soft_cap >= 0;
 }
 
-template <int HeadDim>
+template <class S>
 bool supports(const PrefillAttentionDesc& desc) {
-  return desc.head_dim == HeadDim && supports_any(desc);
+  return desc.head_dim == S::kDim && desc.kv == S::kKv && supports_any(desc);
 }
 
 bool aligned(const PrefillAttentionArgs& args) {
   const auto whole = [](const void* pointer, int64_t unit) { return reinterpret_cast<uintptr_t>(pointer) % unit == 0; };
   const DecodeKvView& kv = args.kv;
   return whole(args.q, 16) && args.q_stride % 8 == 0 && whole(args.out, 16) && args.out_stride % 8 == 0 &&
-         whole(kv.pool, 256) && kv.block_bytes % 256 == 0 && kv.k_offset % 256 == 0 && kv.v_offset % 256 == 0;
+         whole(kv.pool, 256) && kv.block_bytes % 256 == 0 && kv.k_offset % 256 == 0 && kv.v_offset % 256 == 0 &&
+         kv.k_scale_offset % 4 == 0 && kv.v_scale_offset % 4 == 0;
 }
 
 template <class S>
-int run(const PrefillAttentionArgs& args, void* stream) {
-  if (!supports<S::kDim>(args.desc) || !aligned(args) || args.tokens <= 0 || args.kv.blocks <= 0 ||
-      args.thread_blocks <= 0) {
-    return cudaErrorInvalidValue;
-  }
+int launch(const PrefillAttentionArgs& args, void* stream) {
   Params p = {};
   cudaError_t error = encode_maps(args, &p);
   if (error != cudaSuccess) return error;
@@ -90,7 +88,14 @@ int run(const PrefillAttentionArgs& args, void* stream) {
   p.group = args.desc.heads / args.desc.kv_heads;
   p.block_pages = args.desc.block_tokens / kPrefillPage;
   p.window = args.desc.window;
-  p.scale = args.desc.scale * std::numbers::log2e_v<float>;
+  p.scale = (args.desc.soft_cap > 0 ? args.desc.soft_cap : args.desc.scale) * std::numbers::log2e_v<float>;
+  p.cap_scale = args.desc.soft_cap > 0 ? args.desc.scale / args.desc.soft_cap : 0;
+  p.sinks = args.sinks;
+  p.pool = static_cast<const uint8_t*>(args.kv.pool);
+  p.block_bytes = args.kv.block_bytes;
+  p.offsets[0] = args.kv.k_offset, p.offsets[1] = args.kv.v_offset;
+  p.scale_offsets[0] = args.kv.k_scale_offset, p.scale_offsets[1] = args.kv.v_scale_offset;
+  p.block_tokens = args.desc.block_tokens;
   error = cudaFuncSetAttribute(prefill_attention_kernel<S>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::kBytes);
   if (error != cudaSuccess) return error;
   cudaLaunchConfig_t config = {};
@@ -99,6 +104,14 @@ int run(const PrefillAttentionArgs& args, void* stream) {
   config.dynamicSmemBytes = S::kBytes;
   config.stream = static_cast<cudaStream_t>(stream);
   return cudaLaunchKernelEx(&config, prefill_attention_kernel<S>, p);
+}
+
+template <class S>
+int run(const PrefillAttentionArgs& args, void* stream) {
+  if (!supports<S>(args.desc) || !aligned(args) || args.tokens <= 0 || args.kv.blocks <= 0 || args.thread_blocks <= 0) {
+    return cudaErrorInvalidValue;
+  }
+  return args.desc.soft_cap > 0 ? launch<typename S::WithCap>(args, stream) : launch<S>(args, stream);
 }
 
 int32_t thread_blocks() {
@@ -119,7 +132,8 @@ Cost cost(const PrefillAttentionDesc& desc, const BatchShape& batch) {
     const int32_t before = desc.window > 0 ? std::min(sequence.history_len, desc.window - 1) : sequence.history_len;
     keys += before + sequence.query_len;
   }
-  Cost cost = {4 * keys * desc.kv_heads * row + 4 * static_cast<double>(batch.tokens) * heads * row,
+  const double row_bytes = desc.kv == DecodeKv::kFp8 ? row + 4 : 2 * row;
+  Cost cost = {2 * keys * desc.kv_heads * row_bytes + 4 * static_cast<double>(batch.tokens) * heads * row,
                4 * prefill_attention_pairs(desc, batch) * heads * row};
   cost.arithmetic = Arithmetic::kBf16;
   return cost;
@@ -127,16 +141,18 @@ Cost cost(const PrefillAttentionDesc& desc, const BatchShape& batch) {
 
 template <class S>
 constexpr PrefillAttentionImpl row_of(const char* name) {
-  return {name, S::kConsumers, supports<S::kDim>, thread_blocks, run<S>, cost};
+  return {name, S::kConsumers, supports<S>, thread_blocks, run<S>, cost};
 }
 
 constexpr PrefillAttentionImpl kRows[] = {
-    row_of<Shape<128, 2, 2>>("sm90_bf16_128"),
-    row_of<Shape<64, 3, 4>>("sm90_bf16_64"),
+    row_of<Shape<DecodeKv::kBf16, 128, 2, 2>>("sm90_bf16_128"),
+    row_of<Shape<DecodeKv::kBf16, 64, 3, 4>>("sm90_bf16_64"),
+    row_of<Shape<DecodeKv::kFp8, 128, 2, 2>>("sm90_fp8_128"),
+    row_of<Shape<DecodeKv::kFp8, 64, 3, 4>>("sm90_fp8_64"),
 };
 
 }  // namespace
 
-const PrefillAttentionImplSpan kPrefillAttentionSm90 = {kRows, 2};
+const PrefillAttentionImplSpan kPrefillAttentionSm90 = {kRows, 4};
 
 }  // namespace tern

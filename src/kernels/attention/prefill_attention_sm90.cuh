@@ -15,8 +15,9 @@
 
 namespace tern::prefill_attention {
 
-constexpr int kTurnBarrier = 1;  // one a consumer
-constexpr int kOwnBarrier = 5;
+constexpr float kLog2E = 1.44269504f;
+constexpr int kTurnBarrier = 1;    // one a consumer
+constexpr int kCommonBarrier = 5;  // of all that compute
 
 template <class S>
 struct Compute {
@@ -77,6 +78,10 @@ struct Compute {
 
   template <int Keys>
   __device__ float2 weigh(float (&scores)[Keys / 2], int block) {
+    if constexpr (S::kCapped) {
+#pragma unroll
+      for (float& score : scores) score = ptx::tanh(score * p.cap_scale);
+    }
     if (mask.cuts(block * kPrefillKeys, Keys)) mask.apply(block * kPrefillKeys, lane, scores);
     return softmax.take(scores, p.scale);
   }
@@ -140,29 +145,32 @@ struct Compute {
     rings.values.advance();
   }
 
-  // Values behind the last key may be anything, and a weight of zero does not make nothing of a NaN. All warpgroups do
-  // this, none waits for another's.
+  // Values behind the last key may be anything, and a weight of zero does not make nothing of a NaN. The warpgroups
+  // clear them together before any of them multiplies.
   __device__ void clear_values(const PrefillUnit& unit, int keys) {
+    constexpr int kThreads = S::kConsumers * kWarpgroup;
     rings.values.wait_full();
     const int used = keys - (unit.end_page - 1) * kPrefillPage;  // of the last page, which is the top block's last
     uint8_t* stage = memory + S::kValuesAt + rings.values.stage * S::kStageBytes;
     for (int index = 0; index < 2; ++index) {
       const int page = max((unit.end_page - 1) / 2 * 2 + index, unit.first_page);
       if (page != unit.end_page - 1) continue;
-      for (int i = thread; i < (kPrefillPage - used) * 8 * S::kHalves; i += kWarpgroup) {
+      for (int i = consumer * kWarpgroup + thread; i < (kPrefillPage - used) * 8 * S::kHalves; i += kThreads) {
         const int line = index * kPrefillPage + used + i / 8 / S::kHalves, half = i / 8 % S::kHalves;
         *reinterpret_cast<uint4*>(stage + half * S::kStageHalf + line * kLine + i % 8 * 16) = make_uint4(0, 0, 0, 0);
       }
     }
     ptx::copy_engine_fence();
-    ptx::sync(kOwnBarrier + consumer, kWarpgroup);
+    ptx::sync(kCommonBarrier, kThreads);
   }
 
   // `done`: the softmax of the strip at `address`. Through the warp's own rows of it, whose queries are no longer
   // wanted, so that a row is written in one piece.
   __device__ void write(const PrefillUnit& unit, const Softmax& done, uint32_t address) {
     const int strip = unit.first_strip + consumer;
-    const float first = done.reciprocal(0), second = done.reciprocal(1);
+    const int head = unit.kv_head * p.group + strip % p.group;
+    const float sink = p.sinks == nullptr ? -INFINITY : p.sinks[head] * kLog2E;
+    const float first = done.reciprocal(0, p.scale, sink), second = done.reciprocal(1, p.scale, sink);
     multiply_rows(out, first, second);
     const uint32_t rows = address + warp * (16 * kLine);
     const int row = lane % 16;
@@ -177,7 +185,7 @@ struct Compute {
     __syncwarp();
     constexpr int kPieces = S::kDim / 8;  // of a row
     const int token0 = strip / p.group * kPrefillStrip + warp * 16;
-    const int column = (unit.kv_head * p.group + strip % p.group) * S::kDim;
+    const int column = head * S::kDim;
 #pragma unroll
     for (int i = 0; i < 16 * kPieces / 32; ++i) {
       const int r = i * (32 / kPieces) + lane / kPieces, piece = lane % kPieces;
@@ -201,7 +209,7 @@ struct Compute {
   // All blocks of a unit but the first, whose weights are there, and the output of all but the last.
   __device__ void blocks() {
     const int keys = unit().history + unit().query_len, last = bottom();
-    if (unit().end_page * kPrefillPage > keys) clear_values(unit(), keys);
+    if (!S::kFp8 && unit().end_page * kPrefillPage > keys) clear_values(unit(), keys);
     int block = top() - 1;
     bool add = false;
     if (odd() && block >= last) {
@@ -237,7 +245,7 @@ struct Compute {
       }
     }
     write(from, done, address);
-    old.release(lane);
+    old.release_own();  // each: what was read with ordinary loads is then seen to be read, by tools too
     return more;
   }
 
@@ -264,15 +272,15 @@ __device__ inline void run_block(const Params& p, uint8_t* shared) {
   const uint32_t address = ptx::shared_address(shared);
   if (threadIdx.x == 0) {
     const Rings<S> rings(address);
-    rings.queries.init(4 * S::kConsumers);
-    rings.keys.init(4 * S::kConsumers);
-    rings.values.init(4 * S::kConsumers);
+    rings.queries.init(1, kWarpgroup * S::kConsumers);
+    rings.keys.init(S::kFetchWarps, 4 * S::kConsumers);
+    rings.values.init(S::kFetchWarps, 4 * S::kConsumers);
     ptx::barrier_init_fence();
   }
   __syncthreads();
   if (threadIdx.x < kWarpgroup) {
     ptx::give_registers<S::kFetchRegisters>();
-    if (threadIdx.x < 32) Fetch<S>(p, shared).run();
+    if (threadIdx.x < 32 * S::kFetchWarps) Fetch<S>(p, shared).run();
   } else {
     ptx::take_registers<S::kComputeRegisters>();
     Compute<S>(p, shared).run();

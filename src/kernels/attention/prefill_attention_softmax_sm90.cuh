@@ -52,8 +52,9 @@ struct Softmax {
       largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
       const float before = max[j];
       max[j] = fmaxf(before, largest);
-      const float base = max[j] == -INFINITY ? 0 : max[j] * scale;
-      shrink[j] = ptx::exp2(fmaf(before, scale, -base));
+      // Both rounded: where the maximum stays, nothing shrinks, so that a block which a row does not see is no block.
+      const float base = max[j] == -INFINITY ? 0 : __fmul_rn(max[j], scale);
+      shrink[j] = ptx::exp2(__fsub_rn(__fmul_rn(before, scale), base));
       float own[2] = {0, 0};  // in an order in which zero weights at the end change nothing
 #pragma unroll
       for (int i = 2 * j; i < Count; i += 4) {
@@ -67,11 +68,11 @@ struct Softmax {
     return make_float2(shrink[0], shrink[1]);
   }
 
-  // 1 / the sum over all columns.
-  __device__ float reciprocal(int j) const {
+  // 1 / the sum over all columns and a sink, a score for powers of two; minus infinity: none.
+  __device__ float reciprocal(int j, float scale, float sink) const {
     float all = sum[j] + __shfl_xor_sync(0xffffffffu, sum[j], 1);
     all += __shfl_xor_sync(0xffffffffu, all, 2);
-    return 1 / all;
+    return 1 / (all + ptx::exp2(sink - max[j] * scale));
   }
 };
 

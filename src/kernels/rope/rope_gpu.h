@@ -23,9 +23,8 @@ struct GpuRopeKvArgs {
   const int32_t* positions;  // [tokens]
   // [tokens] Where the token's key and value go: block * block_tokens + place in the block; -1: nowhere.
   const int64_t* slots;
-  void* pool;  // bf16, as DecodeKvView says
-  int64_t block_bytes;
-  int64_t k_offset, v_offset;
+  DecodeKv kv;        // of kFp8 a head's row is scaled so that its largest element is 448, and its scale written
+  DecodeKvView view;  // whose pool is written
   int32_t block_tokens;
   int64_t tokens;
   bool overlap;  // begin while the launch before still runs
