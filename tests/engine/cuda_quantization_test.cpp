@@ -72,7 +72,7 @@ class CudaQuantization : public testing::Test {
   std::filesystem::path path_;
 };
 
-// Few tokens and many: kernels change behind 16.
+// Few tokens and many: kernels change behind 16, of 4-bit weights behind 64.
 constexpr int64_t kSteps[] = {1, 7, 16, 17, 64, 65, 100};
 
 // The same weights: only roundings to bf16 differ, as between any two kernels.

@@ -11,6 +11,10 @@
 namespace tern {
 namespace {
 
+// Up to here 4-bit weights are read once for each 16 tokens: a layer of 8B takes 69 us so, and decoding it to bf16 for
+// cuBLASLt at least 330.
+constexpr int64_t kW4FewTokens = 4 * kDecodeProductMaxTokens;
+
 const DecodeProductImpl* find_few(const DecodeProductDesc& desc, int capability) {
   if (capability != 90) return nullptr;
   for (int i = 0; i < kDecodeProductSm90.count; ++i) {
@@ -94,17 +98,19 @@ CudaLinearStep::CudaLinearStep(CudaProducts& products, const CudaMatrix& weights
 }
 
 void CudaLinearStep::run_few(int64_t tokens, const CudaStepContext& context) const {
-  check_cuda(few_->run({.desc = {.rows = out_.cols, .cols = in_.cols, .weight = weights_.weight},
-                        .weights = weights_.data,
-                        .scales = weights_.scales,
-                        .x = in_.data,
-                        .x_stride = in_.cols,
-                        .y = out_.data,
-                        .y_stride = out_.cols,
-                        .tokens = tokens,
-                        .overlap = context.overlap},
-                       context.stream),
-             "linear");
+  for (int64_t begin = 0; begin < tokens; begin += kDecodeProductMaxTokens) {
+    check_cuda(few_->run({.desc = {.rows = out_.cols, .cols = in_.cols, .weight = weights_.weight},
+                          .weights = weights_.data,
+                          .scales = weights_.scales,
+                          .x = in_.data + begin * in_.row_bytes(),
+                          .x_stride = in_.cols,
+                          .y = out_.data + begin * out_.row_bytes(),
+                          .y_stride = out_.cols,
+                          .tokens = std::min(tokens - begin, kDecodeProductMaxTokens),
+                          .overlap = context.overlap},
+                         context.stream),
+               "linear");
+  }
 }
 
 void CudaLinearStep::run_many(int64_t tokens, const CudaStepContext& context) const {
@@ -127,7 +133,7 @@ void CudaLinearStep::run_many(int64_t tokens, const CudaStepContext& context) co
 void CudaLinearStep::run(const CudaStepContext& context) const {
   const int64_t tokens = context.count(in_.rows);
   if (tokens == 0) return;
-  if (few_ != nullptr && tokens <= kDecodeProductMaxTokens) {
+  if (few_ != nullptr && tokens <= (is_w4(weights_.weight) ? kW4FewTokens : kDecodeProductMaxTokens)) {
     run_few(tokens, context);
   } else {
     run_many(tokens, context);
