@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "kernels/activation/glu.h"
 #include "kernels/rope/rope.h"
@@ -32,6 +33,12 @@ struct RopeConfig {
   int64_t original_context = 0;
 };
 
+// What differs from layer to layer.
+struct LayerAttention {
+  int64_t window = 0;  // keys further back are not seen; 0: all
+  int32_t rope = 0;    // 0: ModelConfig::rope, 1: local_rope, -1: positions are not rotated
+};
+
 struct ModelConfig {
   std::string architecture;  // the ArchSpec's name
   std::string model_name;    // what the file calls itself, may be empty
@@ -50,6 +57,21 @@ struct ModelConfig {
   int64_t window = 0;        // keys further back are not seen; 0: all
   Activation activation = Activation::kSilu;
   RopeConfig rope;
+  RopeConfig local_rope;                        // of layers that say so
+  std::vector<LayerAttention> layer_attention;  // empty: every layer has `window` and `rope`
+  bool head_norms = false;                      // of each head of q and k before they rotate
+  bool row_norms = false;                       // of all heads of q, and of k, together
+  bool input_norms = true;                      // in front of attention and feed-forward
+  bool post_norms = false;                      // of what they add to the residual stream
+  bool fused_projections = false;               // q, k and v are rows of one tensor, gate and up of another
+  float norm_plus = 0;                          // added to norm weights
+  float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
+  float attention_scale = 0;                         // of scores; 0: 1 / sqrt(head_dim)
+  float attention_soft_cap = 0, logit_soft_cap = 0;  // 0: none
+
+  LayerAttention attention_of(int64_t layer) const {
+    return layer_attention.empty() ? LayerAttention{window, 0} : layer_attention[static_cast<size_t>(layer)];
+  }
 };
 
 // Throws a bad-input line naming `source` and the first fact that is out of range or contradicts another.

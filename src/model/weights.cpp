@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "core/error.h"
+#include "model/archs/arch.h"
 
 namespace tern {
 namespace {
@@ -20,12 +21,29 @@ bool fits(const TensorInfo& tensor, const WeightUse& use) {
 }  // namespace
 
 const TensorInfo& WeightMap::tensor(const WeightUse& use) const {
-  const TensorInfo& found = checkpoint_.tensor(tensor_name(use.role, use.layer, checkpoint_.kind));
+  const TensorInfo& found = checkpoint_.tensor(tensor_name(use.role, use.layer, checkpoint_));
+  if (use.first_row >= 0) return rows_of(found, use);
   if (!fits(found, use)) {
     bad_input(fmt::format("{}: tensor {} is {}, the model's facts need {} x {}", checkpoint_.metadata.source(),
                           printable(found.name), shape_text(found.shape), use.rows, use.cols));
   }
   return found;
+}
+
+const TensorInfo& WeightMap::rows_of(const TensorInfo& whole, const WeightUse& use) const {
+  if (whole.cols() != use.cols || use.first_row + use.rows > whole.rows()) {
+    bad_input(fmt::format("{}: tensor {} is {}, the model's facts need rows {} to {} of {} columns",
+                          checkpoint_.metadata.source(), printable(whole.name), shape_text(whole.shape), use.first_row,
+                          use.first_row + use.rows, use.cols));
+  }
+  TensorInfo& view = rows_[{whole.name, use.first_row, use.rows}];
+  if (view.data.empty()) {
+    const size_t row_bytes = whole.data.size() / static_cast<size_t>(whole.rows());
+    view = {whole.name, whole.format, {use.rows, use.cols}, {}};
+    view.data =
+        whole.data.subspan(static_cast<size_t>(use.first_row) * row_bytes, static_cast<size_t>(use.rows) * row_bytes);
+  }
+  return view;
 }
 
 std::vector<float> decode_tensor(const TensorInfo& tensor) {
@@ -40,7 +58,13 @@ std::vector<float> rope_factors(const Checkpoint& checkpoint, const RopeConfig& 
   return decode_tensor(checkpoint.tensor(tensor_name(Role::kRopeFactors, -1, checkpoint.kind)));
 }
 
-std::vector<float> WeightMap::vector(const WeightUse& use) const { return decode_tensor(tensor(use)); }
+std::vector<float> WeightMap::vector(const WeightUse& use) const {
+  std::vector<float> values = decode_tensor(tensor(use));
+  if (use.plus != 0) {
+    for (float& value : values) value += use.plus;
+  }
+  return values;
+}
 
 void WeightMap::check(const Program& program) const {
   const auto check_op = [&](const Op& op) {

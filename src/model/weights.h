@@ -1,6 +1,9 @@
 // Roles to tensors: finds each weight of a program in a checkpoint and checks its shape against what the program says.
 #pragma once
 
+#include <map>
+#include <string>
+#include <tuple>
 #include <vector>
 
 #include "formats/checkpoint.h"
@@ -13,7 +16,8 @@ class WeightMap {
  public:
   explicit WeightMap(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
 
-  // Throws a bad-input line naming the tensor when it is absent or of another shape than `use` says.
+  // Of rows of a larger tensor (use.first_row) a view of those. Throws a bad-input line naming the tensor when it is
+  // absent or of another shape than `use` says.
   const TensorInfo& tensor(const WeightUse& use) const;
   // A vector (norm weight, bias) as f32.
   std::vector<float> vector(const WeightUse& use) const;
@@ -22,7 +26,11 @@ class WeightMap {
   const Checkpoint& checkpoint() const { return checkpoint_; }
 
  private:
+  const TensorInfo& rows_of(const TensorInfo& whole, const WeightUse& use) const;
+
   const Checkpoint& checkpoint_;
+  // Views of rows, by tensor, first row and number of rows: whoever asked first made them. One thread.
+  mutable std::map<std::tuple<std::string_view, int64_t, int64_t>, TensorInfo> rows_;
 };
 
 // Decoded to f32, all elements.

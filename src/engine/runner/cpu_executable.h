@@ -51,7 +51,7 @@ class CpuExecutable {
   std::unique_ptr<RopeKvStep> bind_rope_kv(const Op& op);
   std::unique_ptr<AttentionStep> bind_attention(const Op& op);
   std::unique_ptr<GluStep> bind_glu(const Op& op) const;
-  Attention attention() const;
+  Attention attention(const CacheGroup& group, float soft_cap) const;
   Place place_in(const Op& op, size_t i) const { return arena_.place(op.inputs[i]); }
   Place place_out(const Op& op, size_t i) const { return arena_.place(op.outputs[i]); }
   size_t vocabulary_blocks() const { return RowScan::blocks(static_cast<size_t>(program_.vocabulary)); }
@@ -62,7 +62,7 @@ class CpuExecutable {
   int workers_;
   CpuArena arena_;
   CpuKvPool kv_;
-  GrowingRopeTable rope_;
+  GrowingRopeTable rope_, local_rope_;
   HeadCounters heads_;
   std::vector<PackedLinear> linears_;
   const Linear* tied_head_ = nullptr;

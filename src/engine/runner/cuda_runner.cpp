@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "engine/runner/cuda_steps.h"
 #include "engine/runner/cuda_weights.h"
+#include "engine/runner/gpu_support.h"
 #include "model/passes/passes.h"
 #include "model/rope_table.h"
 
@@ -88,8 +89,9 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
                .attention = attention_.limits()}),
       use_graphs_(cuda.graphs) {
   weight_map_.check(program_);
-  if (program_.caches.size() != 1)
-    fail(ErrorCode::kFailed, "[cuda] models with several kinds of cache are not run on GPUs yet");
+  if (const std::string refusal = cuda_refusal(program_); !refusal.empty()) {
+    fail(ErrorCode::kFailed, "[cuda] " + config.architecture + " models are not run on GPUs yet: " + refusal);
+  }
   const CacheGroup& cache = program_.caches[0];
   block_bytes_ = cache.heads_per_token() * cache.head_dim * 2 * options_.block_tokens;
   bind_rope(config);

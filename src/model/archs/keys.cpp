@@ -1,5 +1,6 @@
 #include "model/archs/keys.h"
 
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -85,11 +86,17 @@ ModelConfig from_gguf(const Checkpoint& checkpoint) {
 void read_hugging_face_rope(const Metadata& metadata, ModelConfig& config) {
   RopeConfig& rope = config.rope;
   // transformers 5 keeps everything under rope_parameters; before, rope_theta and rope_scaling stood apart.
-  const std::string group = metadata.has("rope_parameters.rope_type") || metadata.has("rope_parameters.rope_theta")
+  // Models with two rotations name that of whole attention there.
+  const std::string full = "rope_parameters.full_attention.";
+  const std::string group = metadata.has(full + "rope_theta") ? full
+                            : metadata.has("rope_parameters.rope_type") || metadata.has("rope_parameters.rope_theta")
                                 ? "rope_parameters."
                                 : "rope_scaling.";
   rope.style = RopeStyle::kHalves;
-  rope.dims = config.head_dim;
+  const double share =
+      metadata.number_or(group + "partial_rotary_factor", metadata.number_or("partial_rotary_factor", 1));
+  if (!(share > 0 && share <= 1)) metadata.refuse("partial_rotary_factor", "is not in (0, 1]");
+  rope.dims = static_cast<int64_t>(static_cast<double>(config.head_dim) * share);
   rope.theta = metadata.number_or(group + "rope_theta", metadata.number_or("rope_theta", 10000.0));
   const std::string_view type = metadata.string_or(group + "rope_type", metadata.string_or(group + "type", "default"));
   rope.factor = metadata.number_or(group + "factor", 1.0);
@@ -112,6 +119,23 @@ void read_hugging_face_rope(const Metadata& metadata, ModelConfig& config) {
   }
 }
 
+Activation activation_of(const Metadata& metadata) {
+  struct Row {
+    std::string_view name;
+    Activation activation;
+  };
+  constexpr std::array kRows{Row{"silu", Activation::kSilu}, Row{"gelu", Activation::kGelu},
+                             Row{"gelu_new", Activation::kGeluTanh}, Row{"gelu_pytorch_tanh", Activation::kGeluTanh}};
+  const char* key = metadata.has("hidden_activation") ? "hidden_activation" : "hidden_act";
+  const std::string_view said = metadata.string_or(key, "silu");
+  std::string known;
+  for (const Row& row : kRows) {
+    if (row.name == said) return row.activation;
+    known += (known.empty() ? "" : ", ") + std::string(row.name);
+  }
+  metadata.refuse(key, "\"" + printable(said) + "\" is not supported; known: " + known);
+}
+
 ModelConfig from_hugging_face(const Checkpoint& checkpoint) {
   const Metadata& metadata = checkpoint.metadata;
   ModelConfig config;
@@ -125,8 +149,7 @@ ModelConfig from_hugging_face(const Checkpoint& checkpoint) {
   config.context = metadata.integer("max_position_embeddings", 1, kContextMax);
   config.norm_eps = static_cast<float>(metadata.number("rms_norm_eps"));
   config.tied_embeddings = metadata.boolean_or("tie_word_embeddings", false);
-  const std::string_view act = metadata.string_or("hidden_act", "silu");
-  if (act != "silu") metadata.refuse("hidden_act", "\"" + printable(act) + "\" is not supported; known: silu");
+  config.activation = activation_of(metadata);
   read_hugging_face_rope(metadata, config);
   return config;
 }
@@ -148,6 +171,33 @@ ModelConfig decoder_config(const Checkpoint& checkpoint) {
     }
   }
   return config;
+}
+
+void refuse_flag(const Metadata& metadata, const char* key) {
+  if (metadata.boolean_or(key, false)) metadata.refuse(key, "is not supported yet");
+}
+
+void read_layer_types(const Checkpoint& checkpoint, ModelConfig& config) {
+  const Metadata& metadata = checkpoint.metadata;
+  if (checkpoint.kind != CheckpointKind::kHuggingFace || !metadata.has("layer_types")) return;
+  config.layer_attention.clear();
+  for (std::string_view type : metadata.strings("layer_types")) {
+    if (type != "sliding_attention" && type != "full_attention") {
+      metadata.refuse("layer_types", "\"" + printable(type) +
+                                         "\" is not supported; known: sliding_attention, "
+                                         "full_attention");
+    }
+    config.layer_attention.push_back({.window = type == "sliding_attention" ? config.window : 0, .rope = 0});
+  }
+}
+
+void read_local_rope(const Metadata& metadata, ModelConfig& config) {
+  config.local_rope = config.rope;
+  config.local_rope.scaling = RopeScaling::kNone;
+  const std::string group = "rope_parameters.sliding_attention.";
+  config.local_rope.theta = metadata.number_or(group + "rope_theta", metadata.number_or("rope_local_base_freq", 10000));
+  const std::string_view type = metadata.string_or(group + "rope_type", "default");
+  if (type != "default") metadata.refuse(group + "rope_type", "\"" + printable(type) + "\" is not supported");
 }
 
 }  // namespace tern

@@ -31,6 +31,7 @@ ModelConfig config(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-constinit const ArchSpec kArchLlama{"llama", kGgufNames, kHuggingFaceNames, config, decoder};
+constinit const ArchSpec kArchLlama{"llama", kGgufNames, kHuggingFaceNames,
+                                    config,  decoder,    "Llama 1 to 3.3, Mistral, SmolLM2, Falcon 3"};
 
 }  // namespace tern
