@@ -319,7 +319,7 @@ TEST(BenchRoofline, CountsHistories) {
 
 TEST(Info, ReadmeShowsTheTableOfArchitectures) {
   const Outcome table = run_tern({"info", "--architectures"});
-  EXPECT_EQ(table.code, 0);
+  EXPECT_EQ(table.exit_code, 0);
   std::ifstream file(std::string(TERN_SOURCE_DIR) + "/README.md");
   const std::string readme{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   EXPECT_NE(readme.find("\n" + table.out), std::string::npos) << table.out;
