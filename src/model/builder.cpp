@@ -133,6 +133,30 @@ Operand ProgramBuilder::activation(Operand in, int32_t layer) {
   return out;
 }
 
+Operand ProgramBuilder::route(Operand scores, int32_t layer) {
+  const Operand out = new_buffer("route", 2 * config_.route.used, rows_of(scores));
+  Op& op = append(OpKind::kRoute, layer);
+  op.inputs = {scores};
+  op.outputs = {out};
+  op.route = config_.route;
+  return out;
+}
+
+Operand ProgramBuilder::experts(Operand in, Operand route, int32_t layer) {
+  const Operand out = new_buffer("ffn_out", in.cols, rows_of(in));
+  Op& op = append(OpKind::kExperts, layer);
+  op.inputs = {in, route};
+  op.outputs = {out};
+  const int64_t ffn = config_.expert_ffn;
+  op.weights = {{Role::kExpertGate, layer, ffn, in.cols},
+                {Role::kExpertUp, layer, ffn, in.cols},
+                {Role::kExpertDown, layer, in.cols, ffn}};
+  for (WeightUse& use : op.weights) use.experts = config_.route.experts;
+  op.route = config_.route;
+  op.activation = config_.activation;
+  return out;
+}
+
 Operand ProgramBuilder::mul(Operand a, Operand b, int32_t layer) {
   const Operand out = new_buffer("product", a.cols);
   Op& op = append(OpKind::kMul, layer);

@@ -26,6 +26,8 @@ class ProgramBuilder {
   void kv_write(Operand k, Operand v, int32_t layer, int32_t cache_group);
   Operand attention(Operand q, int32_t layer, int32_t cache_group);
   Operand activation(Operand in, int32_t layer);
+  Operand route(Operand scores, int32_t layer);
+  Operand experts(Operand in, Operand route, int32_t layer);
   Operand mul(Operand a, Operand b, int32_t layer);
   Operand add(Operand a, Operand b, int32_t layer);
   Operand select_rows(Operand in);

@@ -51,6 +51,11 @@ void validate(const ModelConfig& c, const std::string& source) {
   for (const LayerAttention& layer : c.layer_attention) {
     require(layer.window >= 0 && layer.rope >= -1 && layer.rope <= 1, source, "a layer's attention is out of range");
   }
+  if (c.route.experts > 0) {
+    in_range(c.route.experts, 4096, source, "expert count");
+    in_range(c.route.used, static_cast<uint64_t>(c.route.experts), source, "experts of a token");
+    in_range(c.expert_ffn, Limits::kModelDim, source, "experts' feed-forward size");
+  }
   require(c.window >= 0, source, "attention window is negative");
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/activation/glu.h"
+#include "kernels/moe/route.h"
 #include "kernels/rope/rope.h"
 
 namespace tern {
@@ -16,6 +17,7 @@ enum class RopeScaling : uint8_t {
   kLinear,   // every position divided by `factor`
   kLlama3,   // low frequencies divided by `factor`, high ones kept, a ramp between (Llama 3.1 release)
   kYarn,     // the same by wavelength against the original context, with an attention factor (arXiv 2309.00071)
+  kLong,     // each frequency divided by its entry of long_factors or short_factors (LongRoPE, arXiv 2402.13753)
   kFactors,  // each frequency divided by its entry of the weight rope_freqs
 };
 
@@ -31,6 +33,9 @@ struct RopeConfig {
   double beta_slow = 1.0;
   double attention_factor = 1.0;  // multiplies cosines and sines
   int64_t original_context = 0;
+  // kLong. The long ones where sequences may be longer than the original context: one choice for all positions, so that
+  // keys in the cache stay right.
+  std::vector<float> short_factors, long_factors;
 };
 
 // What differs from layer to layer.
@@ -51,6 +56,8 @@ struct ModelConfig {
   int64_t vocabulary = 0;
   int64_t context = 0;
   float norm_eps = 1e-5f;
+  RouteFacts route;              // experts 0: feed-forwards are dense
+  int64_t expert_ffn = 0;        // of one expert
   bool tied_embeddings = false;  // the output head is the token embedding
   bool qkv_bias = false;
   bool output_bias = false;  // bias on the attention's output projection

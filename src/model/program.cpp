@@ -9,9 +9,9 @@
 namespace tern {
 namespace {
 
-constexpr std::array<std::string_view, 16> kOpNames{
-    "embed", "rms_norm",    "linear",    "rope",  "kv_write", "attention",    "activation", "mul",
-    "add",   "select_rows", "head_norm", "scale", "soft_cap", "add_rms_norm", "rope_kv",    "glu"};
+constexpr std::array<std::string_view, 18> kOpNames{
+    "embed",       "rms_norm",  "linear", "rope",  "kv_write", "attention", "activation",   "mul",     "add",
+    "select_rows", "head_norm", "scale",  "route", "experts",  "soft_cap",  "add_rms_norm", "rope_kv", "glu"};
 
 std::string operand_text(const Program& program, const Operand& operand) {
   const VirtualBuffer& buffer = program.buffers[static_cast<size_t>(operand.buffer)];
@@ -25,6 +25,7 @@ std::string weights_text(const std::vector<WeightUse>& weights) {
   std::string text;
   for (const WeightUse& use : weights) {
     if (!text.empty()) text += " | ";
+    if (use.experts > 0) text += fmt::format("{}x", use.experts);
     text += use.rows > 1 ? fmt::format("{}[{},{}]", name_of(use.role), use.rows, use.cols)
                          : fmt::format("{}[{}]", name_of(use.role), use.cols);
   }
@@ -51,8 +52,9 @@ std::string op_text(const Program& program, const Op& op) {
 std::string_view name_of(OpKind kind) { return kOpNames.at(static_cast<size_t>(kind)); }
 
 std::string short_name(const Op& op) {
-  if (op.weights.empty() || op.kind == OpKind::kEmbed || op.kind == OpKind::kRopeKv)
+  if (op.weights.empty() || op.kind == OpKind::kEmbed || op.kind == OpKind::kRopeKv || op.kind == OpKind::kExperts) {
     return std::string(name_of(op.kind));
+  }
   const Role first = op.weights[0].role;
   if (op.kind == OpKind::kLinear && (first == Role::kOutput || first == Role::kTokenEmbedding)) return "lm_head";
   std::string name(name_of(first));

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/activation/glu.h"
+#include "kernels/moe/route.h"
 #include "kernels/rope/rope.h"
 #include "model/roles.h"
 
@@ -29,6 +30,8 @@ enum class OpKind : uint8_t {
   kSelectRows,  // the rows of `in` whose logits are wanted
   kHeadNorm,    // out = rms_norm of each head of `in` * weight
   kScale,       // out = scale * in
+  kRoute,       // out = experts that a token goes to and their weights, of in = scores
+  kExperts,     // out = weighted sum of experts' gated products of in0, by the route in1; weights: gate, up, down
   kSoftCap,     // out = soft_cap * tanh(in / soft_cap)
   // Fused ops, written by passes.
   kAddRmsNorm,  // out0 = in0 + in1, out1 = rms_norm(out0) * weight
@@ -61,6 +64,7 @@ struct WeightUse {
   int64_t rows = 0;    // outputs; 1 for vectors
   int64_t cols = 0;
   int64_t first_row = -1;  // the use is of rows [first_row, first_row + rows) of the tensor; -1: of all of it
+  int64_t experts = 0;     // `rows` by `cols` of each, stacked in one tensor or each in its own; 0: one matrix
   float plus = 0;          // added to each element: norms that are kept as their distance from 1
 };
 
@@ -75,6 +79,7 @@ struct Op {
   float eps = 0;                   // norms
   float scale = 1;                 // kScale; kEmbed: of the rows
   float soft_cap = 0;              // kSoftCap; kAttention: of the scores, 0: none
+  RouteFacts route;                // kRoute, kExperts
   int32_t rope = 0;                // kRope: which of the model's rotations, -1: none at all
   // kAttention: it waits for the KV heads of the op before it one by one, so it may begin while others are still in
   // that op.

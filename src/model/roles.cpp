@@ -40,6 +40,13 @@ constexpr std::array kRoles{
     RoleRow{Role::kFfnDown, "ffn_down", "blk.#.ffn_down.weight", "model.layers.#.mlp.down_proj.weight"},
     RoleRow{Role::kFfnPostNorm, "ffn_post_norm", "blk.#.post_ffw_norm.weight",
             "model.layers.#.post_feedforward_layernorm.weight"},
+    RoleRow{Role::kRouter, "ffn_router", "blk.#.ffn_gate_inp.weight", "model.layers.#.mlp.gate.weight"},
+    RoleRow{Role::kExpertGate, "ffn_gate_experts", "blk.#.ffn_gate_exps.weight",
+            "model.layers.#.mlp.experts.@.gate_proj.weight"},
+    RoleRow{Role::kExpertUp, "ffn_up_experts", "blk.#.ffn_up_exps.weight",
+            "model.layers.#.mlp.experts.@.up_proj.weight"},
+    RoleRow{Role::kExpertDown, "ffn_down_experts", "blk.#.ffn_down_exps.weight",
+            "model.layers.#.mlp.experts.@.down_proj.weight"},
     RoleRow{Role::kRopeFactors, "rope_freqs", "rope_freqs.weight", ""},
 };
 
@@ -54,8 +61,12 @@ const RoleRow& row_of(Role role) {
 std::string_view name_of(Role role) { return row_of(role).name; }
 
 std::string tensor_name(Role role, int32_t layer, CheckpointKind kind) {
+  return layer_name(tensor_pattern(role, kind), layer);
+}
+
+std::string_view tensor_pattern(Role role, CheckpointKind kind) {
   const RoleRow& row = row_of(role);
-  return layer_name(kind == CheckpointKind::kGguf ? row.gguf : row.hugging_face, layer);
+  return kind == CheckpointKind::kGguf ? row.gguf : row.hugging_face;
 }
 
 std::string layer_name(std::string_view pattern, int32_t layer) {

@@ -33,18 +33,25 @@ enum class Role : uint8_t {
   kFfnGateUp,
   kFfnDown,
   kFfnPostNorm,
+  kRouter,
+  kExpertGate,
+  kExpertUp,
+  kExpertDown,
   kRopeFactors,
 };
 
 std::string_view name_of(Role role);  // "attn_q"
 
-// What one architecture calls a weight, where that differs from what most do. # stands for the layer.
+// What one architecture calls a weight, where that differs from what most do. # stands for the layer, @ for the
+// expert where each has a tensor of its own.
 struct RoleName {
   Role role;
   std::string_view gguf, hugging_face;
 };
 
 std::string layer_name(std::string_view pattern, int32_t layer);
+// The pattern of the tensor's name: # and @ are left in it.
+std::string_view tensor_pattern(Role role, CheckpointKind kind);
 
 // What most checkpoints of this kind call the tensor: "blk.3.attn_q.weight" or
 // "model.layers.3.self_attn.q_proj.weight".

@@ -19,6 +19,8 @@ class WeightMap {
   // Of rows of a larger tensor (use.first_row) a view of those. Throws a bad-input line naming the tensor when it is
   // absent or of another shape than `use` says.
   const TensorInfo& tensor(const WeightUse& use) const;
+  // Of expert `expert` of a use that names several.
+  const TensorInfo& expert(const WeightUse& use, int64_t expert) const;
   // A vector (norm weight, bias) as f32.
   std::vector<float> vector(const WeightUse& use) const;
   // Every weight of the program is there and has its shape.
@@ -26,6 +28,7 @@ class WeightMap {
   const Checkpoint& checkpoint() const { return checkpoint_; }
 
  private:
+  void check_shape(const TensorInfo& tensor, const WeightUse& use) const;
   const TensorInfo& rows_of(const TensorInfo& whole, const WeightUse& use) const;
 
   const Checkpoint& checkpoint_;
@@ -36,8 +39,8 @@ class WeightMap {
 // Decoded to f32, all elements.
 std::vector<float> decode_tensor(const TensorInfo& tensor);
 
-// What RopeScaling::kFactors divides frequencies by; empty with any other scaling.
-std::vector<float> rope_factors(const Checkpoint& checkpoint, const RopeConfig& rope);
+// What kFactors, or kLong for sequences of up to `positions`, divides frequencies by; empty with any other scaling.
+std::vector<float> rope_factors(const Checkpoint& checkpoint, const RopeConfig& rope, int64_t positions);
 
 // Weight bytes that one decoded token reads: every matrix of the program once, an untied embedding only its row.
 uint64_t weight_bytes_per_token(const Program& program, const WeightMap& weights);

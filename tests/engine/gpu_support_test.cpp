@@ -24,6 +24,7 @@ TEST(GpuSupport, RefusalsNameTheOp) {
   EXPECT_EQ(refusal("qwen3-tiny"), "op rope_kv has no norms of heads");
   EXPECT_EQ(refusal("olmo2-tiny"), "op rope_kv wants q, k and v side by side");
   EXPECT_EQ(refusal("smollm3-tiny"), "op rope_kv has one rotation");
+  EXPECT_EQ(refusal("mixtral-tiny"), "op route has no CUDA kernel");
   EXPECT_EQ(refusal("granite-tiny"), "embedding rows are not scaled");
 }
 

@@ -33,6 +33,10 @@ def rotation(metadata, tensors, arch, dim, length):
     frequencies, magnitude = base ** -(np.arange(0, dim, 2) / dim), 1.0
     if "rope_freqs.weight" in tensors:
         frequencies = frequencies / tensors["rope_freqs.weight"]
+    if "rope_factors_long.weight" in tensors:
+        kind = "long" if length > metadata[f"{arch}.rope.scaling.original_context_length"] else "short"
+        frequencies = frequencies / tensors[f"rope_factors_{kind}.weight"]
+        magnitude = metadata[f"{arch}.rope.scaling.attn_factor"]
     scaling = metadata.get(f"{arch}.rope.scaling.type")
     if scaling == "linear":
         frequencies = frequencies / metadata[f"{arch}.rope.scaling.factor"]
@@ -45,11 +49,14 @@ def rotation(metadata, tensors, arch, dim, length):
 
 def rotate(x, cos, sin, neighbours):
     """x: [length, heads, dim]"""
-    half = x.shape[-1] // 2
+    dims = 2 * cos.shape[-1]
+    x, rest = x[..., :dims], x[..., dims:]
+    half = dims // 2
     a, b = (x[..., 0::2], x[..., 1::2]) if neighbours else (x[..., :half], x[..., half:])
     cos, sin = cos[:, None], sin[:, None]
     first, second = a * cos - b * sin, a * sin + b * cos
-    return np.stack([first, second], -1).reshape(x.shape) if neighbours else np.concatenate([first, second], -1)
+    out = np.stack([first, second], -1).reshape(x.shape) if neighbours else np.concatenate([first, second], -1)
+    return np.concatenate([out, rest], -1)
 
 
 def norm(x, weight, eps):
@@ -81,6 +88,18 @@ def silu(x):
 
 def gelu_tanh(x):
     return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x ** 3)))
+
+
+def experts(tensors, b, h, used):
+    """What the best `used` experts of each row make of it, weighted by the softmax of their scores."""
+    scores = h @ tensors[b + "ffn_gate_inp.weight"].T
+    gate, up, down = (tensors[f"{b}ffn_{name}_exps.weight"] for name in ("gate", "up", "down"))
+    out = np.zeros_like(h)
+    for row, (x, score) in enumerate(zip(h, scores)):
+        best = np.argsort(-score)[:used]
+        for expert, weight in zip(best, softmax(score[best])):
+            out[row] += weight * ((silu(gate[expert] @ x) * (up[expert] @ x)) @ down[expert].T)
+    return out
 
 
 class Layout:
@@ -131,10 +150,16 @@ def logits(path, ids):
             local = {f"{arch}.rope.freq_base": layout.local_base}
             cos, sin = rotation(local, {}, arch, dim, len(ids))
         else:
-            cos, sin = rotation(metadata, tensors, arch, dim, len(ids))
+            cos, sin = rotation(metadata, tensors, arch, key("rope.dimension_count", dim), len(ids))
         if not layout.rotates:
             cos, sin = np.ones_like(cos), np.zeros_like(sin)
         h = optional_norm(x, b + "attn_norm")
+        if b + "attn_qkv.weight" in tensors:  # one tensor for three, and one for two
+            names = ("attn_q", "attn_k", "attn_v")
+            parts = np.split(tensors[b + "attn_qkv.weight"], [heads * dim, (heads + kv_heads) * dim])
+            tensors |= {f"{b}{name}.weight": part for name, part in zip(names, parts)}
+            gate_up = np.split(tensors[b + "ffn_up.weight"], 2)
+            tensors |= {b + "ffn_gate.weight": gate_up[0], b + "ffn_up.weight": gate_up[1]}
         q = head_norm(linear(h, b + "attn_q"), b + "attn_q_norm").reshape(len(ids), heads, dim)
         k = head_norm(linear(h, b + "attn_k"), b + "attn_k_norm").reshape(len(ids), kv_heads, dim)
         v = linear(h, b + "attn_v").reshape(len(ids), kv_heads, dim)
@@ -145,6 +170,9 @@ def logits(path, ids):
         residual = key("residual_scale", 1.0)
         x = x + residual * optional_norm(linear(mixed, b + "attn_output"), b + "post_attention_norm")
         h = optional_norm(x, b + "ffn_norm")
+        if b + "ffn_gate_inp.weight" in tensors:
+            x = x + experts(tensors, b, h, key("expert_used_count"))
+            continue
         product = layout.act(linear(h, b + "ffn_gate")) * linear(h, b + "ffn_up")
         x = x + residual * optional_norm(linear(product, b + "ffn_down"), b + "post_ffw_norm")
     head = tensors.get("output.weight", tensors["token_embd.weight"])

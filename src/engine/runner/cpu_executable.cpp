@@ -26,7 +26,7 @@ WeightMap checked_weights(const Checkpoint& checkpoint, const Program& program) 
 }
 
 GrowingRopeTable rope_of(const Checkpoint& checkpoint, const RopeConfig& rope, int64_t positions) {
-  return {rope, rope_factors(checkpoint, rope), positions};
+  return {rope, rope_factors(checkpoint, rope, positions), positions};
 }
 
 bool uses_local_rope(const ModelConfig& config) {
@@ -66,6 +66,7 @@ Attention CpuExecutable::attention(const CacheGroup& group, float soft_cap) cons
 void CpuExecutable::bind_linears() {
   for (size_t i = program_.ops.size(); i-- > 0;) {
     if (program_.ops[i].kind == OpKind::kLinear) steps_[i] = bind_linear(program_.ops[i]);
+    if (program_.ops[i].kind == OpKind::kExperts) steps_[i] = bind_experts(program_.ops[i]);
   }
 }
 
@@ -100,6 +101,40 @@ std::unique_ptr<CpuStep> CpuExecutable::bind_linear(const Op& op) {
   return step;
 }
 
+// The product of an expert with the matrices of `uses`, stacked.
+const Linear* CpuExecutable::bind_expert(const Op& op, std::span<const WeightUse> uses, int64_t expert) {
+  PackedLinear& packed = linears_.emplace_back();
+  std::vector<LinearPart> parts;
+  std::vector<const TensorInfo*> tensors;
+  std::string name = "expert " + std::to_string(expert) + " of layer " + std::to_string(op.layer);
+  for (const WeightUse& use : uses) {
+    const TensorInfo& tensor = weights_.expert(use, expert);
+    parts.push_back({tensor.format, use.rows, tensor.data.data(), nullptr});
+    tensors.push_back(&tensor);
+    name += ", " + std::string(tensor.name);
+  }
+  packed.linear = std::make_unique<Linear>(std::move(name), uses[0].cols, std::move(parts), options_.kernels);
+  storage_.add(*packed.linear, std::move(tensors));
+  return packed.linear.get();
+}
+
+std::unique_ptr<CpuStep> CpuExecutable::bind_experts(const Op& op) {
+  const std::span<const WeightUse> uses(op.weights);
+  std::vector<const Linear*> gate_up, down;
+  for (int64_t e = 0; e < op.route.experts; ++e) {
+    gate_up.push_back(bind_expert(op, uses.first(2), e));
+    down.push_back(bind_expert(op, uses.subspan(2), e));
+  }
+  if (expert_rows_.floats.empty()) {
+    const int64_t most = std::max(options_.max_batched_tokens, options_.max_rows);
+    expert_rows_ = ExpertRows(most, uses[0].cols, uses[0].rows);
+    expert_rows_.reserve_visits(most * op.route.used);
+  }
+  return std::make_unique<ExpertsStep>(op.route, Glu(op.activation, options_.kernels), std::move(gate_up),
+                                       std::move(down), place_in(op, 0), place_in(op, 1), place_out(op, 0),
+                                       expert_rows_);
+}
+
 void CpuExecutable::reserve_workspace() {
   uint64_t bytes = 0;
   for (const Op& op : program_.ops) {
@@ -124,6 +159,8 @@ std::unique_ptr<CpuStep> CpuExecutable::bind_step(const Op& op) {
     case OpKind::kScale:
     case OpKind::kSoftCap:
       return std::make_unique<PointwiseStep>(op, place_in(op, 0), Place{}, place_out(op, 0));
+    case OpKind::kRoute:
+      return std::make_unique<RouteStep>(op.route, place_in(op, 0), place_out(op, 0));
     case OpKind::kSelectRows:
       return std::make_unique<SelectRowsStep>(place_in(op, 0), place_out(op, 0));
     case OpKind::kRmsNorm:
@@ -202,7 +239,7 @@ std::span<const float> CpuExecutable::block_maxima(int64_t rows) const {
 MemoryReport CpuExecutable::memory() const {
   return {.packed_weights = storage_.packed_bytes(),
           .mapped_weights = storage_.mapped_bytes(),
-          .activations = arena_.bytes() + workspace_.bytes() + attention_workspace_.bytes() +
+          .activations = arena_.bytes() + expert_rows_.bytes() + workspace_.bytes() + attention_workspace_.bytes() +
                          (rope_.most_floats() + local_rope_.most_floats() + maxima_.size()) * sizeof(float),
           .kv_pool = kv_.bytes()};
 }

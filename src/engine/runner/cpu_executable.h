@@ -10,6 +10,7 @@
 #include "core/thread_pool.h"
 #include "device/buffer.h"
 #include "engine/runner/cpu_arena.h"
+#include "engine/runner/cpu_experts.h"
 #include "engine/runner/cpu_kv_pool.h"
 #include "engine/runner/cpu_steps.h"
 #include "engine/runner/runner.h"
@@ -45,6 +46,8 @@ class CpuExecutable {
   };
   void bind_linears();
   std::unique_ptr<CpuStep> bind_linear(const Op& op);
+  std::unique_ptr<CpuStep> bind_experts(const Op& op);
+  const Linear* bind_expert(const Op& op, std::span<const WeightUse> uses, int64_t expert);
   void reserve_workspace();
   std::unique_ptr<CpuStep> bind_step(const Op& op);
   std::unique_ptr<NormStep> bind_norm(const Op& op) const;
@@ -65,6 +68,7 @@ class CpuExecutable {
   GrowingRopeTable rope_, local_rope_;
   HeadCounters heads_;
   std::vector<PackedLinear> linears_;
+  ExpertRows expert_rows_;
   const Linear* tied_head_ = nullptr;
   Buffer workspace_, attention_workspace_;
   std::vector<float> maxima_;  // [max_rows, blocks of the vocabulary]; empty when no product makes the logits

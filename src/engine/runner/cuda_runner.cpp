@@ -116,7 +116,8 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
 }
 
 void CudaRunner::bind_rope(const ModelConfig& config) {
-  const RopeTable table = rope_table(config.rope, rope_factors(*checkpoint_, config.rope), options_.max_model_len);
+  const RopeTable table =
+      rope_table(config.rope, rope_factors(*checkpoint_, config.rope, options_.max_model_len), options_.max_model_len);
   cos_ = weights_.floats(table.cos, "the rope table");
   sin_ = weights_.floats(table.sin, "the rope table");
 }

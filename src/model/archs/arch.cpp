@@ -8,8 +8,8 @@
 namespace tern {
 namespace {
 
-constexpr std::array kArchs{&kArchLlama,  &kArchQwen2, &kArchQwen3,   &kArchGemma2,
-                            &kArchGemma3, &kArchOlmo2, &kArchSmollm3, &kArchGranite};
+constexpr std::array kArchs{&kArchLlama,  &kArchQwen2,  &kArchQwen3, &kArchQwen3Moe, &kArchMixtral, &kArchPhi3,
+                            &kArchGemma2, &kArchGemma3, &kArchOlmo2, &kArchSmollm3,  &kArchGranite};
 
 std::string_view declared_name(const Checkpoint& checkpoint) {
   if (checkpoint.kind == CheckpointKind::kGguf) return checkpoint.metadata.string("general.architecture");

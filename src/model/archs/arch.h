@@ -26,6 +26,9 @@ struct ArchSpec {
 extern const ArchSpec kArchLlama;
 extern const ArchSpec kArchQwen2;
 extern const ArchSpec kArchQwen3;
+extern const ArchSpec kArchQwen3Moe;
+extern const ArchSpec kArchMixtral;
+extern const ArchSpec kArchPhi3;
 extern const ArchSpec kArchGemma2;
 extern const ArchSpec kArchGemma3;
 extern const ArchSpec kArchOlmo2;

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/limits.h"
 #include "model/roles.h"
+#include "model/weights.h"
 
 namespace tern {
 namespace {
@@ -57,6 +58,13 @@ void read_gguf_rope(const Checkpoint& checkpoint, const GgufKeys& keys, ModelCon
   } else if (type != "none") {
     keys.refuse("rope.scaling.type", "\"" + printable(type) + "\" is not supported; known: none, linear, yarn");
   }
+  const TensorInfo* far = checkpoint.find("rope_factors_long.weight");
+  if (far != nullptr) {
+    rope.scaling = RopeScaling::kLong;
+    rope.long_factors = decode_tensor(*far);
+    rope.short_factors = decode_tensor(checkpoint.tensor("rope_factors_short.weight"));
+    rope.attention_factor = keys.number_or("rope.scaling.attn_factor", 1.0);
+  }
   if (checkpoint.find(tensor_name(Role::kRopeFactors, -1, CheckpointKind::kGguf)) != nullptr) {
     rope.scaling = RopeScaling::kFactors;
   }
@@ -81,6 +89,25 @@ ModelConfig from_gguf(const Checkpoint& checkpoint) {
   config.tied_embeddings = checkpoint.find(tensor_name(Role::kOutput, -1, CheckpointKind::kGguf)) == nullptr;
   read_gguf_rope(checkpoint, keys, config);
   return config;
+}
+
+std::vector<float> factors_of(const Metadata& metadata, const std::string& key) {
+  std::vector<float> out;
+  for (double factor : metadata.numbers(key)) out.push_back(static_cast<float>(factor));
+  return out;
+}
+
+void read_long_rope(const Metadata& metadata, const std::string& group, const ModelConfig& config, RopeConfig& rope) {
+  rope.scaling = RopeScaling::kLong;
+  rope.short_factors = factors_of(metadata, group + "short_factor");
+  rope.long_factors = factors_of(metadata, group + "long_factor");
+  // Phi's files say it beside the group.
+  rope.original_context =
+      metadata.integer_or("original_max_position_embeddings", rope.original_context, 1, kContextMax);
+  const auto original = static_cast<double>(rope.original_context);
+  const double factor = metadata.number_or(group + "factor", static_cast<double>(config.context) / original);
+  const double by_formula = factor > 1 ? std::sqrt(1 + std::log(factor) / std::log(original)) : 1.0;
+  rope.attention_factor = metadata.number_or(group + "attention_factor", by_formula);
 }
 
 void read_hugging_face_rope(const Metadata& metadata, ModelConfig& config) {
@@ -113,9 +140,11 @@ void read_hugging_face_rope(const Metadata& metadata, ModelConfig& config) {
     rope.beta_fast = metadata.number_or(group + "beta_fast", 32.0);
     rope.beta_slow = metadata.number_or(group + "beta_slow", 1.0);
     rope.attention_factor = metadata.number_or(group + "attention_factor", yarn_attention_factor(rope.factor));
+  } else if (type == "longrope" || type == "su") {
+    read_long_rope(metadata, group, config, rope);
   } else if (type != "default") {
     metadata.refuse(group + "rope_type",
-                    "\"" + printable(type) + "\" is not supported; known: default, linear, llama3, yarn");
+                    "\"" + printable(type) + "\" is not supported; known: default, linear, llama3, yarn, longrope");
   }
 }
 
@@ -189,6 +218,24 @@ void read_layer_types(const Checkpoint& checkpoint, ModelConfig& config) {
     }
     config.layer_attention.push_back({.window = type == "sliding_attention" ? config.window : 0, .rope = 0});
   }
+}
+
+void read_experts(const Checkpoint& checkpoint, ModelConfig& config) {
+  const Metadata& metadata = checkpoint.metadata;
+  if (checkpoint.kind == CheckpointKind::kGguf) {
+    const GgufKeys keys(metadata);
+    config.route.experts = keys.optional("expert_count", 0, kDimMax);
+    if (config.route.experts == 0) return;
+    config.route.used = keys.required("expert_used_count", kDimMax);
+    config.expert_ffn = keys.optional("expert_feed_forward_length", config.ffn, kDimMax);
+  } else {
+    const char* key = metadata.has("num_experts") ? "num_experts" : "num_local_experts";
+    config.route.experts = metadata.integer_or(key, 0, 0, kDimMax);
+    if (config.route.experts == 0) return;
+    config.route.used = metadata.integer("num_experts_per_tok", 1, kDimMax);
+    config.expert_ffn = metadata.integer_or("moe_intermediate_size", config.ffn, 1, kDimMax);
+  }
+  config.route.normalized = true;
 }
 
 void read_local_rope(const Metadata& metadata, ModelConfig& config) {

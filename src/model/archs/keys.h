@@ -18,6 +18,9 @@ void refuse_flag(const Metadata& metadata, const char* key);
 // full_attention, into config.layer_attention.
 void read_layer_types(const Checkpoint& checkpoint, ModelConfig& config);
 
+// Experts of a mixture, from either kind of checkpoint; none where it says nothing of them.
+void read_experts(const Checkpoint& checkpoint, ModelConfig& config);
+
 // What Hugging Face files say of the rotation of layers with a window, into config.local_rope.
 void read_local_rope(const Metadata& metadata, ModelConfig& config);
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/blocks/mixture.h"
+
 namespace tern {
 
 namespace {
@@ -73,8 +75,11 @@ Operand self_attention(ProgramBuilder& b, const ModelConfig& c, Operand hidden, 
   return add_residual(b, c, hidden, delta, Role::kAttentionPostNorm, layer);
 }
 
-Operand gated_mlp(ProgramBuilder& b, const ModelConfig& c, Operand hidden, int32_t layer) {
+Operand feed_forward(ProgramBuilder& b, const ModelConfig& c, Operand hidden, int32_t layer) {
   const Operand x = input_norm(b, c, hidden, Role::kFfnNorm, layer);
+  if (c.route.experts > 0) {
+    return add_residual(b, c, hidden, mixture_of_experts(b, c, x, layer), Role::kFfnPostNorm, layer);
+  }
   const bool fused = c.fused_projections;
   const Operand gate = fused ? b.linear_rows(x, Role::kFfnGateUp, 0, layer, c.ffn, "gate")
                              : b.linear(x, Role::kFfnGate, Role::kNone, layer, c.ffn, "gate");
@@ -91,7 +96,7 @@ Program decoder(const ModelConfig& c) {
   Operand hidden = b.embed();
   for (int32_t layer = 0; layer < static_cast<int32_t>(c.layers); ++layer) {
     hidden = self_attention(b, c, hidden, layer, cache[static_cast<size_t>(layer)]);
-    hidden = gated_mlp(b, c, hidden, layer);
+    hidden = feed_forward(b, c, hidden, layer);
   }
   const Operand normed = b.rms_norm(b.select_rows(hidden), Role::kOutputNorm, -1);
   const Role head = c.tied_embeddings ? Role::kTokenEmbedding : Role::kOutput;
