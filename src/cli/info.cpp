@@ -9,6 +9,8 @@
 #include "api/model.h"
 #include "cli/options.h"
 #include "cli/subcommands.h"
+#include "core/error.h"
+#include "model/archs/arch.h"
 #include "model/weights.h"
 #include "quant/kv_int8.h"
 
@@ -20,6 +22,7 @@ struct InfoOptions {
   bool json = false;
   bool program = false;
   bool source = false;
+  bool architectures = false;
 };
 
 nlohmann::ordered_json facts_json(const ModelFacts& facts) {
@@ -82,7 +85,23 @@ void print_program(const InfoOptions& options, const std::string& path) {
               static_cast<long long>(model->load_ms()));
 }
 
+// As README shows it.
+void print_architectures() {
+  const auto join = [](std::span<const std::string_view> names) {
+    std::string text;
+    for (std::string_view name : names) text += (text.empty() ? "`" : ", `") + std::string(name) + "`";
+    return text;
+  };
+  std::printf("| models | in GGUF files | in Hugging Face folders |\n|---|---|---|\n");
+  for (const ArchSpec* arch : archs()) {
+    std::printf("| %s | %s | %s |\n", std::string(arch->models).c_str(), join(arch->gguf_names).c_str(),
+                join(arch->hugging_face_names).c_str());
+  }
+}
+
 void run_info(const InfoOptions& options) {
+  if (options.architectures) return print_architectures();
+  if (options.model.model.empty()) bad_input("[info] MODEL is required");
   const std::string path = options.model.path(PullMode::kNever);
   if (options.program) return print_program(options, path);
   const ModelFacts facts = ModelFacts::read(path);
@@ -103,11 +122,12 @@ void run_info(const InfoOptions& options) {
 void Subcommands::add_info(CLI::App& app) {
   auto options = std::make_shared<InfoOptions>();
   CLI::App* command = app.add_subcommand("info", "Describe a model, its needs and its program");
-  options->model.add_model(*command);
+  options->model.add_model(*command, false);
   options->model.add_load(*command);
   command->add_flag("--json", options->json, "As one JSON object");
   command->add_flag("--program", options->program, "The lowered program with each op's kernel and cost");
   command->add_flag("--source", options->source, "The source program, before any pass");
+  command->add_flag("--architectures", options->architectures, "Which models can be run");
   command->callback([options] { run_info(*options); });
 }
 

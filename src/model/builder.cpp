@@ -6,13 +6,14 @@ namespace tern {
 
 ProgramBuilder::ProgramBuilder(const ModelConfig& config) : config_(config) {
   program_.vocabulary = config.vocabulary;
-  program_.attention = {config.heads,
-                        config.kv_heads,
-                        config.head_dim,
-                        config.window,
-                        1.0f / std::sqrt(static_cast<float>(config.head_dim)),
-                        config.rope.dims,
-                        config.rope.style};
+  program_.attention = {
+      config.heads,
+      config.kv_heads,
+      config.head_dim,
+      config.window,
+      config.attention_scale > 0 ? config.attention_scale : 1.0f / std::sqrt(static_cast<float>(config.head_dim)),
+      config.rope.dims,
+      config.rope.style};
 }
 
 Operand ProgramBuilder::new_buffer(std::string name, int64_t cols, RowCount rows) {
@@ -34,6 +35,7 @@ Operand ProgramBuilder::embed() {
   Op& op = append(OpKind::kEmbed, -1);
   op.outputs = {out};
   op.weights = {{Role::kTokenEmbedding, -1, config_.vocabulary, config_.hidden}};
+  op.scale = config_.embedding_scale;
   return out;
 }
 
@@ -43,6 +45,7 @@ Operand ProgramBuilder::rms_norm(Operand in, Role weight, int32_t layer) {
   op.inputs = {in};
   op.outputs = {out};
   op.weights = {{weight, layer, 1, in.cols}};
+  op.weights[0].plus = config_.norm_plus;
   op.eps = config_.norm_eps;
   return out;
 }
@@ -58,11 +61,50 @@ Operand ProgramBuilder::linear(Operand in, Role weight, Role bias, int32_t layer
   return out;
 }
 
+Operand ProgramBuilder::linear_rows(Operand in, Role weight, int64_t first_row, int32_t layer, int64_t out_features,
+                                    std::string name) {
+  const Operand out = linear(in, weight, Role::kNone, layer, out_features, std::move(name));
+  program_.ops.back().weights[0].first_row = first_row;
+  return out;
+}
+
+Operand ProgramBuilder::head_norm(Operand in, Role weight, int32_t layer) {
+  const Operand out = new_buffer("normed_heads", in.cols);
+  Op& op = append(OpKind::kHeadNorm, layer);
+  op.inputs = {in};
+  op.outputs = {out};
+  op.weights = {{weight, layer, 1, config_.head_dim}};
+  op.weights[0].plus = config_.norm_plus;
+  op.eps = config_.norm_eps;
+  return out;
+}
+
+Operand ProgramBuilder::scale(Operand in, float scale, int32_t layer) {
+  if (scale == 1) return in;
+  const Operand out = new_buffer("scaled", in.cols, rows_of(in));
+  Op& op = append(OpKind::kScale, layer);
+  op.inputs = {in};
+  op.outputs = {out};
+  op.scale = scale;
+  return out;
+}
+
+Operand ProgramBuilder::soft_cap(Operand in, float cap) {
+  if (cap == 0) return in;
+  const Operand out = new_buffer("capped", in.cols, rows_of(in));
+  Op& op = append(OpKind::kSoftCap, -1);
+  op.inputs = {in};
+  op.outputs = {out};
+  op.soft_cap = cap;
+  return out;
+}
+
 Operand ProgramBuilder::rope(Operand in, int32_t layer, std::string name) {
   const Operand out = new_buffer(std::move(name), in.cols);
   Op& op = append(OpKind::kRope, layer);
   op.inputs = {in};
   op.outputs = {out};
+  op.rope = config_.attention_of(layer).rope;
   return out;
 }
 
@@ -78,6 +120,7 @@ Operand ProgramBuilder::attention(Operand q, int32_t layer, int32_t cache_group)
   op.inputs = {q};
   op.outputs = {out};
   op.cache_group = cache_group;
+  op.soft_cap = config_.attention_soft_cap;
   return out;
 }
 
@@ -86,6 +129,30 @@ Operand ProgramBuilder::activation(Operand in, int32_t layer) {
   Op& op = append(OpKind::kActivation, layer);
   op.inputs = {in};
   op.outputs = {out};
+  op.activation = config_.activation;
+  return out;
+}
+
+Operand ProgramBuilder::route(Operand scores, int32_t layer) {
+  const Operand out = new_buffer("route", 2 * config_.route.used, rows_of(scores));
+  Op& op = append(OpKind::kRoute, layer);
+  op.inputs = {scores};
+  op.outputs = {out};
+  op.route = config_.route;
+  return out;
+}
+
+Operand ProgramBuilder::experts(Operand in, Operand route, int32_t layer) {
+  const Operand out = new_buffer("ffn_out", in.cols, rows_of(in));
+  Op& op = append(OpKind::kExperts, layer);
+  op.inputs = {in, route};
+  op.outputs = {out};
+  const int64_t ffn = config_.expert_ffn;
+  op.weights = {{Role::kExpertGate, layer, ffn, in.cols},
+                {Role::kExpertUp, layer, ffn, in.cols},
+                {Role::kExpertDown, layer, in.cols, ffn}};
+  for (WeightUse& use : op.weights) use.experts = config_.route.experts;
+  op.route = config_.route;
   op.activation = config_.activation;
   return out;
 }

@@ -16,10 +16,18 @@ class ProgramBuilder {
   Operand embed();
   Operand rms_norm(Operand in, Role weight, int32_t layer);
   Operand linear(Operand in, Role weight, Role bias, int32_t layer, int64_t out_features, std::string name);
+  // `weight`, as it lies in rows of a larger tensor from `first_row` on.
+  Operand linear_rows(Operand in, Role weight, int64_t first_row, int32_t layer, int64_t out_features,
+                      std::string name);
+  Operand head_norm(Operand in, Role weight, int32_t layer);
   Operand rope(Operand in, int32_t layer, std::string name);
+  Operand scale(Operand in, float scale, int32_t layer);  // `in` itself for 1
+  Operand soft_cap(Operand in, float cap);                // `in` itself for 0
   void kv_write(Operand k, Operand v, int32_t layer, int32_t cache_group);
   Operand attention(Operand q, int32_t layer, int32_t cache_group);
   Operand activation(Operand in, int32_t layer);
+  Operand route(Operand scores, int32_t layer);
+  Operand experts(Operand in, Operand route, int32_t layer);
   Operand mul(Operand a, Operand b, int32_t layer);
   Operand add(Operand a, Operand b, int32_t layer);
   Operand select_rows(Operand in);

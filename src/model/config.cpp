@@ -35,6 +35,27 @@ void validate(const ModelConfig& c, const std::string& source) {
   require(std::isfinite(c.norm_eps) && c.norm_eps >= 0, source, "norm epsilon is not a finite number >= 0");
   require(std::isfinite(c.rope.theta) && c.rope.theta > 0, source, "rope base is not a finite number > 0");
   require(std::isfinite(c.rope.factor) && c.rope.factor > 0, source, "rope scaling factor is not a finite number > 0");
+  const auto finite_positive = [&](float value, const char* name) {
+    require(std::isfinite(value) && value > 0, source, std::string(name) + " is not a finite number > 0");
+  };
+  finite_positive(c.embedding_scale, "embedding scale");
+  finite_positive(c.residual_scale, "residual scale");
+  finite_positive(c.logit_scale, "logit scale");
+  require(std::isfinite(c.attention_scale) && c.attention_scale >= 0, source,
+          "attention scale is not a finite number >= 0");
+  require(std::isfinite(c.attention_soft_cap) && c.attention_soft_cap >= 0 && std::isfinite(c.logit_soft_cap) &&
+              c.logit_soft_cap >= 0,
+          source, "a soft cap is not a finite number >= 0");
+  require(c.layer_attention.empty() || c.layer_attention.size() == static_cast<size_t>(c.layers), source,
+          std::to_string(c.layer_attention.size()) + " kinds of attention for " + std::to_string(c.layers) + " layers");
+  for (const LayerAttention& layer : c.layer_attention) {
+    require(layer.window >= 0 && layer.rope >= -1 && layer.rope <= 1, source, "a layer's attention is out of range");
+  }
+  if (c.route.experts > 0) {
+    in_range(c.route.experts, 4096, source, "expert count");
+    in_range(c.route.used, static_cast<uint64_t>(c.route.experts), source, "experts of a token");
+    in_range(c.expert_ffn, Limits::kModelDim, source, "experts' feed-forward size");
+  }
   require(c.window >= 0, source, "attention window is negative");
 }
 

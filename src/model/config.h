@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "kernels/activation/glu.h"
+#include "kernels/moe/route.h"
 #include "kernels/rope/rope.h"
 
 namespace tern {
@@ -15,6 +17,7 @@ enum class RopeScaling : uint8_t {
   kLinear,   // every position divided by `factor`
   kLlama3,   // low frequencies divided by `factor`, high ones kept, a ramp between (Llama 3.1 release)
   kYarn,     // the same by wavelength against the original context, with an attention factor (arXiv 2309.00071)
+  kLong,     // each frequency divided by its entry of long_factors or short_factors (LongRoPE, arXiv 2402.13753)
   kFactors,  // each frequency divided by its entry of the weight rope_freqs
 };
 
@@ -30,6 +33,15 @@ struct RopeConfig {
   double beta_slow = 1.0;
   double attention_factor = 1.0;  // multiplies cosines and sines
   int64_t original_context = 0;
+  // kLong. The long ones where sequences may be longer than the original context: one choice for all positions, so that
+  // keys in the cache stay right.
+  std::vector<float> short_factors, long_factors;
+};
+
+// What differs from layer to layer.
+struct LayerAttention {
+  int64_t window = 0;  // keys further back are not seen; 0: all
+  int32_t rope = 0;    // 0: ModelConfig::rope, 1: local_rope, -1: positions are not rotated
 };
 
 struct ModelConfig {
@@ -44,12 +56,29 @@ struct ModelConfig {
   int64_t vocabulary = 0;
   int64_t context = 0;
   float norm_eps = 1e-5f;
+  RouteFacts route;              // experts 0: feed-forwards are dense
+  int64_t expert_ffn = 0;        // of one expert
   bool tied_embeddings = false;  // the output head is the token embedding
   bool qkv_bias = false;
   bool output_bias = false;  // bias on the attention's output projection
   int64_t window = 0;        // keys further back are not seen; 0: all
   Activation activation = Activation::kSilu;
   RopeConfig rope;
+  RopeConfig local_rope;                        // of layers that say so
+  std::vector<LayerAttention> layer_attention;  // empty: every layer has `window` and `rope`
+  bool head_norms = false;                      // of each head of q and k before they rotate
+  bool row_norms = false;                       // of all heads of q, and of k, together
+  bool input_norms = true;                      // in front of attention and feed-forward
+  bool post_norms = false;                      // of what they add to the residual stream
+  bool fused_projections = false;               // q, k and v are rows of one tensor, gate and up of another
+  float norm_plus = 0;                          // added to norm weights
+  float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
+  float attention_scale = 0;                         // of scores; 0: 1 / sqrt(head_dim)
+  float attention_soft_cap = 0, logit_soft_cap = 0;  // 0: none
+
+  LayerAttention attention_of(int64_t layer) const {
+    return layer_attention.empty() ? LayerAttention{window, 0} : layer_attention[static_cast<size_t>(layer)];
+  }
 };
 
 // Throws a bad-input line naming `source` and the first fact that is out of range or contradicts another.

@@ -9,9 +9,9 @@
 namespace tern {
 namespace {
 
-constexpr std::array<std::string_view, 13> kOpNames{"embed",        "rms_norm",   "linear", "rope", "kv_write",
-                                                    "attention",    "activation", "mul",    "add",  "select_rows",
-                                                    "add_rms_norm", "rope_kv",    "glu"};
+constexpr std::array<std::string_view, 18> kOpNames{
+    "embed",       "rms_norm",  "linear", "rope",  "kv_write", "attention", "activation",   "mul",     "add",
+    "select_rows", "head_norm", "scale",  "route", "experts",  "soft_cap",  "add_rms_norm", "rope_kv", "glu"};
 
 std::string operand_text(const Program& program, const Operand& operand) {
   const VirtualBuffer& buffer = program.buffers[static_cast<size_t>(operand.buffer)];
@@ -25,6 +25,7 @@ std::string weights_text(const std::vector<WeightUse>& weights) {
   std::string text;
   for (const WeightUse& use : weights) {
     if (!text.empty()) text += " | ";
+    if (use.experts > 0) text += fmt::format("{}x", use.experts);
     text += use.rows > 1 ? fmt::format("{}[{},{}]", name_of(use.role), use.rows, use.cols)
                          : fmt::format("{}[{}]", name_of(use.role), use.cols);
   }
@@ -38,6 +39,9 @@ std::string op_text(const Program& program, const Op& op) {
   for (size_t n = 0; n < op.inputs.size(); ++n) text += (n ? ", " : " ") + operand_text(program, op.inputs[n]);
   if (!op.weights.empty()) text += " * " + weights_text(op.weights);
   if (!op.biases.empty()) text += " + " + weights_text(op.biases);
+  if (op.scale != 1) text += fmt::format(" * {:g}", op.scale);
+  if (op.soft_cap > 0) text += fmt::format(" soft cap {:g}", op.soft_cap);
+  if (op.rope != 0) text += op.rope < 0 ? " no rotation" : fmt::format(" rotation {}", op.rope);
   if (op.by_head) text += " by head";
   if (op.cache_group >= 0) text += fmt::format(" cache{}[{}]", op.cache_group, op.layer);
   return text;
@@ -48,12 +52,15 @@ std::string op_text(const Program& program, const Op& op) {
 std::string_view name_of(OpKind kind) { return kOpNames.at(static_cast<size_t>(kind)); }
 
 std::string short_name(const Op& op) {
-  if (op.weights.empty() || op.kind == OpKind::kEmbed) return std::string(name_of(op.kind));
+  if (op.weights.empty() || op.kind == OpKind::kEmbed || op.kind == OpKind::kRopeKv || op.kind == OpKind::kExperts) {
+    return std::string(name_of(op.kind));
+  }
   const Role first = op.weights[0].role;
   if (op.kind == OpKind::kLinear && (first == Role::kOutput || first == Role::kTokenEmbedding)) return "lm_head";
   std::string name(name_of(first));
   const size_t shared = name.find('_') + 1;
   for (size_t i = 1; i < op.weights.size(); ++i) {
+    if (op.weights[i].role == first) continue;  // rows of one tensor
     const std::string_view more = name_of(op.weights[i].role).substr(shared);
     name += (more.size() > 1 ? "_" : "") + std::string(more);  // qkv, but gate_up
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/activation/glu.h"
+#include "kernels/moe/route.h"
 #include "kernels/rope/rope.h"
 #include "model/roles.h"
 
@@ -27,10 +28,17 @@ enum class OpKind : uint8_t {
   kMul,         // out = in0 * in1
   kAdd,         // out = in0 + in1
   kSelectRows,  // the rows of `in` whose logits are wanted
+  kHeadNorm,    // out = rms_norm of each head of `in` * weight
+  kScale,       // out = scale * in
+  kRoute,       // out = experts that a token goes to and their weights, of in = scores
+  kExperts,     // out = weighted sum of experts' gated products of in0, by the route in1; weights: gate, up, down
+  kSoftCap,     // out = soft_cap * tanh(in / soft_cap)
   // Fused ops, written by passes.
   kAddRmsNorm,  // out0 = in0 + in1, out1 = rms_norm(out0) * weight
-  kRopeKv,      // out = rotate(q), cache[layer] <- (rotate(k), v); in0 = q | k | v side by side
-  kGlu,         // out = act(gate) * up; in0 = gate | up side by side
+  // out = rotate(q), cache[layer] <- (rotate(k), v); in0 = q | k | v side by side, or in0 = q, in1 = k, in2 = v; with
+  // weights: of the norms of q's and of k's heads, which go before.
+  kRopeKv,
+  kGlu,  // out = act(gate) * up; in0 = gate | up side by side
 };
 
 std::string_view name_of(OpKind kind);
@@ -55,6 +63,9 @@ struct WeightUse {
   int32_t layer = -1;  // -1: not of a layer
   int64_t rows = 0;    // outputs; 1 for vectors
   int64_t cols = 0;
+  int64_t first_row = -1;  // the use is of rows [first_row, first_row + rows) of the tensor; -1: of all of it
+  int64_t experts = 0;     // `rows` by `cols` of each, stacked in one tensor or each in its own; 0: one matrix
+  float plus = 0;          // added to each element: norms that are kept as their distance from 1
 };
 
 struct Op {
@@ -66,6 +77,10 @@ struct Op {
   std::vector<WeightUse> biases;   // kLinear: empty, or one a matrix (role kNone where a matrix has none)
   int32_t cache_group = -1;        // what the op reads or writes, -1: none
   float eps = 0;                   // norms
+  float scale = 1;                 // kScale; kEmbed: of the rows
+  float soft_cap = 0;              // kSoftCap; kAttention: of the scores, 0: none
+  RouteFacts route;                // kRoute, kExperts
+  int32_t rope = 0;                // kRope: which of the model's rotations, -1: none at all
   // kAttention: it waits for the KV heads of the op before it one by one, so it may begin while others are still in
   // that op.
   bool by_head = false;

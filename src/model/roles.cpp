@@ -23,15 +23,30 @@ constexpr std::array kRoles{
     RoleRow{Role::kAttentionQ, "attn_q", "blk.#.attn_q.weight", "model.layers.#.self_attn.q_proj.weight"},
     RoleRow{Role::kAttentionK, "attn_k", "blk.#.attn_k.weight", "model.layers.#.self_attn.k_proj.weight"},
     RoleRow{Role::kAttentionV, "attn_v", "blk.#.attn_v.weight", "model.layers.#.self_attn.v_proj.weight"},
+    RoleRow{Role::kAttentionQkv, "attn_qkv", "blk.#.attn_qkv.weight", "model.layers.#.self_attn.qkv_proj.weight"},
     RoleRow{Role::kAttentionOut, "attn_out", "blk.#.attn_output.weight", "model.layers.#.self_attn.o_proj.weight"},
     RoleRow{Role::kAttentionQBias, "attn_q.bias", "blk.#.attn_q.bias", "model.layers.#.self_attn.q_proj.bias"},
     RoleRow{Role::kAttentionKBias, "attn_k.bias", "blk.#.attn_k.bias", "model.layers.#.self_attn.k_proj.bias"},
     RoleRow{Role::kAttentionVBias, "attn_v.bias", "blk.#.attn_v.bias", "model.layers.#.self_attn.v_proj.bias"},
     RoleRow{Role::kAttentionOutBias, "attn_out.bias", "blk.#.attn_output.bias", "model.layers.#.self_attn.o_proj.bias"},
+    RoleRow{Role::kAttentionQNorm, "attn_q_norm", "blk.#.attn_q_norm.weight", "model.layers.#.self_attn.q_norm.weight"},
+    RoleRow{Role::kAttentionKNorm, "attn_k_norm", "blk.#.attn_k_norm.weight", "model.layers.#.self_attn.k_norm.weight"},
+    RoleRow{Role::kAttentionPostNorm, "attn_post_norm", "blk.#.post_attention_norm.weight",
+            "model.layers.#.post_attention_layernorm.weight"},
     RoleRow{Role::kFfnNorm, "ffn_norm", "blk.#.ffn_norm.weight", "model.layers.#.post_attention_layernorm.weight"},
     RoleRow{Role::kFfnGate, "ffn_gate", "blk.#.ffn_gate.weight", "model.layers.#.mlp.gate_proj.weight"},
     RoleRow{Role::kFfnUp, "ffn_up", "blk.#.ffn_up.weight", "model.layers.#.mlp.up_proj.weight"},
+    RoleRow{Role::kFfnGateUp, "ffn_gate_up", "blk.#.ffn_up.weight", "model.layers.#.mlp.gate_up_proj.weight"},
     RoleRow{Role::kFfnDown, "ffn_down", "blk.#.ffn_down.weight", "model.layers.#.mlp.down_proj.weight"},
+    RoleRow{Role::kFfnPostNorm, "ffn_post_norm", "blk.#.post_ffw_norm.weight",
+            "model.layers.#.post_feedforward_layernorm.weight"},
+    RoleRow{Role::kRouter, "ffn_router", "blk.#.ffn_gate_inp.weight", "model.layers.#.mlp.gate.weight"},
+    RoleRow{Role::kExpertGate, "ffn_gate_experts", "blk.#.ffn_gate_exps.weight",
+            "model.layers.#.mlp.experts.@.gate_proj.weight"},
+    RoleRow{Role::kExpertUp, "ffn_up_experts", "blk.#.ffn_up_exps.weight",
+            "model.layers.#.mlp.experts.@.up_proj.weight"},
+    RoleRow{Role::kExpertDown, "ffn_down_experts", "blk.#.ffn_down_exps.weight",
+            "model.layers.#.mlp.experts.@.down_proj.weight"},
     RoleRow{Role::kRopeFactors, "rope_freqs", "rope_freqs.weight", ""},
 };
 
@@ -46,8 +61,16 @@ const RoleRow& row_of(Role role) {
 std::string_view name_of(Role role) { return row_of(role).name; }
 
 std::string tensor_name(Role role, int32_t layer, CheckpointKind kind) {
+  return layer_name(tensor_pattern(role, kind), layer);
+}
+
+std::string_view tensor_pattern(Role role, CheckpointKind kind) {
   const RoleRow& row = row_of(role);
-  std::string name(kind == CheckpointKind::kGguf ? row.gguf : row.hugging_face);
+  return kind == CheckpointKind::kGguf ? row.gguf : row.hugging_face;
+}
+
+std::string layer_name(std::string_view pattern, int32_t layer) {
+  std::string name(pattern);
   if (const size_t at = name.find('#'); at != std::string::npos) name.replace(at, 1, std::to_string(layer));
   return name;
 }

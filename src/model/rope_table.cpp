@@ -45,8 +45,9 @@ float yarn_frequency(const RopeConfig& rope, float wavelength, int64_t pair) {
 
 std::vector<float> rope_frequencies(const RopeConfig& rope, std::span<const float> factors) {
   std::vector<float> out(static_cast<size_t>(rope.dims / 2));
-  if (rope.scaling == RopeScaling::kFactors && factors.size() != out.size()) {
-    bad_input("[rope] rope_freqs has " + std::to_string(factors.size()) + " entries, the model rotates " +
+  const bool divided = rope.scaling == RopeScaling::kFactors || rope.scaling == RopeScaling::kLong;
+  if (divided && factors.size() != out.size()) {
+    bad_input("[rope] there are " + std::to_string(factors.size()) + " factors, the model rotates " +
               std::to_string(out.size()) + " pairs");
   }
   for (size_t i = 0; i < out.size(); ++i) {
@@ -66,6 +67,9 @@ std::vector<float> rope_frequencies(const RopeConfig& rope, std::span<const floa
         break;
       case RopeScaling::kYarn:
         frequency = static_cast<double>(yarn_frequency(rope, wavelength, pair));
+        break;
+      case RopeScaling::kLong:
+        frequency = static_cast<double>(1.0f / (factors[i] * wavelength));
         break;
       case RopeScaling::kFactors:
         frequency /= static_cast<double>(factors[i]);

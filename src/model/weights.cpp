@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "core/error.h"
+#include "model/archs/arch.h"
 
 namespace tern {
 namespace {
@@ -19,13 +20,51 @@ bool fits(const TensorInfo& tensor, const WeightUse& use) {
 
 }  // namespace
 
-const TensorInfo& WeightMap::tensor(const WeightUse& use) const {
-  const TensorInfo& found = checkpoint_.tensor(tensor_name(use.role, use.layer, checkpoint_.kind));
-  if (!fits(found, use)) {
+void WeightMap::check_shape(const TensorInfo& tensor, const WeightUse& use) const {
+  if (!fits(tensor, use)) {
     bad_input(fmt::format("{}: tensor {} is {}, the model's facts need {} x {}", checkpoint_.metadata.source(),
-                          printable(found.name), shape_text(found.shape), use.rows, use.cols));
+                          printable(tensor.name), shape_text(tensor.shape), use.rows, use.cols));
   }
+}
+
+const TensorInfo& WeightMap::tensor(const WeightUse& use) const {
+  const TensorInfo& found = checkpoint_.tensor(tensor_name(use.role, use.layer, checkpoint_));
+  if (use.first_row >= 0) return rows_of(found, use);
+  check_shape(found, use);
   return found;
+}
+
+const TensorInfo& WeightMap::expert(const WeightUse& use, int64_t expert) const {
+  std::string name = tensor_name(use.role, use.layer, checkpoint_);
+  const size_t at = name.find('@');
+  if (at != std::string::npos) {
+    name.replace(at, 1, std::to_string(expert));
+    const TensorInfo& own = checkpoint_.tensor(name);
+    check_shape(own, use);
+    return own;
+  }
+  const TensorInfo& whole = checkpoint_.tensor(name);
+  WeightUse all = use, one = use;
+  all.rows *= use.experts;
+  check_shape(whole, all);
+  one.first_row = expert * use.rows;
+  return rows_of(whole, one);
+}
+
+const TensorInfo& WeightMap::rows_of(const TensorInfo& whole, const WeightUse& use) const {
+  if (whole.cols() != use.cols || use.first_row + use.rows > whole.rows()) {
+    bad_input(fmt::format("{}: tensor {} is {}, the model's facts need rows {} to {} of {} columns",
+                          checkpoint_.metadata.source(), printable(whole.name), shape_text(whole.shape), use.first_row,
+                          use.first_row + use.rows, use.cols));
+  }
+  TensorInfo& view = rows_[{whole.name, use.first_row, use.rows}];
+  if (view.data.empty()) {
+    const size_t row_bytes = whole.data.size() / static_cast<size_t>(whole.rows());
+    view = {whole.name, whole.format, {use.rows, use.cols}, {}};
+    view.data =
+        whole.data.subspan(static_cast<size_t>(use.first_row) * row_bytes, static_cast<size_t>(use.rows) * row_bytes);
+  }
+  return view;
 }
 
 std::vector<float> decode_tensor(const TensorInfo& tensor) {
@@ -35,16 +74,27 @@ std::vector<float> decode_tensor(const TensorInfo& tensor) {
   return out;
 }
 
-std::vector<float> rope_factors(const Checkpoint& checkpoint, const RopeConfig& rope) {
+std::vector<float> rope_factors(const Checkpoint& checkpoint, const RopeConfig& rope, int64_t positions) {
+  if (rope.scaling == RopeScaling::kLong)
+    return positions > rope.original_context ? rope.long_factors : rope.short_factors;
   if (rope.scaling != RopeScaling::kFactors) return {};
   return decode_tensor(checkpoint.tensor(tensor_name(Role::kRopeFactors, -1, checkpoint.kind)));
 }
 
-std::vector<float> WeightMap::vector(const WeightUse& use) const { return decode_tensor(tensor(use)); }
+std::vector<float> WeightMap::vector(const WeightUse& use) const {
+  std::vector<float> values = decode_tensor(tensor(use));
+  if (use.plus != 0) {
+    for (float& value : values) value += use.plus;
+  }
+  return values;
+}
 
 void WeightMap::check(const Program& program) const {
   const auto check_op = [&](const Op& op) {
-    for (const WeightUse& use : op.weights) tensor(use);
+    for (const WeightUse& use : op.weights) {
+      if (use.experts == 0) tensor(use);
+      for (int64_t e = 0; e < use.experts; ++e) expert(use, e);
+    }
     for (const WeightUse& use : op.biases) {
       if (use.role != Role::kNone) tensor(use);
     }
@@ -56,6 +106,10 @@ uint64_t weight_bytes_per_token(const Program& program, const WeightMap& weights
   uint64_t bytes = 0;
   const auto count = [&](const Op& op) {
     for (const WeightUse& use : op.weights) {
+      if (use.experts > 0) {
+        bytes += weights.expert(use, 0).data.size() * static_cast<uint64_t>(op.route.used);
+        continue;
+      }
       const TensorInfo& tensor = weights.tensor(use);
       bytes += op.kind == OpKind::kEmbed ? tensor.data.size() / static_cast<uint64_t>(use.rows) : tensor.data.size();
     }

@@ -1,6 +1,9 @@
 // Roles to tensors: finds each weight of a program in a checkpoint and checks its shape against what the program says.
 #pragma once
 
+#include <map>
+#include <string>
+#include <tuple>
 #include <vector>
 
 #include "formats/checkpoint.h"
@@ -13,8 +16,11 @@ class WeightMap {
  public:
   explicit WeightMap(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
 
-  // Throws a bad-input line naming the tensor when it is absent or of another shape than `use` says.
+  // Of rows of a larger tensor (use.first_row) a view of those. Throws a bad-input line naming the tensor when it is
+  // absent or of another shape than `use` says.
   const TensorInfo& tensor(const WeightUse& use) const;
+  // Of expert `expert` of a use that names several.
+  const TensorInfo& expert(const WeightUse& use, int64_t expert) const;
   // A vector (norm weight, bias) as f32.
   std::vector<float> vector(const WeightUse& use) const;
   // Every weight of the program is there and has its shape.
@@ -22,14 +28,19 @@ class WeightMap {
   const Checkpoint& checkpoint() const { return checkpoint_; }
 
  private:
+  void check_shape(const TensorInfo& tensor, const WeightUse& use) const;
+  const TensorInfo& rows_of(const TensorInfo& whole, const WeightUse& use) const;
+
   const Checkpoint& checkpoint_;
+  // Views of rows, by tensor, first row and number of rows: whoever asked first made them. One thread.
+  mutable std::map<std::tuple<std::string_view, int64_t, int64_t>, TensorInfo> rows_;
 };
 
 // Decoded to f32, all elements.
 std::vector<float> decode_tensor(const TensorInfo& tensor);
 
-// What RopeScaling::kFactors divides frequencies by; empty with any other scaling.
-std::vector<float> rope_factors(const Checkpoint& checkpoint, const RopeConfig& rope);
+// What kFactors, or kLong for sequences of up to `positions`, divides frequencies by; empty with any other scaling.
+std::vector<float> rope_factors(const Checkpoint& checkpoint, const RopeConfig& rope, int64_t positions);
 
 // Weight bytes that one decoded token reads: every matrix of the program once, an untied embedding only its row.
 uint64_t weight_bytes_per_token(const Program& program, const WeightMap& weights);

@@ -317,6 +317,14 @@ TEST(BenchRoofline, CountsHistories) {
   EXPECT_EQ(ops(3, 40), 3 * ops(1, 40));
 }
 
+TEST(Info, ReadmeShowsTheTableOfArchitectures) {
+  const Outcome table = run_tern({"info", "--architectures"});
+  EXPECT_EQ(table.exit_code, 0);
+  std::ifstream file(std::string(TERN_SOURCE_DIR) + "/README.md");
+  const std::string readme{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  EXPECT_NE(readme.find("\n" + table.out), std::string::npos) << table.out;
+}
+
 TEST(Info, JsonAndProgram) {
   const Json info = json_of(run_tern({"info", tiny_model(), "--json"}));
   EXPECT_EQ(info["architecture"], "llama");

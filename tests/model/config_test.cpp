@@ -83,7 +83,7 @@ TEST(ModelConfig, RefusalsNameFileFieldAndReason) {
       {"llama.rope.scaling.type", text("spiral"), "\"spiral\" is not supported"},
       {"llama.rope.scaling.factor", number(-1), "rope scaling factor"},
       {"llama.rope.freq_base", number(0), "rope base"},
-      {"llama.expert_count", integer(8), "mixture-of-experts"},
+      {"llama.expert_count", integer(8), "llama.expert_used_count"},
   };
   for (const Case& c : cases) {
     const std::string message = refusal({{c.key, c.value}});

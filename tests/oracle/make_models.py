@@ -7,16 +7,19 @@ again from the GGUF in float64, and this script fails if the two disagree.
 """
 import json
 import math
+import sys
 
 import gguf
 import numpy as np
 import torch
 from safetensors.torch import save_file
+import transformers
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 import bpe
 import corpus
 import fixture
+import gguf_keys
 import reference
 
 VOCAB = 320
@@ -51,23 +54,91 @@ MODELS = {
         tie_word_embeddings=True, rms_norm_eps=1e-6, use_sliding_window=False,
         rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}), "qwen2", True),
 }
+# The same of architectures that came later: their classes by name.
+DEFAULT_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
+for _name, _family, _options, _pre in [
+    ("qwen3-tiny", "Qwen3", dict(head_dim=32, num_attention_heads=2, num_key_value_heads=1, rms_norm_eps=1e-6,
+                                 tie_word_embeddings=True, rope_parameters=DEFAULT_ROPE), "qwen2"),
+    ("olmo2-tiny", "Olmo2", dict(tie_word_embeddings=False, rope_parameters=DEFAULT_ROPE), "smollm"),
+    ("smollm3-tiny", "SmolLM3", dict(num_hidden_layers=4, hidden_size=48, head_dim=12, intermediate_size=64,
+                                     tie_word_embeddings=True, pad_token_id=318,
+                                     rope_parameters={"rope_type": "default", "rope_theta": 5000000.0}), "smollm"),
+    ("granite-tiny", "Granite", dict(tie_word_embeddings=False, embedding_multiplier=6.0, attention_multiplier=0.2,
+                                     residual_multiplier=0.4, logits_scaling=0.8,
+                                     rope_parameters=DEFAULT_ROPE), "smollm"),
+    ("qwen3moe-tiny", "Qwen3Moe", dict(head_dim=16, num_attention_heads=2, num_key_value_heads=1, rms_norm_eps=1e-6,
+                                       hidden_size=48, num_experts=6, num_experts_per_tok=2, moe_intermediate_size=32,
+                                       norm_topk_prob=True, decoder_sparse_step=1, mlp_only_layers=[],
+                                       tie_word_embeddings=True, rope_parameters=DEFAULT_ROPE), "qwen2"),
+    ("mixtral-tiny", "Mixtral", dict(hidden_size=48, intermediate_size=32, num_attention_heads=2, num_key_value_heads=1,
+                                     num_local_experts=4, num_experts_per_tok=2, sliding_window=None,
+                                     tie_word_embeddings=False, rope_parameters=DEFAULT_ROPE), "smollm"),
+    # Served up to 400 positions, the first with the short factors, the second with the long ones.
+    ("phi3-tiny", "Phi3", dict(tie_word_embeddings=False, sliding_window=None, pad_token_id=318,
+                               max_position_embeddings=1024, original_max_position_embeddings=512,
+                               rope_parameters={"rope_type": "longrope", "rope_theta": 10000.0,
+                                                "short_factor": [1.0, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6],
+                                                "long_factor": [1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 12.0]}), "smollm"),
+    ("phi3-long-tiny", "Phi3", dict(tie_word_embeddings=True, sliding_window=None, pad_token_id=318,
+                                    original_max_position_embeddings=16,
+                                    rope_parameters={"rope_type": "longrope", "rope_theta": 10000.0,
+                                                     "partial_rotary_factor": 0.75,
+                                                     "short_factor": [1.0, 1.0, 1.1, 1.2, 1.3, 1.4],
+                                                     "long_factor": [1.0, 1.5, 2.0, 3.0, 4.0, 6.0]}), "smollm"),
+    ("gemma2-tiny", "Gemma2", dict(num_hidden_layers=4, hidden_size=48, head_dim=16, num_attention_heads=2,
+                                   num_key_value_heads=1, intermediate_size=64, sliding_window=40,
+                                   query_pre_attn_scalar=16, attn_logit_softcapping=5.0, final_logit_softcapping=8.0,
+                                   tie_word_embeddings=True, rope_parameters=DEFAULT_ROPE), "smollm"),
+    ("gemma3-tiny", "Gemma3", dict(num_hidden_layers=7, hidden_size=32, head_dim=16, num_attention_heads=2,
+                                   num_key_value_heads=1, intermediate_size=48, sliding_window=40,
+                                   query_pre_attn_scalar=16, tie_word_embeddings=True,
+                                   rope_parameters={
+                                       "full_attention": {"rope_type": "linear", "rope_theta": 1000000.0, "factor": 8.0},
+                                       "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}), "smollm"),
+]:
+    _config = {"Gemma3": "Gemma3TextConfig"}.get(_family, f"{_family}Config")
+    MODELS[_name] = (getattr(transformers, _config), getattr(transformers, f"{_family}ForCausalLM"), _options, _pre, False)
 
 
-def randomize(model, generator):
+
+# transformers chooses factors by the length at hand: longer than the original context.
+LENGTHS = {"phi3-long-tiny": (18, 40, 300)}
+
+# Deeper models amplify rounding more: smaller products keep them as well conditioned as the others.
+GAINS = {"smollm3-tiny": 0.9, "mixtral-tiny": 1.0, "phi3-tiny": 1.2, "phi3-long-tiny": 1.1, "qwen3moe-tiny": 1.2, "gemma3-tiny": 1.1, "gemma2-tiny": 1.1}
+
+
+def randomize(model, generator, gain=1.6):
     """Weights that matter everywhere: norms around 1, non-zero biases, logits spread over several units."""
+    gemma = "Gemma" in type(model).__name__
     for name, weight in model.named_parameters():
         noise = torch.randn(weight.shape, generator=generator)
         if "norm" in name:
-            value = 1.0 + 0.25 * noise
+            # Gemma keeps the distance from 1. Its layers must outweigh its scaled embeddings, or a tied head repeats.
+            value = (1.5 * ("post_" in name) if gemma else 1.0) + 0.25 * noise
         elif name.endswith("bias"):
             value = 0.5 * noise
         elif "embed_tokens" in name:
-            value = noise * 0.35   # also the head where the two are tied
+            value = noise * (0.15 if gemma else 0.35)   # also the head where the two are tied
         elif "lm_head" in name:
             value = noise * 0.35
         else:
-            value = noise * (1.6 / math.sqrt(weight.shape[1]))
+            value = noise * (gain / math.sqrt(weight.shape[-1]))
         weight.data.copy_(value)
+
+
+def experts_apart(name, weight, model_type):
+    """Names and tensors as checkpoints have them: a tensor an expert and product, where transformers stacks them."""
+    mixtral = model_type == "mixtral"
+    if mixtral:
+        name = name.replace(".mlp.", ".block_sparse_moe.")
+    if ".experts." not in name:
+        return [(name, weight)]
+    prefix, product = name.rsplit(".", 1)
+    names = {"gate_up_proj": ("w1", "w3") if mixtral else ("gate_proj", "up_proj"),
+             "down_proj": ("w2",) if mixtral else ("down_proj",)}[product]
+    return [(f"{prefix}.{expert}.{own}.weight", part.contiguous()) for expert, matrix in enumerate(weight)
+            for own, part in zip(names, matrix.chunk(len(names)))]
 
 
 def save_hf(model, config, old_layout, vocabulary, folder):
@@ -85,7 +156,8 @@ def save_hf(model, config, old_layout, vocabulary, folder):
         kept["rope_theta"] = rope.pop("rope_theta")
         kept["rope_scaling"] = rope if rope["rope_type"] != "default" else None
     (folder / "config.json").write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
-    weights = {name: weight.data.contiguous() for name, weight in model.named_parameters()}
+    weights = dict(own for name, weight in model.named_parameters()
+                   for own in experts_apart(name, weight.data.contiguous(), config.model_type))
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "model.safetensors").chmod(0o644)
     bpe.encoder(vocabulary, {bpe.CONTROL}).save(str(folder / "tokenizer.json"), pretty=False)
@@ -99,17 +171,26 @@ GGUF_NAMES = {
     "lm_head.weight": "output.weight",
     "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
     "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+    "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
+    "self_attn.o_proj": "attn_output", "mlp.gate": "ffn_gate_inp", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
 }
 
 
-def gguf_name(name):
+OWN_NAMES = {
+    "olmo2": {"post_attention_layernorm": "post_attention_norm", "post_feedforward_layernorm": "post_ffw_norm"},
+    "gemma": {"post_attention_layernorm": "post_attention_norm", "post_feedforward_layernorm": "post_ffw_norm",
+              "pre_feedforward_layernorm": "ffn_norm"},
+}
+
+
+def gguf_name(name, model_type):
     """model.layers.3.self_attn.q_proj.bias -> blk.3.attn_q.bias"""
     if name in GGUF_NAMES:
         return GGUF_NAMES[name]
     layer, rest = name.removeprefix("model.layers.").split(".", 1)
     part, kind = rest.rsplit(".", 1)
-    return f"blk.{layer}.{GGUF_NAMES[part]}.{kind}"
+    own = next((names for prefix, names in OWN_NAMES.items() if model_type.startswith(prefix)), {})
+    return f"blk.{layer}.{own.get(part) or GGUF_NAMES[part]}.{kind}"
 
 
 def pair_neighbours(weight, heads):
@@ -131,8 +212,9 @@ def llama3_factors(head_dim, rope):
 
 
 def write_gguf(path, name, model, config, vocabulary):
-    arch = "qwen2" if config.model_type == "qwen2" else "llama"
-    rope = config.rope_parameters
+    arch = gguf_keys.ARCHS.get(config.model_type, "llama")
+    rope = config.rope_parameters.get("full_attention", config.rope_parameters)
+    permuted = arch in gguf_keys.NEIGHBOURS
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     writer = gguf.GGUFWriter(path, arch)
     writer.add_type("model")
@@ -153,22 +235,34 @@ def write_gguf(path, name, model, config, vocabulary):
     if head_dim != config.hidden_size // config.num_attention_heads or config.model_type == "mistral":
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
+    gguf_keys.add(writer, arch, config)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
-    if arch == "llama":
+    if permuted:
         writer.add_vocab_size(config.vocab_size)
         writer.add_rope_dimension_count(head_dim)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     bpe.add_to_gguf(writer, vocabulary)
 
+    if rope["rope_type"] == "longrope":
+        for kind in ("long", "short"):
+            writer.add_tensor(f"rope_factors_{kind}.weight", np.array(rope[f"{kind}_factor"], np.float32))
     if rope["rope_type"] == "llama3":
         writer.add_tensor("rope_freqs.weight", llama3_factors(head_dim, rope))
     for source, weight in model.named_parameters():
         data = weight.data.numpy()
-        if arch == "llama" and "q_proj" in source:
+        if permuted and "q_proj" in source:
             data = pair_neighbours(data, config.num_attention_heads)
-        if arch == "llama" and "k_proj" in source:
+        if permuted and "k_proj" in source:
             data = pair_neighbours(data, config.num_key_value_heads)
-        writer.add_tensor(gguf_name(source), data)
+        if arch.startswith("gemma") and "norm" in source:
+            data = data + np.float32(1)
+        if ".experts." in source:
+            layer = source.split(".")[2]
+            names = ("gate", "up") if source.endswith("gate_up_proj") else ("down",)
+            for own, part in zip(names, np.split(data, len(names), axis=1)):
+                writer.add_tensor(f"blk.{layer}.ffn_{own}_exps.weight", np.ascontiguousarray(part))
+            continue
+        writer.add_tensor(gguf_name(source, config.model_type), data)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -214,7 +308,7 @@ def make(index, name):
     config = config_class(**{**COMMON, **options})
     torch.manual_seed(index)
     model = model_class(config).float().eval()
-    randomize(model, torch.Generator().manual_seed(1000 + index))
+    randomize(model, torch.Generator().manual_seed(1000 + index), GAINS.get(name, 1.6))
 
     out = fixture.folder("models", name)
     vocabulary = tokenizer(pre)
@@ -224,7 +318,7 @@ def make(index, name):
     # Both files must give the same logits as the model in memory.
     loaded = model_class.from_pretrained(out / "hf", attn_implementation="eager", dtype=torch.float32).eval()
     prompts, stored, greedy_ids, gaps, blocks = [], [], [], [], []
-    for length in (1, 17, 300):
+    for length in LENGTHS.get(name, (1, 17, 300)):
         ids, continuation, gap = clear_prompt(model, index, length)
         logits = logits_of(model, ids)
         assert np.abs(logits - logits_of(loaded, ids)).max() < 1e-5, name
@@ -247,7 +341,8 @@ def make(index, name):
 def main():
     torch.set_num_threads(1)  # one order of float additions
     for index, name in enumerate(MODELS):
-        make(index, name)
+        if len(sys.argv) < 2 or name in sys.argv[1:]:  # one after the other, or those named
+            make(index, name)
 
 
 if __name__ == "__main__":

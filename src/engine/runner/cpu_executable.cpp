@@ -8,13 +8,14 @@
 namespace tern {
 namespace {
 
-AttentionDesc attention_desc(const AttentionFacts& facts) {
+AttentionDesc attention_desc(const AttentionFacts& facts, const CacheGroup& group, float soft_cap) {
   AttentionDesc desc{};
   desc.heads = static_cast<int32_t>(facts.heads);
   desc.kv_heads = static_cast<int32_t>(facts.kv_heads);
   desc.head_dim = static_cast<int32_t>(facts.head_dim);
   desc.scale = facts.scale;
-  desc.window = facts.window;
+  desc.window = group.window;
+  desc.soft_cap = soft_cap;
   return desc;
 }
 
@@ -24,8 +25,13 @@ WeightMap checked_weights(const Checkpoint& checkpoint, const Program& program) 
   return weights;
 }
 
-GrowingRopeTable rope_of(const Checkpoint& checkpoint, const ModelConfig& config, int64_t positions) {
-  return {config.rope, rope_factors(checkpoint, config.rope), positions};
+GrowingRopeTable rope_of(const Checkpoint& checkpoint, const RopeConfig& rope, int64_t positions) {
+  return {rope, rope_factors(checkpoint, rope, positions), positions};
+}
+
+bool uses_local_rope(const ModelConfig& config) {
+  return std::any_of(config.layer_attention.begin(), config.layer_attention.end(),
+                     [](const LayerAttention& layer) { return layer.rope == 1; });
 }
 
 }  // namespace
@@ -40,7 +46,8 @@ CpuExecutable::CpuExecutable(const Checkpoint& checkpoint, const ModelConfig& co
       kv_(program_, options.kv_format, options.kv_tokens, options.block_tokens),
       heads_(program_.attention.heads, program_.attention.kv_heads) {
   options_.max_model_len = std::min(options_.max_model_len, kv_.tokens());
-  rope_ = rope_of(checkpoint, config, options_.max_model_len);
+  rope_ = rope_of(checkpoint, config.rope, options_.max_model_len);
+  if (uses_local_rope(config)) local_rope_ = rope_of(checkpoint, config.local_rope, options_.max_model_len);
   steps_.resize(program_.ops.size());
   bind_linears();
   reserve_workspace();
@@ -51,14 +58,15 @@ CpuExecutable::CpuExecutable(const Checkpoint& checkpoint, const ModelConfig& co
   storage_.fill(checkpoint, options_.pack_cache, pool);
 }
 
-Attention CpuExecutable::attention() const {
-  return {attention_desc(program_.attention), options_.kv_format, options_.kernels};
+Attention CpuExecutable::attention(const CacheGroup& group, float soft_cap) const {
+  return {attention_desc(program_.attention, group, soft_cap), options_.kv_format, options_.kernels};
 }
 
 // From the last op to the first: the order of the matrices in the arena, and so in sidecars.
 void CpuExecutable::bind_linears() {
   for (size_t i = program_.ops.size(); i-- > 0;) {
     if (program_.ops[i].kind == OpKind::kLinear) steps_[i] = bind_linear(program_.ops[i]);
+    if (program_.ops[i].kind == OpKind::kExperts) steps_[i] = bind_experts(program_.ops[i]);
   }
 }
 
@@ -93,9 +101,49 @@ std::unique_ptr<CpuStep> CpuExecutable::bind_linear(const Op& op) {
   return step;
 }
 
+// The product of an expert with the matrices of `uses`, stacked.
+const Linear* CpuExecutable::bind_expert(const Op& op, std::span<const WeightUse> uses, int64_t expert) {
+  PackedLinear& packed = linears_.emplace_back();
+  std::vector<LinearPart> parts;
+  std::vector<const TensorInfo*> tensors;
+  std::string name = "expert " + std::to_string(expert) + " of layer " + std::to_string(op.layer);
+  for (const WeightUse& use : uses) {
+    const TensorInfo& tensor = weights_.expert(use, expert);
+    parts.push_back({tensor.format, use.rows, tensor.data.data(), nullptr});
+    tensors.push_back(&tensor);
+    name += ", " + std::string(tensor.name);
+  }
+  packed.linear = std::make_unique<Linear>(std::move(name), uses[0].cols, std::move(parts), options_.kernels);
+  storage_.add(*packed.linear, std::move(tensors));
+  return packed.linear.get();
+}
+
+std::unique_ptr<CpuStep> CpuExecutable::bind_experts(const Op& op) {
+  const std::span<const WeightUse> uses(op.weights);
+  std::vector<const Linear*> gate_up, down;
+  for (int64_t e = 0; e < op.route.experts; ++e) {
+    gate_up.push_back(bind_expert(op, uses.first(2), e));
+    down.push_back(bind_expert(op, uses.subspan(2), e));
+  }
+  if (expert_rows_.floats.empty()) {
+    const int64_t most = std::max(options_.max_batched_tokens, options_.max_rows);
+    expert_rows_ = ExpertRows(most, uses[0].cols, uses[0].rows);
+    expert_rows_.reserve_visits(most * op.route.used);
+  }
+  return std::make_unique<ExpertsStep>(op.route, Glu(op.activation, options_.kernels), std::move(gate_up),
+                                       std::move(down), place_in(op, 0), place_in(op, 1), place_out(op, 0),
+                                       expert_rows_);
+}
+
 void CpuExecutable::reserve_workspace() {
-  attention_workspace_ = Buffer(attention().workspace_bytes(options_.max_model_len, workers_), "kernel workspace");
   uint64_t bytes = 0;
+  for (const Op& op : program_.ops) {
+    if (op.kind != OpKind::kAttention) continue;
+    const Attention kernel = attention(program_.caches[static_cast<size_t>(op.cache_group)], op.soft_cap);
+    bytes = std::max(bytes, kernel.workspace_bytes(options_.max_model_len, workers_));
+  }
+  attention_workspace_ = Buffer(bytes, "kernel workspace");
+  bytes = 0;
   for (const PackedLinear& packed : linears_) {
     bytes = std::max(bytes, packed.linear->workspace_bytes(options_.max_batched_tokens, workers_));
   }
@@ -105,7 +153,14 @@ void CpuExecutable::reserve_workspace() {
 std::unique_ptr<CpuStep> CpuExecutable::bind_step(const Op& op) {
   switch (op.kind) {
     case OpKind::kEmbed:
-      return std::make_unique<EmbedStep>(weights_.tensor(op.weights[0]), tied_head_, place_out(op, 0));
+      return std::make_unique<EmbedStep>(weights_.tensor(op.weights[0]), tied_head_, op.scale, place_out(op, 0));
+    case OpKind::kAdd:
+      return std::make_unique<PointwiseStep>(op, place_in(op, 0), place_in(op, 1), place_out(op, 0));
+    case OpKind::kScale:
+    case OpKind::kSoftCap:
+      return std::make_unique<PointwiseStep>(op, place_in(op, 0), Place{}, place_out(op, 0));
+    case OpKind::kRoute:
+      return std::make_unique<RouteStep>(op.route, place_in(op, 0), place_out(op, 0));
     case OpKind::kSelectRows:
       return std::make_unique<SelectRowsStep>(place_in(op, 0), place_out(op, 0));
     case OpKind::kRmsNorm:
@@ -135,13 +190,27 @@ std::unique_ptr<AttentionStep> CpuExecutable::bind_attention(const Op& op) {
   const auto at = program_.ops.begin() + (&op - program_.ops.data()) + 1;
   const auto layers =
       std::count_if(program_.ops.begin(), at, [](const Op& before) { return before.kind == OpKind::kAttention; });
-  return std::make_unique<AttentionStep>(attention(), kv_.place(op), place_in(op, 0), place_out(op, 0),
-                                         op.by_head ? &heads_ : nullptr, static_cast<uint32_t>(layers));
+  const CacheGroup& group = program_.caches[static_cast<size_t>(op.cache_group)];
+  return std::make_unique<AttentionStep>(attention(group, op.soft_cap), kv_.place(op), place_in(op, 0),
+                                         place_out(op, 0), op.by_head ? &heads_ : nullptr,
+                                         static_cast<uint32_t>(layers));
 }
 
 std::unique_ptr<RopeKvStep> CpuExecutable::bind_rope_kv(const Op& op) {
-  return std::make_unique<RopeKvStep>(RopeKv(options_.kv_format, options_.kernels), program_.attention, rope_.table(),
-                                      kv_.place(op), place_in(op, 0), place_out(op, 0), heads_);
+  AttentionFacts facts = program_.attention;
+  if (op.rope < 0) facts.rope_dims = 0;
+  RopeKvStep::Inputs in{.q = place_in(op, 0), .k = {}, .v = {}, .q_norm = {}, .k_norm = {}, .norm_eps = op.eps};
+  if (op.inputs.size() == 3) {
+    in.k = place_in(op, 1);
+    in.v = place_in(op, 2);
+  }
+  if (!op.weights.empty()) {
+    in.q_norm = weights_.vector(op.weights[0]);
+    in.k_norm = weights_.vector(op.weights[1]);
+  }
+  const RopeTable& table = op.rope == 1 ? local_rope_.table() : rope_.table();
+  return std::make_unique<RopeKvStep>(RopeKv(options_.kv_format, options_.kernels), facts, table, kv_.place(op),
+                                      std::move(in), place_out(op, 0), heads_);
 }
 
 std::unique_ptr<GluStep> CpuExecutable::bind_glu(const Op& op) const {
@@ -150,7 +219,10 @@ std::unique_ptr<GluStep> CpuExecutable::bind_glu(const Op& op) const {
 
 StepContext CpuExecutable::begin(const Batch& batch) {
   heads_.reset();
-  for (const SequenceSlice& slice : batch.slices[0]) rope_.cover(slice.history_len + slice.query_len);
+  for (const SequenceSlice& slice : batch.slices[0]) {
+    rope_.cover(slice.history_len + slice.query_len);
+    if (local_rope_.most_floats() > 0) local_rope_.cover(slice.history_len + slice.query_len);
+  }
   return {batch, batch.shape(), workspace_.data(), attention_workspace_.data()};
 }
 
@@ -167,8 +239,8 @@ std::span<const float> CpuExecutable::block_maxima(int64_t rows) const {
 MemoryReport CpuExecutable::memory() const {
   return {.packed_weights = storage_.packed_bytes(),
           .mapped_weights = storage_.mapped_bytes(),
-          .activations = arena_.bytes() + workspace_.bytes() + attention_workspace_.bytes() +
-                         (rope_.most_floats() + maxima_.size()) * sizeof(float),
+          .activations = arena_.bytes() + expert_rows_.bytes() + workspace_.bytes() + attention_workspace_.bytes() +
+                         (rope_.most_floats() + local_rope_.most_floats() + maxima_.size()) * sizeof(float),
           .kv_pool = kv_.bytes()};
 }
 

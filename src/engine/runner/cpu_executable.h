@@ -10,6 +10,7 @@
 #include "core/thread_pool.h"
 #include "device/buffer.h"
 #include "engine/runner/cpu_arena.h"
+#include "engine/runner/cpu_experts.h"
 #include "engine/runner/cpu_kv_pool.h"
 #include "engine/runner/cpu_steps.h"
 #include "engine/runner/runner.h"
@@ -45,13 +46,15 @@ class CpuExecutable {
   };
   void bind_linears();
   std::unique_ptr<CpuStep> bind_linear(const Op& op);
+  std::unique_ptr<CpuStep> bind_experts(const Op& op);
+  const Linear* bind_expert(const Op& op, std::span<const WeightUse> uses, int64_t expert);
   void reserve_workspace();
   std::unique_ptr<CpuStep> bind_step(const Op& op);
   std::unique_ptr<NormStep> bind_norm(const Op& op) const;
   std::unique_ptr<RopeKvStep> bind_rope_kv(const Op& op);
   std::unique_ptr<AttentionStep> bind_attention(const Op& op);
   std::unique_ptr<GluStep> bind_glu(const Op& op) const;
-  Attention attention() const;
+  Attention attention(const CacheGroup& group, float soft_cap) const;
   Place place_in(const Op& op, size_t i) const { return arena_.place(op.inputs[i]); }
   Place place_out(const Op& op, size_t i) const { return arena_.place(op.outputs[i]); }
   size_t vocabulary_blocks() const { return RowScan::blocks(static_cast<size_t>(program_.vocabulary)); }
@@ -62,9 +65,10 @@ class CpuExecutable {
   int workers_;
   CpuArena arena_;
   CpuKvPool kv_;
-  GrowingRopeTable rope_;
+  GrowingRopeTable rope_, local_rope_;
   HeadCounters heads_;
   std::vector<PackedLinear> linears_;
+  ExpertRows expert_rows_;
   const Linear* tied_head_ = nullptr;
   Buffer workspace_, attention_workspace_;
   std::vector<float> maxima_;  // [max_rows, blocks of the vocabulary]; empty when no product makes the logits

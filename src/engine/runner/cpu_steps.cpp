@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "kernels/activation/pointwise.h"
+
 namespace tern {
 namespace {
 
@@ -23,6 +25,7 @@ void EmbedStep::run(const StepContext& context, const Team& team) const {
     } else {
       info.decode(table_.data.data() + id * row_bytes, table_.cols() / info.block_elements, out);
     }
+    if (scale_ != 1) scale_row(out, scale_, out, table_.cols());
   }
 }
 
@@ -30,6 +33,27 @@ Cost EmbedStep::cost(const BatchShape& shape) const {
   const double row = static_cast<double>(table_.data.size()) / static_cast<double>(table_.rows());
   const double out = 4.0 * static_cast<double>(table_.cols()), tokens = shape.tokens;
   return {.bytes = tokens * (row + out), .activations = tokens * out};
+}
+
+void PointwiseStep::run(const StepContext& context, const Team& team) const {
+  const Team::Range share = team.share(count_of(out_, context.shape));
+  for (int64_t t = share.begin; t < share.end; ++t) {
+    const float* a = a_.data + t * a_.stride;
+    float* out = out_.data + t * out_.stride;
+    if (kind_ == OpKind::kAdd) {
+      add_row(a, b_.data + t * b_.stride, out, out_.cols);
+    } else if (kind_ == OpKind::kScale) {
+      scale_row(a, factor_, out, out_.cols);
+    } else {
+      soft_cap_row(a, factor_, out, out_.cols);
+    }
+  }
+}
+
+Cost PointwiseStep::cost(const BatchShape& shape) const {
+  const auto elements = static_cast<double>(count_of(out_, shape) * out_.cols);
+  const double bytes = (kind_ == OpKind::kAdd ? 12 : 8) * elements;
+  return {.bytes = bytes, .ops = elements, .activations = bytes};
 }
 
 void SelectRowsStep::run(const StepContext& context, const Team& team) const {
@@ -103,13 +127,20 @@ Cost LinearStep::cost(const BatchShape& shape) const {
 }
 
 void NormStep::run(const StepContext& context, const Team& team) const {
-  norm_.run({in_.data, delta_.data, sum_.data, weight_.data(), out_.data, count_of(in_, context.shape), in_.cols, eps_},
-            team);
+  const int64_t rows = count_of(in_, context.shape);
+  if (in_.stride == in_.cols) {
+    return norm_.run({in_.data, delta_.data, sum_.data, weight_.data(), out_.data, rows, in_.cols, eps_}, team);
+  }
+  const Team::Range share = team.share(rows);  // columns of a wider buffer
+  for (int64_t t = share.begin; t < share.end; ++t) {
+    norm_.run(
+        {in_.data + t * in_.stride, nullptr, nullptr, weight_.data(), out_.data + t * out_.stride, 1, in_.cols, eps_});
+  }
 }
 
 // Everybody needs the row, its owner alone writes the sum that later steps read.
 const float* NormStep::row(const StepContext&, int64_t token, bool owner, float* scratch) const {
-  const int64_t at = token * in_.cols;
+  const int64_t at = token * in_.stride;
   float* sum = nullptr;
   if (delta_.data != nullptr) sum = owner ? sum_.data + at : scratch + in_.cols;
   norm_.run({in_.data + at, delta_.data == nullptr ? nullptr : delta_.data + at, sum, weight_.data(), scratch, 1,
@@ -122,8 +153,8 @@ Cost NormStep::cost(const BatchShape& shape) const {
 }
 
 RopeKvArgs RopeKvStep::args(const BatchShape& shape) const {
-  return {qkv_.data,
-          qkv_.stride,
+  return {in_.q.data,
+          in_.q.stride,
           q_out_.data,
           static_cast<int32_t>(facts_.heads),
           static_cast<int32_t>(facts_.kv_heads),
@@ -133,7 +164,14 @@ RopeKvArgs RopeKvStep::args(const BatchShape& shape) const {
           table_.cos.data(),
           table_.sin.data(),
           cache_.kv,
-          shape};
+          shape,
+          in_.k.data,
+          in_.k.stride,
+          in_.v.data,
+          in_.v.stride,
+          in_.q_norm.empty() ? nullptr : in_.q_norm.data(),
+          in_.k_norm.empty() ? nullptr : in_.k_norm.data(),
+          in_.norm_eps};
 }
 
 void RopeKvStep::run(const StepContext& context, const Team& team) const {

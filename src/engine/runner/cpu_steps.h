@@ -22,7 +22,8 @@ namespace tern {
 // Rows of the token embedding: from the output head's packed weights when the two are tied, else from the file's.
 class EmbedStep final : public CpuStep {
  public:
-  EmbedStep(const TensorInfo& table, const Linear* tied, Place out) : table_(table), tied_(tied), out_(out) {}
+  EmbedStep(const TensorInfo& table, const Linear* tied, float scale, Place out)
+      : table_(table), tied_(tied), scale_(scale), out_(out) {}
   void run(const StepContext& context, const Team& team) const override;
   std::string kernel() const override { return tied_ != nullptr ? tied_->kernel_names() : "file"; }
   Cost cost(const BatchShape& shape) const override;
@@ -30,7 +31,23 @@ class EmbedStep final : public CpuStep {
  private:
   const TensorInfo& table_;
   const Linear* tied_;
+  float scale_;
   Place out_;
+};
+
+// The residual sum where no norm follows, scaling and soft caps.
+class PointwiseStep final : public CpuStep {
+ public:
+  PointwiseStep(const Op& op, Place a, Place b, Place out)
+      : kind_(op.kind), factor_(op.kind == OpKind::kScale ? op.scale : op.soft_cap), a_(a), b_(b), out_(out) {}
+  void run(const StepContext& context, const Team& team) const override;
+  std::string kernel() const override { return "loop"; }
+  Cost cost(const BatchShape& shape) const override;
+
+ private:
+  OpKind kind_;
+  float factor_;
+  Place a_, b_, out_;
 };
 
 class SelectRowsStep final : public CpuStep {
@@ -102,10 +119,15 @@ struct CachePlace {
 
 class RopeKvStep final : public CpuStep, public ColumnSink {
  public:
-  // `heads` is told what is complete.
-  RopeKvStep(RopeKv rope, const AttentionFacts& facts, const RopeTable& table, CachePlace cache, Place qkv, Place q_out,
+  struct Inputs {
+    Place q, k, v;  // k and v without memory: both behind q
+    std::vector<float> q_norm, k_norm;
+    float norm_eps = 0;
+  };
+  // `heads` is told what is complete. facts.rope_dims 0: nothing rotates.
+  RopeKvStep(RopeKv rope, const AttentionFacts& facts, const RopeTable& table, CachePlace cache, Inputs in, Place q_out,
              HeadCounters& heads)
-      : rope_(rope), facts_(facts), table_(table), cache_(cache), qkv_(qkv), q_out_(q_out), heads_(heads) {}
+      : rope_(rope), facts_(facts), table_(table), cache_(cache), in_(std::move(in)), q_out_(q_out), heads_(heads) {}
   void run(const StepContext& context, const Team& team) const override;
   LinearDivision division() const override { return {.grain = facts_.head_dim}; }
   void columns(const StepContext& context, int64_t begin, int64_t end) const override;
@@ -119,7 +141,8 @@ class RopeKvStep final : public CpuStep, public ColumnSink {
   AttentionFacts facts_;
   const RopeTable& table_;
   CachePlace cache_;
-  Place qkv_, q_out_;
+  Inputs in_;
+  Place q_out_;
   HeadCounters& heads_;
 };
 

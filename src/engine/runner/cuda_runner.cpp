@@ -14,6 +14,7 @@
 #include "engine/runner/cuda_linear.h"
 #include "engine/runner/cuda_steps.h"
 #include "engine/runner/cuda_weights.h"
+#include "engine/runner/gpu_support.h"
 #include "kernels/sample/draw_gpu.h"
 #include "model/passes/passes.h"
 #include "model/rope_table.h"
@@ -106,6 +107,9 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
       use_graphs_(cuda.graphs),
       quantization_(cuda.quantization) {
   weight_map_.check(program_);
+  if (const std::string refusal = cuda_refusal(program_); !refusal.empty()) {
+    fail(ErrorCode::kFailed, "[cuda] " + config.architecture + " models are not run on GPUs yet: " + refusal);
+  }
   bind_attention();
   bind_rope(config);
   // Weights first, the cache into what they leave.
@@ -152,7 +156,8 @@ void CudaRunner::bind_attention() {
 }
 
 void CudaRunner::bind_rope(const ModelConfig& config) {
-  const RopeTable table = rope_table(config.rope, rope_factors(*checkpoint_, config.rope), options_.max_model_len);
+  const RopeTable table =
+      rope_table(config.rope, rope_factors(*checkpoint_, config.rope, options_.max_model_len), options_.max_model_len);
   cos_ = weights_.floats(table.cos, "the rope table");
   sin_ = weights_.floats(table.sin, "the rope table");
 }

@@ -38,12 +38,24 @@ void check(const RopeKvArgs& args) {
 
 }  // namespace
 
-RopeKv::RopeKv(Format kv_format, const KernelSelection& selection) : impl_(nullptr) {
+RopeKv::RopeKv(Format kv_format, const KernelSelection& selection) : impl_(nullptr), norm_(selection) {
   impl_ = first_allowed("rope", kSpans, selection, [&](const RopeKvImpl& row) { return row.supports(kv_format); });
   if (impl_ == nullptr && kRopeKvRef.rows->supports(kv_format)) impl_ = kRopeKvRef.rows;
   if (impl_ == nullptr) {
     fail(ErrorCode::kBadInput, "[rope] no kernel writes a " + std::string(kv_name_of(kv_format)) + " cache");
   }
+}
+
+// Each head of each token comes here once, so its norm may be written over it.
+void RopeKv::run_columns(const RopeKvArgs& args, const RopeRun& run, int64_t begin, int64_t end) const {
+  for (int64_t column = begin; column < std::min<int64_t>(end, args.heads + args.kv_heads); ++column) {
+    const float* weight = column < args.heads ? args.q_norm : args.k_norm;
+    for (int64_t i = 0; weight != nullptr && i < run.count; ++i) {
+      float* head = rope_head(args, run.token + i, column);
+      norm_.run({head, nullptr, nullptr, weight, head, 1, args.head_dim, args.norm_eps});
+    }
+  }
+  impl_->run(args, run, static_cast<int32_t>(begin), static_cast<int32_t>(end));
 }
 
 void RopeKv::run(const RopeKvArgs& args, const Team& team) const {
@@ -63,8 +75,7 @@ void RopeKv::run(const RopeKvArgs& args, const Team& team) const {
     while (at < end) {
       const int64_t column = at % columns;
       const int64_t count = std::min(columns - column, end - at);
-      impl_->run(args, run_of(args, sequence, at / columns), static_cast<int32_t>(column),
-                 static_cast<int32_t>(column + count));
+      run_columns(args, run_of(args, sequence, at / columns), column, column + count);
       at += count;
     }
     first += units;
@@ -77,7 +88,7 @@ void RopeKv::run_heads(const RopeKvArgs& args, int64_t begin, int64_t end) const
     const SequenceSlice& sequence = args.batch.sequences[s];
     const int64_t runs = runs_of(sequence);
     for (int64_t i = 0; i < runs; ++i) {
-      impl_->run(args, run_of(args, sequence, i), static_cast<int32_t>(begin), static_cast<int32_t>(end));
+      run_columns(args, run_of(args, sequence, i), begin, end);
     }
   }
 }

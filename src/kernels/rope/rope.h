@@ -1,5 +1,6 @@
 // The rope family: rotary position embedding of q and k from a table of cosines and sines, fused with writing k and v
-// to the paged cache. Called by all workers; tokens are shared out.
+// to the paged cache, and with the norms of q's and k's heads where a model has them. Called by all workers; tokens are
+// shared out.
 //
 // Rotation of the first `rope_dims` of each head, at position p with table row p:
 //   interleaved: pairs (2i, 2i+1)            GGUF's Llama weights
@@ -12,6 +13,7 @@
 
 #include "core/thread_pool.h"
 #include "kernels/cost.h"
+#include "kernels/norm/norm.h"
 #include "kernels/rope/rope_impl.h"
 #include "kernels/selection.h"
 
@@ -27,7 +29,10 @@ class RopeKv {
   std::string kernel_name() const;
 
  private:
+  void run_columns(const RopeKvArgs& args, const RopeRun& run, int64_t begin, int64_t end) const;
+
   const RopeKvImpl* impl_;
+  RmsNorm norm_;
 };
 
 std::vector<KernelListing> rope_listing();

@@ -83,7 +83,7 @@ void rope_columns(const RopeKvArgs& args, const RopeRun& run, int32_t begin, int
   alignas(64) float keys[kRopeRun * kMaxHeadDim];
   for (int32_t column = begin; column < end; ++column) {
     for (int64_t i = 0; i < run.count; ++i) {
-      const float* x = args.qkv + (run.token + i) * args.qkv_stride + column * dims;
+      const float* x = rope_head(args, run.token + i, column);
       const float* cos = args.cos + (run.position + i) * half;
       const float* sin = args.sin + (run.position + i) * half;
       if (column < args.heads) {
@@ -156,7 +156,7 @@ void rope_int8(const RopeKvArgs& args, const RopeRun& run, int32_t begin, int32_
   alignas(64) int8_t codes[kMaxHeadDim];
   for (int32_t column = begin; column < end; ++column) {
     for (int64_t i = 0; i < run.count; ++i) {
-      const float* x = args.qkv + (run.token + i) * args.qkv_stride + column * dims;
+      const float* x = rope_head(args, run.token + i, column);
       const float* cos = args.cos + (run.position + i) * half;
       const float* sin = args.sin + (run.position + i) * half;
       if (column < args.heads) {

@@ -13,7 +13,7 @@ namespace tern {
 enum class RopeStyle : uint8_t { kInterleaved, kHalves };
 
 struct RopeKvArgs {
-  const float* qkv;  // [tokens, qkv_stride]: heads * head_dim of q, then kv_heads * head_dim of k, then of v
+  float* qkv;  // [tokens, qkv_stride]: heads * head_dim of q, then kv_heads * head_dim of k, then of v
   int64_t qkv_stride;
   float* q_out;  // [tokens, heads * head_dim]
   int32_t heads;
@@ -25,7 +25,24 @@ struct RopeKvArgs {
   const float* sin;
   KvLayerView kv;
   BatchShape batch;
+  // Where k and v lie apart from q; null: side by side behind it.
+  float* k = nullptr;
+  int64_t k_stride = 0;
+  float* v = nullptr;
+  int64_t v_stride = 0;
+  // Weights [head_dim] of norms of each head of q and of k, in place before they rotate; null: none.
+  const float* q_norm = nullptr;
+  const float* k_norm = nullptr;
+  float norm_eps = 0;
 };
+
+// Column `column` of `token`: a head of q, then of k, then of v. Static: ISA files include this.
+static inline float* rope_head(const RopeKvArgs& args, int64_t token, int64_t column) {
+  if (args.k == nullptr || column < args.heads) return args.qkv + token * args.qkv_stride + column * args.head_dim;
+  column -= args.heads;
+  if (column < args.kv_heads) return args.k + token * args.k_stride + column * args.head_dim;
+  return args.v + token * args.v_stride + (column - args.kv_heads) * args.head_dim;
+}
 
 // Tokens a run at most: one vector of keys of the transposed cache.
 inline constexpr int32_t kRopeRun = 16;

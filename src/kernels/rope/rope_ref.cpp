@@ -77,11 +77,10 @@ bool supports(Format format) {
 void run(const RopeKvArgs& args, const RopeRun& run, int32_t begin, int32_t end) {
   const int32_t half = args.rope_dims / 2;
   for (int32_t i = 0; i < run.count; ++i) {
-    const float* row = args.qkv + (run.token + i) * args.qkv_stride;
     const float* cos = args.cos + (run.position + i) * half;
     const float* sin = args.sin + (run.position + i) * half;
     for (int32_t column = begin; column < end; ++column) {
-      const float* x = row + static_cast<int64_t>(column) * args.head_dim;
+      const float* x = rope_head(args, run.token + i, column);
       if (column < args.heads) {
         rotate(args, x, cos, sin, args.q_out + ((run.token + i) * args.heads + column) * args.head_dim);
       } else if (column < args.heads + args.kv_heads) {

@@ -8,7 +8,8 @@
 namespace tern {
 namespace {
 
-constexpr std::array kArchs{&kArchLlama, &kArchQwen2};
+constexpr std::array kArchs{&kArchLlama,  &kArchQwen2,  &kArchQwen3, &kArchQwen3Moe, &kArchMixtral, &kArchPhi3,
+                            &kArchGemma2, &kArchGemma3, &kArchOlmo2, &kArchSmollm3,  &kArchGranite};
 
 std::string_view declared_name(const Checkpoint& checkpoint) {
   if (checkpoint.kind == CheckpointKind::kGguf) return checkpoint.metadata.string("general.architecture");
@@ -31,6 +32,15 @@ const ArchSpec& arch_of(const Checkpoint& checkpoint) {
   }
   bad_input(checkpoint.metadata.source() + ": architecture \"" + printable(name) +
             "\" is not supported; known: " + known);
+}
+
+std::string tensor_name(Role role, int32_t layer, const Checkpoint& checkpoint) {
+  for (const RoleName& name : arch_of(checkpoint).names) {
+    if (name.role == role) {
+      return layer_name(checkpoint.kind == CheckpointKind::kGguf ? name.gguf : name.hugging_face, layer);
+    }
+  }
+  return tensor_name(role, layer, checkpoint.kind);
 }
 
 ModelConfig model_config(const Checkpoint& checkpoint) {

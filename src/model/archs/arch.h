@@ -19,15 +19,29 @@ struct ArchSpec {
   std::span<const std::string_view> hugging_face_names;  // config.json, architectures[0]
   ModelConfig (*config)(const Checkpoint& checkpoint);
   Program (*program)(const ModelConfig& config);
+  std::string_view models;               // what people call those that it covers
+  std::span<const RoleName> names = {};  // where they differ from most
 };
 
 extern const ArchSpec kArchLlama;
 extern const ArchSpec kArchQwen2;
+extern const ArchSpec kArchQwen3;
+extern const ArchSpec kArchQwen3Moe;
+extern const ArchSpec kArchMixtral;
+extern const ArchSpec kArchPhi3;
+extern const ArchSpec kArchGemma2;
+extern const ArchSpec kArchGemma3;
+extern const ArchSpec kArchOlmo2;
+extern const ArchSpec kArchSmollm3;
+extern const ArchSpec kArchGranite;
 
 std::span<const ArchSpec* const> archs();
 
 // The architecture of a checkpoint; throws a bad-input line naming it when there is no row.
 const ArchSpec& arch_of(const Checkpoint& checkpoint);
+
+// The tensor's name as the checkpoint's architecture has it.
+std::string tensor_name(Role role, int32_t layer, const Checkpoint& checkpoint);
 
 // Reads and validates the facts.
 ModelConfig model_config(const Checkpoint& checkpoint);

@@ -1,11 +1,13 @@
 #include "model/archs/keys.h"
 
+#include <array>
 #include <cmath>
 #include <limits>
 
 #include "core/error.h"
 #include "core/limits.h"
 #include "model/roles.h"
+#include "model/weights.h"
 
 namespace tern {
 namespace {
@@ -56,6 +58,13 @@ void read_gguf_rope(const Checkpoint& checkpoint, const GgufKeys& keys, ModelCon
   } else if (type != "none") {
     keys.refuse("rope.scaling.type", "\"" + printable(type) + "\" is not supported; known: none, linear, yarn");
   }
+  const TensorInfo* far = checkpoint.find("rope_factors_long.weight");
+  if (far != nullptr) {
+    rope.scaling = RopeScaling::kLong;
+    rope.long_factors = decode_tensor(*far);
+    rope.short_factors = decode_tensor(checkpoint.tensor("rope_factors_short.weight"));
+    rope.attention_factor = keys.number_or("rope.scaling.attn_factor", 1.0);
+  }
   if (checkpoint.find(tensor_name(Role::kRopeFactors, -1, CheckpointKind::kGguf)) != nullptr) {
     rope.scaling = RopeScaling::kFactors;
   }
@@ -82,14 +91,39 @@ ModelConfig from_gguf(const Checkpoint& checkpoint) {
   return config;
 }
 
+std::vector<float> factors_of(const Metadata& metadata, const std::string& key) {
+  std::vector<float> out;
+  for (double factor : metadata.numbers(key)) out.push_back(static_cast<float>(factor));
+  return out;
+}
+
+void read_long_rope(const Metadata& metadata, const std::string& group, const ModelConfig& config, RopeConfig& rope) {
+  rope.scaling = RopeScaling::kLong;
+  rope.short_factors = factors_of(metadata, group + "short_factor");
+  rope.long_factors = factors_of(metadata, group + "long_factor");
+  // Phi's files say it beside the group.
+  rope.original_context =
+      metadata.integer_or("original_max_position_embeddings", rope.original_context, 1, kContextMax);
+  const auto original = static_cast<double>(rope.original_context);
+  const double factor = metadata.number_or(group + "factor", static_cast<double>(config.context) / original);
+  const double by_formula = factor > 1 ? std::sqrt(1 + std::log(factor) / std::log(original)) : 1.0;
+  rope.attention_factor = metadata.number_or(group + "attention_factor", by_formula);
+}
+
 void read_hugging_face_rope(const Metadata& metadata, ModelConfig& config) {
   RopeConfig& rope = config.rope;
   // transformers 5 keeps everything under rope_parameters; before, rope_theta and rope_scaling stood apart.
-  const std::string group = metadata.has("rope_parameters.rope_type") || metadata.has("rope_parameters.rope_theta")
+  // Models with two rotations name that of whole attention there.
+  const std::string full = "rope_parameters.full_attention.";
+  const std::string group = metadata.has(full + "rope_theta") ? full
+                            : metadata.has("rope_parameters.rope_type") || metadata.has("rope_parameters.rope_theta")
                                 ? "rope_parameters."
                                 : "rope_scaling.";
   rope.style = RopeStyle::kHalves;
-  rope.dims = config.head_dim;
+  const double share =
+      metadata.number_or(group + "partial_rotary_factor", metadata.number_or("partial_rotary_factor", 1));
+  if (!(share > 0 && share <= 1)) metadata.refuse("partial_rotary_factor", "is not in (0, 1]");
+  rope.dims = static_cast<int64_t>(static_cast<double>(config.head_dim) * share);
   rope.theta = metadata.number_or(group + "rope_theta", metadata.number_or("rope_theta", 10000.0));
   const std::string_view type = metadata.string_or(group + "rope_type", metadata.string_or(group + "type", "default"));
   rope.factor = metadata.number_or(group + "factor", 1.0);
@@ -106,10 +140,29 @@ void read_hugging_face_rope(const Metadata& metadata, ModelConfig& config) {
     rope.beta_fast = metadata.number_or(group + "beta_fast", 32.0);
     rope.beta_slow = metadata.number_or(group + "beta_slow", 1.0);
     rope.attention_factor = metadata.number_or(group + "attention_factor", yarn_attention_factor(rope.factor));
+  } else if (type == "longrope" || type == "su") {
+    read_long_rope(metadata, group, config, rope);
   } else if (type != "default") {
     metadata.refuse(group + "rope_type",
-                    "\"" + printable(type) + "\" is not supported; known: default, linear, llama3, yarn");
+                    "\"" + printable(type) + "\" is not supported; known: default, linear, llama3, yarn, longrope");
   }
+}
+
+Activation activation_of(const Metadata& metadata) {
+  struct Row {
+    std::string_view name;
+    Activation activation;
+  };
+  constexpr std::array kRows{Row{"silu", Activation::kSilu}, Row{"gelu", Activation::kGelu},
+                             Row{"gelu_new", Activation::kGeluTanh}, Row{"gelu_pytorch_tanh", Activation::kGeluTanh}};
+  const char* key = metadata.has("hidden_activation") ? "hidden_activation" : "hidden_act";
+  const std::string_view said = metadata.string_or(key, "silu");
+  std::string known;
+  for (const Row& row : kRows) {
+    if (row.name == said) return row.activation;
+    known += (known.empty() ? "" : ", ") + std::string(row.name);
+  }
+  metadata.refuse(key, "\"" + printable(said) + "\" is not supported; known: " + known);
 }
 
 ModelConfig from_hugging_face(const Checkpoint& checkpoint) {
@@ -125,8 +178,7 @@ ModelConfig from_hugging_face(const Checkpoint& checkpoint) {
   config.context = metadata.integer("max_position_embeddings", 1, kContextMax);
   config.norm_eps = static_cast<float>(metadata.number("rms_norm_eps"));
   config.tied_embeddings = metadata.boolean_or("tie_word_embeddings", false);
-  const std::string_view act = metadata.string_or("hidden_act", "silu");
-  if (act != "silu") metadata.refuse("hidden_act", "\"" + printable(act) + "\" is not supported; known: silu");
+  config.activation = activation_of(metadata);
   read_hugging_face_rope(metadata, config);
   return config;
 }
@@ -148,6 +200,51 @@ ModelConfig decoder_config(const Checkpoint& checkpoint) {
     }
   }
   return config;
+}
+
+void refuse_flag(const Metadata& metadata, const char* key) {
+  if (metadata.boolean_or(key, false)) metadata.refuse(key, "is not supported yet");
+}
+
+void read_layer_types(const Checkpoint& checkpoint, ModelConfig& config) {
+  const Metadata& metadata = checkpoint.metadata;
+  if (checkpoint.kind != CheckpointKind::kHuggingFace || !metadata.has("layer_types")) return;
+  config.layer_attention.clear();
+  for (std::string_view type : metadata.strings("layer_types")) {
+    if (type != "sliding_attention" && type != "full_attention") {
+      metadata.refuse("layer_types", "\"" + printable(type) +
+                                         "\" is not supported; known: sliding_attention, "
+                                         "full_attention");
+    }
+    config.layer_attention.push_back({.window = type == "sliding_attention" ? config.window : 0, .rope = 0});
+  }
+}
+
+void read_experts(const Checkpoint& checkpoint, ModelConfig& config) {
+  const Metadata& metadata = checkpoint.metadata;
+  if (checkpoint.kind == CheckpointKind::kGguf) {
+    const GgufKeys keys(metadata);
+    config.route.experts = keys.optional("expert_count", 0, kDimMax);
+    if (config.route.experts == 0) return;
+    config.route.used = keys.required("expert_used_count", kDimMax);
+    config.expert_ffn = keys.optional("expert_feed_forward_length", config.ffn, kDimMax);
+  } else {
+    const char* key = metadata.has("num_experts") ? "num_experts" : "num_local_experts";
+    config.route.experts = metadata.integer_or(key, 0, 0, kDimMax);
+    if (config.route.experts == 0) return;
+    config.route.used = metadata.integer("num_experts_per_tok", 1, kDimMax);
+    config.expert_ffn = metadata.integer_or("moe_intermediate_size", config.ffn, 1, kDimMax);
+  }
+  config.route.normalized = true;
+}
+
+void read_local_rope(const Metadata& metadata, ModelConfig& config) {
+  config.local_rope = config.rope;
+  config.local_rope.scaling = RopeScaling::kNone;
+  const std::string group = "rope_parameters.sliding_attention.";
+  config.local_rope.theta = metadata.number_or(group + "rope_theta", metadata.number_or("rope_local_base_freq", 10000));
+  const std::string_view type = metadata.string_or(group + "rope_type", "default");
+  if (type != "default") metadata.refuse(group + "rope_type", "\"" + printable(type) + "\" is not supported");
 }
 
 }  // namespace tern

@@ -11,4 +11,17 @@ namespace tern {
 // number of rows of the token embedding and must agree with what the metadata says.
 ModelConfig decoder_config(const Checkpoint& checkpoint);
 
+// Refuses a Hugging Face flag that is set and that no block answers to.
+void refuse_flag(const Metadata& metadata, const char* key);
+
+// "layer_types" of a Hugging Face config, where it is there: config.window for sliding_attention, none for
+// full_attention, into config.layer_attention.
+void read_layer_types(const Checkpoint& checkpoint, ModelConfig& config);
+
+// Experts of a mixture, from either kind of checkpoint; none where it says nothing of them.
+void read_experts(const Checkpoint& checkpoint, ModelConfig& config);
+
+// What Hugging Face files say of the rotation of layers with a window, into config.local_rope.
+void read_local_rope(const Metadata& metadata, ModelConfig& config);
+
 }  // namespace tern

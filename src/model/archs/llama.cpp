@@ -17,9 +17,7 @@ ModelConfig config(const Checkpoint& checkpoint) {
   ModelConfig c = decoder_config(checkpoint);
   if (checkpoint.kind == CheckpointKind::kGguf) {
     c.rope.style = RopeStyle::kInterleaved;
-    if (checkpoint.metadata.integer_or("llama.expert_count", 0, 0, 1 << 20) > 0) {
-      checkpoint.metadata.refuse("llama.expert_count", "mixture-of-experts models are not supported yet");
-    }
+    read_experts(checkpoint, c);  // Mixtral
   } else {
     c.qkv_bias = c.output_bias = checkpoint.metadata.boolean_or("attention_bias", false);
     if (checkpoint.metadata.boolean_or("mlp_bias", false))
@@ -31,6 +29,7 @@ ModelConfig config(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-constinit const ArchSpec kArchLlama{"llama", kGgufNames, kHuggingFaceNames, config, decoder};
+constinit const ArchSpec kArchLlama{"llama", kGgufNames, kHuggingFaceNames,
+                                    config,  decoder,    "Llama 1 to 3.3, Mistral, Mixtral, SmolLM2, Falcon 3"};
 
 }  // namespace tern

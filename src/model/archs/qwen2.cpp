@@ -23,6 +23,6 @@ ModelConfig config(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-constinit const ArchSpec kArchQwen2{"qwen2", kGgufNames, kHuggingFaceNames, config, decoder};
+constinit const ArchSpec kArchQwen2{"qwen2", kGgufNames, kHuggingFaceNames, config, decoder, "Qwen 2, Qwen 2.5"};
 
 }  // namespace tern

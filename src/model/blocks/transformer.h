@@ -9,8 +9,8 @@ namespace tern {
 Operand self_attention(ProgramBuilder& builder, const ModelConfig& config, Operand hidden, int32_t layer,
                        int32_t cache);
 
-// hidden + down(act(gate) * up) of the normed input.
-Operand gated_mlp(ProgramBuilder& builder, const ModelConfig& config, Operand hidden, int32_t layer);
+// hidden + down(act(gate) * up) of the normed input, or the same of the experts that a token goes to.
+Operand feed_forward(ProgramBuilder& builder, const ModelConfig& config, Operand hidden, int32_t layer);
 
 // A whole decoder: embedding, layers, last norm, logits of the wanted rows (entry "logits").
 Program decoder(const ModelConfig& config);

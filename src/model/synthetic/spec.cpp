@@ -33,7 +33,7 @@ bool parse_seed(std::string_view text, uint64_t& seed) {
 
 SyntheticFacts facts_of(const Checkpoint& checkpoint) {
   SyntheticFacts facts{&arch_of(checkpoint), model_config(checkpoint), {}};
-  facts.rope_factors = rope_factors(checkpoint, facts.config.rope);
+  facts.rope_factors = rope_factors(checkpoint, facts.config.rope, facts.config.context);
   return facts;
 }
 

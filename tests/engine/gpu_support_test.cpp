@@ -1,0 +1,32 @@
+// What the CUDA runner refuses, and with what words: no GPU is needed to know.
+#include "engine/runner/gpu_support.h"
+
+#include <gtest/gtest.h>
+
+#include "formats/checkpoint.h"
+#include "model/archs/arch.h"
+#include "model/passes/passes.h"
+
+namespace tern {
+namespace {
+
+std::string refusal(const std::string& model) {
+  const auto checkpoint = open_checkpoint(std::string(TERN_GOLDEN_DIR) + "/models/" + model + "/model.gguf");
+  return cuda_refusal(lower(arch_of(*checkpoint).program(model_config(*checkpoint))));
+}
+
+TEST(GpuSupport, WhatHasKernelsIsTaken) {
+  EXPECT_EQ(refusal("llama-tiny"), "");
+  EXPECT_EQ(refusal("qwen2-tiny"), "");
+}
+
+TEST(GpuSupport, RefusalsNameTheOp) {
+  EXPECT_EQ(refusal("qwen3-tiny"), "op rope_kv has no norms of heads");
+  EXPECT_EQ(refusal("olmo2-tiny"), "op rope_kv wants q, k and v side by side");
+  EXPECT_EQ(refusal("smollm3-tiny"), "op rope_kv has one rotation");
+  EXPECT_EQ(refusal("mixtral-tiny"), "op route has no CUDA kernel");
+  EXPECT_EQ(refusal("granite-tiny"), "embedding rows are not scaled");
+}
+
+}  // namespace
+}  // namespace tern
