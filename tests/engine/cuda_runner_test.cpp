@@ -8,6 +8,7 @@
 
 #include "engine/engine.h"
 #include "engine/golden_models.h"
+#include "engine/runner/gpu_support.h"
 #include "engine/scoring.h"
 #include "model/archs/arch.h"
 #include "model/passes/passes.h"
@@ -52,6 +53,9 @@ class CudaRunner : public testing::TestWithParam<Golden> {
   void SetUp() override {
     std::string reason;
     if (count_gpus(&reason) == 0) GTEST_SKIP() << reason;
+    const auto checkpoint = open_checkpoint(GetParam().path);
+    reason = cuda_refusal(lower(arch_of(*checkpoint).program(model_config(*checkpoint)), {.fuse_into_linear = false}));
+    if (!reason.empty()) GTEST_SKIP() << reason;
   }
 };
 
