@@ -18,8 +18,6 @@ std::optional<uint8_t> byte_of_piece(std::string_view piece) {
   return static_cast<uint8_t>(value);
 }
 
-std::string piece_of_byte(uint8_t byte) {
-  return {'<', '0', 'x', kHexDigits[byte >> 4], kHexDigits[byte & 15], '>'};
-}
+std::string piece_of_byte(uint8_t byte) { return {'<', '0', 'x', kHexDigits[byte >> 4], kHexDigits[byte & 15], '>'}; }
 
 }  // namespace tern

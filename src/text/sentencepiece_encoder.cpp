@@ -40,10 +40,10 @@ size_t word_end(std::string_view text, size_t at) {
 
 // A linked list of symbols and a heap of their pairs, reused between words.
 struct SentencePieceEncoder::Symbols {
-  std::vector<uint32_t> start;            // [count + 1] where each character begins
-  std::vector<int32_t> previous, next;    // of the symbol that begins with the character
-  std::vector<uint32_t> rank;             // of the pair that begins with it; kNoRank: none, or eaten
-  std::vector<uint64_t> heap;             // rank << 32 | position; stale where rank[position] has changed
+  std::vector<uint32_t> start;          // [count + 1] where each character begins
+  std::vector<int32_t> previous, next;  // of the symbol that begins with the character
+  std::vector<uint32_t> rank;           // of the pair that begins with it; kNoRank: none, or eaten
+  std::vector<uint64_t> heap;           // rank << 32 | position; stale where rank[position] has changed
 };
 
 SentencePieceEncoder::SentencePieceEncoder(const Vocabulary& vocabulary, std::span<const double> scores,
