@@ -1,7 +1,7 @@
 // Tokens -> text, one token at a time, without ever giving out half a code point.
 //
-// One for each stream, used by one thread at a time. Invariant: everything given out, together, is the text that
-// decoding all tokens at once and replacing invalid UTF-8 by U+FFFD gives.
+// One for each stream, used by one thread at a time. The stream goes on from a prompt, so a space that begins it
+// counts. Invariant: everything given out, together, is the bytes of all tokens with invalid UTF-8 replaced by U+FFFD.
 #pragma once
 
 #include <cstdint>

@@ -34,15 +34,77 @@ constexpr std::array<std::string_view, 1> kQwen2{TERN_MODERN_WORDS("\\p{N}")};
 constexpr std::array<std::string_view, 4> kDefault{"[\\p{P}\\$\\+<=>\\^~\\|]+", kGpt2Words, "\\p{N}+",
                                                    "[0-9][0-9][0-9]"};
 
-constexpr std::array<std::string_view, 3> kGpt2Names{"gpt-2", "gpt2", "phi-2"};
-constexpr std::array<std::string_view, 1> kSmollmNames{"smollm"};
-constexpr std::array<std::string_view, 3> kLlama3Names{"llama-bpe", "llama3", "llama-v3"};
-constexpr std::array<std::string_view, 4> kQwen2Names{"qwen2", "qwen25", "qwen2.5", "deepseek-r1-qwen"};
+// Qwen 3.5: marks belong to the letters before them.
+constexpr std::array<std::string_view, 1> kQwen35{
+    "(?i:'(?:[sdmt]|ll|ve|re))|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}"
+    "| ?[^" TERN_SPACE
+    "\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|"
+    "[" TERN_SPACE "]*[\\r\\n]+|" TERN_SPACES};
+// GPT-4o and Tekken: a word is capitals, then small letters, so CamelCase is two; slashes go with line ends.
+#define TERN_CASED_WORDS(contractions, digits)                                                                         \
+  "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+" contractions             \
+  "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*" contractions "|" digits \
+  "| ?[^" TERN_SPACE "\\p{L}\\p{N}]+[\\r\\n/]*|[" TERN_SPACE "]*[\\r\\n]+|" TERN_SPACES
+constexpr std::array<std::string_view, 1> kO200k{TERN_CASED_WORDS("(?i:'(?:[sdmt]|ll|ve|re))?", "\\p{N}{1,3}")};
+constexpr std::array<std::string_view, 1> kTekken{TERN_CASED_WORDS("", "\\p{N}")};
+// DeepSeek V3: digits by three, runs of Chinese and kana, then words that an ASCII mark may begin.
+constexpr std::array<std::string_view, 3> kDeepseek3{
+    "\\p{N}{1,3}", "[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}]+",
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
+    "| ?[\\p{P}\\p{S}]+[\\r\\n]*|[" TERN_SPACE "]*[\\r\\n]+|" TERN_SPACES};
+// DeepSeek V2 and LLM. Its first class is written out in the file: the letters with case of Unicode 14 and older.
+constexpr std::array<std::string_view, 6> kDeepseekLlm{
+    "[\\r\\n]",
+    "[" TERN_SPACE "]?[\\p{Lu}\\p{Ll}\\p{Lt}]+",
+    "[" TERN_SPACE "]?[!-/:-~\\x{ff01}-\\x{ff0f}\\x{ff1a}-\\x{ff5e}\\x{2018}-\\x{201f}\\x{3000}-\\x{3002}]+",
+    "[" TERN_SPACE "]+$",
+    "[\\x{4e00}-\\x{9fa5}\\x{800}-\\x{4e00}\\x{ac00}-\\x{d7ff}]+",
+    "\\p{N}+"};
+constexpr std::array<std::string_view, 5> kDeepseekCoder{
+    "[\\r\\n]", "[" TERN_SPACE "]?\\p{L}+", "[" TERN_SPACE "]?\\p{P}+",
+    "[\\x{4e00}-\\x{9fa5}\\x{800}-\\x{4e00}\\x{ac00}-\\x{d7ff}]+", "\\p{N}"};
+constexpr std::array<std::string_view, 3> kFalcon{"[\\p{P}\\$\\+<=>\\^~\\|`]+", kGpt2Words, "[0-9][0-9][0-9]"};
+// BLOOM: what stands between spaces and full stops of many scripts. The bracket is a member of the class, as in the
+// file.
+#define TERN_BLOOM_WORDS " ?[^(" TERN_SPACE "|.,!?\\x{2026}\\x{3002}\\x{ff0c}\\x{3001}\\x{964}\\x{6d4}\\x{60c})]+"
+constexpr std::array<std::string_view, 1> kBloom{TERN_BLOOM_WORDS};
+constexpr std::array<std::string_view, 2> kViking{TERN_BLOOM_WORDS, "\\p{N}"};
+
+constexpr std::array<std::string_view, 16> kGpt2Names{
+    "gpt-2",    "gpt2",    "phi-2",   "mpt",        "olmo",       "jais",   "trillion",        "exaone4",
+    "gigachat", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "mellum", "granite-docling", "modern-bert"};
+constexpr std::array<std::string_view, 7> kSmollmNames{"smollm",    "starcoder", "refact",    "command-r",
+                                                       "codeshell", "exaone",    "minerva-7b"};
+constexpr std::array<std::string_view, 6> kLlama3Names{"llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "lfm2"};
+constexpr std::array<std::string_view, 5> kCl100kNames{"dbrx", "smaug-bpe", "glm4", "chatglm-bpe", "chatglm4"};
+constexpr std::array<std::string_view, 8> kQwen2Names{"qwen2",     "qwen25", "qwen2.5", "deepseek-r1-qwen",
+                                                      "stablelm2", "megrez", "hunyuan", "grok-2"};
+constexpr std::array<std::string_view, 1> kQwen35Names{"qwen35"};
+constexpr std::array<std::string_view, 4> kO200kNames{"gpt-4o", "o200k", "llama4", "minimax-m2"};
+constexpr std::array<std::string_view, 1> kTekkenNames{"tekken"};
+constexpr std::array<std::string_view, 1> kDeepseekLlmNames{"deepseek-llm"};
+constexpr std::array<std::string_view, 1> kDeepseekCoderNames{"deepseek-coder"};
+constexpr std::array<std::string_view, 2> kDeepseek3Names{"deepseek-v3", "hunyuan-dense"};
+constexpr std::array<std::string_view, 1> kFalconNames{"falcon"};
+constexpr std::array<std::string_view, 3> kBloomNames{"bloom", "poro-chat", "gpt3-finnish"};
+constexpr std::array<std::string_view, 1> kVikingNames{"viking"};
 constexpr std::array<std::string_view, 1> kDefaultNames{"default"};
 
 constexpr std::array kRows{
-    PreTokenizerRow{kSmollmNames, kSmollm, false, false},   PreTokenizerRow{kGpt2Names, kGpt2, false, false},
-    PreTokenizerRow{kLlama3Names, kLlama3, true, true},     PreTokenizerRow{kQwen2Names, kQwen2, false, false},
+    PreTokenizerRow{kSmollmNames, kSmollm, false, false},
+    PreTokenizerRow{kGpt2Names, kGpt2, false, false},
+    PreTokenizerRow{kLlama3Names, kLlama3, true, true},
+    PreTokenizerRow{kCl100kNames, kLlama3, false, false},
+    PreTokenizerRow{kQwen2Names, kQwen2, false, false},
+    PreTokenizerRow{kQwen35Names, kQwen35, false, false},
+    PreTokenizerRow{kO200kNames, kO200k, false, false},
+    PreTokenizerRow{kTekkenNames, kTekken, true, true},
+    PreTokenizerRow{kDeepseekLlmNames, kDeepseekLlm, false, true},
+    PreTokenizerRow{kDeepseekCoderNames, kDeepseekCoder, false, true},
+    PreTokenizerRow{kDeepseek3Names, kDeepseek3, false, true},
+    PreTokenizerRow{kFalconNames, kFalcon, false, false},
+    PreTokenizerRow{kBloomNames, kBloom, false, false},
+    PreTokenizerRow{kVikingNames, kViking, false, false},
     PreTokenizerRow{kDefaultNames, kDefault, false, false},
 };
 

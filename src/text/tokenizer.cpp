@@ -6,8 +6,8 @@
 #include <array>
 
 #include "core/error.h"
-#include "text/byte_level.h"
-#include "text/utf8.h"
+#include "text/byte_level_encoder.h"
+#include "text/sentencepiece_encoder.h"
 
 namespace tern {
 namespace {
@@ -28,50 +28,34 @@ std::optional<int32_t> token_id(const Metadata& metadata, std::string_view key, 
   return id < 0 ? std::nullopt : std::optional(static_cast<int32_t>(id));
 }
 
-// "<0xAB>", strictly: the value of the two digits.
-std::optional<uint8_t> byte_of_piece(std::string_view piece) {
-  if (piece.size() != 6 || !piece.starts_with("<0x") || piece[5] != '>') return std::nullopt;
-  int value = 0;
-  for (const char c : piece.substr(3, 2)) {
-    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-    if (digit < 0) return std::nullopt;
-    value = value * 16 + digit;
-  }
-  return static_cast<uint8_t>(value);
+// Of the vocabularies named by tokenizer.ggml.model.
+std::unique_ptr<SegmentEncoder> byte_level_encoder(const Metadata& metadata, const Vocabulary& vocabulary,
+                                                   const PreTokenizerRow& row) {
+  return std::make_unique<ByteLevelEncoder>(vocabulary, metadata.strings("tokenizer.ggml.merges"), row,
+                                            metadata.source());
+}
+
+std::unique_ptr<SegmentEncoder> sentencepiece_encoder(const Metadata& metadata, const Vocabulary& vocabulary) {
+  const SentencePieceEncoder::Options options{
+      .add_space_prefix = metadata.boolean_or("tokenizer.ggml.add_space_prefix", true),
+      .unknown = token_id(metadata, "tokenizer.ggml.unknown_token_id", vocabulary.size())};
+  return std::make_unique<SentencePieceEncoder>(vocabulary, metadata.numbers("tokenizer.ggml.scores"), options,
+                                                metadata.source());
 }
 
 }  // namespace
 
-struct Tokenizer::Scratch {
-  Bpe::Scratch bpe;
-  std::vector<std::string_view> words;
-};
-
 std::shared_ptr<const Tokenizer> Tokenizer::from_metadata(const Metadata& metadata) {
-  const std::string_view model = metadata.string("tokenizer.ggml.model");
-  if (model != "gpt2") {
-    metadata.refuse("tokenizer.ggml.model",
-                    fmt::format("is \"{}\"; tern reads byte-level BPE (\"gpt2\") only", printable(model)));
-  }
-  const std::string_view pre = metadata.string_or("tokenizer.ggml.pre", "default");
-  const PreTokenizerRow* row = find_pre_tokenizer(pre);
-  if (row == nullptr) {
-    metadata.refuse("tokenizer.ggml.pre",
-                    fmt::format("is \"{}\", not one of: {}", printable(pre), pre_tokenizer_names()));
-  }
-  return std::shared_ptr<const Tokenizer>(new Tokenizer(metadata, *row));
+  std::shared_ptr<Tokenizer> tokenizer(new Tokenizer(metadata));
+  tokenizer->choose_encoder(metadata);
+  return tokenizer;
 }
 
-Tokenizer::Tokenizer(const Metadata& metadata, const PreTokenizerRow& row)
+Tokenizer::Tokenizer(const Metadata& metadata)
     : vocabulary_(metadata.strings("tokenizer.ggml.tokens"), token_types(metadata), metadata.source()),
       bos_(token_id(metadata, "tokenizer.ggml.bos_token_id", vocabulary_.size())),
       eos_(token_id(metadata, "tokenizer.ggml.eos_token_id", vocabulary_.size())),
-      special_(vocabulary_, metadata.source()),
-      bpe_(vocabulary_, metadata.strings("tokenizer.ggml.merges"), metadata.source()),
-      pre_tokenizer_(row),
-      whole_words_(row.whole_words),
-      adds_bos_(metadata.boolean_or("tokenizer.ggml.add_bos_token", row.adds_bos) && bos_.has_value()),
-      adds_eos_(metadata.boolean_or("tokenizer.ggml.add_eos_token", false) && eos_.has_value()) {
+      special_(vocabulary_, metadata.source()) {
   for (int32_t id = 0; id < vocabulary_.size(); ++id) {
     if (vocabulary_.type(id) == TokenType::kByte && !byte_of_piece(vocabulary_.piece(id))) {
       metadata.refuse("tokenizer.ggml.tokens", fmt::format("[{}] \"{}\" is a byte token, but not of the form <0xAB>",
@@ -79,6 +63,29 @@ Tokenizer::Tokenizer(const Metadata& metadata, const PreTokenizerRow& row)
     }
   }
   collect_end_tokens(metadata);
+}
+
+void Tokenizer::choose_encoder(const Metadata& metadata) {
+  const std::string_view model = metadata.string("tokenizer.ggml.model");
+  bool adds_bos = true;
+  if (model == "llama") {
+    encoder_ = sentencepiece_encoder(metadata, vocabulary_);
+  } else if (model == "gpt2") {
+    const std::string_view pre = metadata.string_or("tokenizer.ggml.pre", "default");
+    const PreTokenizerRow* row = find_pre_tokenizer(pre);
+    if (row == nullptr) {
+      metadata.refuse("tokenizer.ggml.pre",
+                      fmt::format("is \"{}\", not one of: {}", printable(pre), pre_tokenizer_names()));
+    }
+    encoder_ = byte_level_encoder(metadata, vocabulary_, *row);
+    adds_bos = row->adds_bos;
+  } else {
+    metadata.refuse("tokenizer.ggml.model",
+                    fmt::format("is \"{}\"; tern reads byte-level BPE (\"gpt2\") and SentencePiece BPE (\"llama\")",
+                                printable(model)));
+  }
+  adds_bos_ = metadata.boolean_or("tokenizer.ggml.add_bos_token", adds_bos) && bos_.has_value();
+  adds_eos_ = metadata.boolean_or("tokenizer.ggml.add_eos_token", false) && eos_.has_value();
 }
 
 void Tokenizer::collect_end_tokens(const Metadata& metadata) {
@@ -106,11 +113,11 @@ std::vector<int32_t> Tokenizer::encode_with(std::string_view text, SpecialTokens
                                             bool add_special) const {
   std::vector<int32_t> ids;
   ids.reserve(text.size() / 4 + 2);
-  Scratch scratch;
   if (add_special && adds_bos_) ids.push_back(*bos_);
   for (size_t at = 0; at < text.size();) {
     const auto match = special_.find(text, at, control);
-    encode_plain(text.substr(at, match ? match->at - at : std::string_view::npos), scratch, ids);
+    const std::string_view plain = text.substr(at, match ? match->at - at : std::string_view::npos);
+    if (!plain.empty()) encoder_->encode(plain, ids);
     if (!match) break;
     ids.push_back(match->id);
     at = match->at + match->bytes;
@@ -119,35 +126,12 @@ std::vector<int32_t> Tokenizer::encode_with(std::string_view text, SpecialTokens
   return ids;
 }
 
-void Tokenizer::encode_plain(std::string_view text, Scratch& scratch, std::vector<int32_t>& ids) const {
-  for (size_t at = 0; at < text.size();) {
-    const size_t valid = valid_utf8_length(text, at);
-    scratch.words.clear();
-    pre_tokenizer_.split(text.substr(at, valid), scratch.words);
-    for (const auto word : scratch.words) encode_word(word, scratch, ids);
-    at += valid;
-    if (at == text.size()) return;
-    for (uint32_t bad = code_point_at(text, at).bytes; bad > 0; --bad, ++at) {
-      if (const auto id = bpe_.byte_token(static_cast<uint8_t>(text[at]))) ids.push_back(*id);
-    }
-  }
-}
-
-void Tokenizer::encode_word(std::string_view word, Scratch& scratch, std::vector<int32_t>& ids) const {
-  if (whole_words_) {
-    if (const auto id = vocabulary_.find(byte_level_encode(word))) {
-      ids.push_back(*id);
-      return;
-    }
-  }
-  bpe_.encode(word, scratch.bpe, ids);
-}
-
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool keep_control) const {
   std::string bytes;
   for (const int32_t id : ids) {
     if (keep_control || !is_control(id)) bytes += token_bytes(id);
   }
+  if (encoder_->adds_space() && bytes.starts_with(' ')) bytes.erase(0, 1);
   return bytes;
 }
 
@@ -161,8 +145,8 @@ std::string Tokenizer::token_bytes(int32_t id) const {
   switch (vocabulary_.type(id)) {
     case TokenType::kByte:
       return std::string(1, static_cast<char>(*byte_of_piece(stored)));
-    case TokenType::kNormal:  // a string outside the byte-level alphabet stands for itself
-      return byte_level_decode(stored).value_or(std::string(stored));
+    case TokenType::kNormal:
+      return encoder_->bytes_of(stored);
     default:
       return std::string(stored);
   }

@@ -1,4 +1,5 @@
-// Text <-> tokens of one model: byte-level BPE with special tokens, built from a model file's metadata.
+// Text <-> tokens of one model: special tokens and, between them, what its kind of vocabulary makes of the text; built
+// from a model file's metadata.
 //
 // Shared by every request; immutable after construction, every method may be called from any thread. It keeps copies of
 // what it needs: the file may be closed.
@@ -13,9 +14,8 @@
 #include <vector>
 
 #include "formats/metadata.h"
-#include "text/bpe.h"
 #include "text/marked_text.h"
-#include "text/pre_tokenizer.h"
+#include "text/segment_encoder.h"
 #include "text/special_tokens.h"
 #include "text/vocabulary.h"
 
@@ -36,7 +36,8 @@ class Tokenizer {
   std::vector<int32_t> encode(std::string_view text, EncodeOptions options = {}) const;
   // As encode, but a control token is found only where every byte of it is trusted.
   std::vector<int32_t> encode_marked(const MarkedText& text, bool add_special) const;
-  // Bytes, not necessarily valid UTF-8. Ids outside the vocabulary stand for nothing.
+  // Bytes, not necessarily valid UTF-8. Ids outside the vocabulary stand for nothing. The tokens are a whole text: the
+  // space that some vocabularies put before it is taken away; what goes on from other tokens is read by token_bytes().
   std::string decode(std::span<const int32_t> ids, bool keep_control = false) const;
 
   // The vocabulary's string as stored; empty for an id outside it.
@@ -56,19 +57,15 @@ class Tokenizer {
   std::optional<int32_t> find(std::string_view piece) const { return vocabulary_.find(piece); }
 
  private:
-  Tokenizer(const Metadata& metadata, const PreTokenizerRow& row);
+  explicit Tokenizer(const Metadata& metadata);
+  void choose_encoder(const Metadata& metadata);
   void collect_end_tokens(const Metadata& metadata);
   std::vector<int32_t> encode_with(std::string_view text, SpecialTokens::Control control, bool add_special) const;
-  struct Scratch;
-  void encode_plain(std::string_view text, Scratch& scratch, std::vector<int32_t>& ids) const;
-  void encode_word(std::string_view word, Scratch& scratch, std::vector<int32_t>& ids) const;
 
   Vocabulary vocabulary_;
   std::optional<int32_t> bos_, eos_;
   SpecialTokens special_;
-  Bpe bpe_;
-  PreTokenizer pre_tokenizer_;
-  bool whole_words_;
+  std::unique_ptr<const SegmentEncoder> encoder_;
   bool adds_bos_ = false;
   bool adds_eos_ = false;
   std::vector<int32_t> ends_;

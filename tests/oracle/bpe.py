@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-NORMAL, CONTROL, USER_DEFINED = 1, 3, 4  # values of tokenizer.ggml.token_type
+NORMAL, CONTROL, USER_DEFINED, BYTE = 1, 3, 4, 6  # values of tokenizer.ggml.token_type
 
 # The split pattern of each family, as its tokenizer.json has it. ByteLevel itself knows the one of GPT-2.
 LLAMA3_SPLIT = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -24,6 +24,7 @@ class Vocabulary:
     merges: list                                 # "left right"
     keys: dict = field(default_factory=dict)     # further tokenizer.ggml.* numbers: bos_token_id, add_bos_token, ...
     chat_template: str = ""
+    scores: list = field(default_factory=list)   # SentencePiece: one a token, and no merges
 
 
 def pre_tokenizer(pre):
@@ -93,11 +94,14 @@ def byte_level(word):
 
 def add_to_gguf(writer, vocabulary):
     """Writes the tokenizer's keys as llama.cpp's converter names them."""
-    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_model("llama" if vocabulary.scores else "gpt2")
     writer.add_tokenizer_pre(vocabulary.pre)
+    if vocabulary.scores:
+        writer.add_token_scores(vocabulary.scores)
     writer.add_token_list(vocabulary.tokens)
     writer.add_token_types(vocabulary.types)
-    writer.add_token_merges(vocabulary.merges)
+    if vocabulary.merges:
+        writer.add_token_merges(vocabulary.merges)
     for key, value in vocabulary.keys.items():
         add = writer.add_bool if isinstance(value, bool) else writer.add_uint32
         add(f"tokenizer.ggml.{key}", value)

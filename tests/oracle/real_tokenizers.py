@@ -23,6 +23,10 @@ def vocabulary_of(tokenizer, config, pre):
     by_id = {index: (token, bpe.NORMAL) for token, index in tokenizer["model"]["vocab"].items()}
     for added in tokenizer["added_tokens"]:
         by_id[added["id"]] = (added["content"], bpe.CONTROL if added["special"] else bpe.USER_DEFINED)
+    is_sentencepiece = tokenizer["model"].get("byte_fallback", False)
+    if is_sentencepiece:
+        by_id |= {index: (f"<0x{byte:02X}>", bpe.BYTE) for byte in range(256)
+                  if (index := tokenizer["model"]["vocab"].get(f"<0x{byte:02X}>")) is not None}
     entries = [by_id.get(index, (f"[PAD{index}]", UNUSED)) for index in range(max(by_id) + 1)]
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in tokenizer["model"]["merges"]]
     tokens = [token for token, _ in entries]
@@ -31,7 +35,15 @@ def vocabulary_of(tokenizer, config, pre):
         if text := npm_tokenizer.token_text(config.get(f"{key}_token")):
             keys[f"{key}_token_id"] = tokens.index(text)
     keys["add_bos_token"] = pre in ("llama-bpe", "tekken")
-    return bpe.Vocabulary(pre, tokens, [kind for _, kind in entries], merges, keys)
+    kinds = [kind for _, kind in entries]
+    if is_sentencepiece:  # the better a piece, the earlier its first merge
+        keys["add_space_prefix"] = "Prepend" in json.dumps(tokenizer["normalizer"])
+        ranks = {}
+        for rank, merge in enumerate(merges):
+            ranks.setdefault("".join(merge.rsplit(" ", 1)) if merge.count(" ") == 1 else merge.replace(" ", ""), rank)
+        return bpe.Vocabulary(pre, tokens, kinds, [], keys,
+                              scores=[-float(ranks.get(token, len(merges))) for token in tokens])
+    return bpe.Vocabulary(pre, tokens, kinds, merges, keys)
 
 
 def load(tokenizer, special, normalize):
@@ -43,7 +55,7 @@ def load(tokenizer, special, normalize):
     if not special:
         changed["added_tokens"] = [token for token in tokenizer["added_tokens"] if not token["special"]]
         changed["post_processor"] = None
-    if not normalize:
+    if not normalize and not tokenizer["model"].get("byte_fallback", False):  # there it marks the spaces
         changed["normalizer"] = None
     return Tokenizer.from_str(json.dumps(changed))
 

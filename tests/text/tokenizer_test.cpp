@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "test_vocabulary.h"
+#include "text/segment_encoder.h"
 
 namespace tern {
 namespace {
@@ -195,6 +196,54 @@ std::string refusal(const VocabularyParts& parts, std::string_view model = "gpt2
     return error.what();
   }
   return "no error";
+}
+
+// Pieces with their scores; the bytes' tokens come last.
+VocabularyParts sentencepiece(bool with_bytes = true) {
+  VocabularyParts parts;
+  MetadataArray scores;
+  const auto add = [&](const char* piece, int64_t type, double score) {
+    parts.add(piece, type);
+    scores.floats.push_back(score);
+  };
+  add("<unk>", 2, 0);
+  add("<s>", 3, 0);
+  add("</s>", 3, 0);
+  for (const char* piece : {"ab", "bc", "\u2581a", "\u2581ab", "abab"}) add(piece, 1, -1.0 * parts.tokens.size());
+  for (const char* piece : {"\u2581", "a", "b", "c"}) add(piece, 1, -100);
+  for (int byte = 0; with_bytes && byte < 256; ++byte) add(piece_of_byte(static_cast<uint8_t>(byte)).c_str(), 6, 0);
+  scores.size = scores.floats.size();
+  parts.keys.emplace_back("tokenizer.ggml.scores", MetadataValue{std::move(scores)});
+  parts.keys.emplace_back("tokenizer.ggml.bos_token_id", MetadataValue{int64_t{1}});
+  parts.keys.emplace_back("tokenizer.ggml.unknown_token_id", MetadataValue{int64_t{0}});
+  return parts;
+}
+
+TEST(SentencePiece, BestScoreFirstAndBytesForTheRest) {
+  const auto tokenizer = Tokenizer::from_metadata(to_metadata(sentencepiece(), "llama"));
+  using Pieces = std::vector<std::string>;
+  EXPECT_EQ(pieces(*tokenizer, tokenizer->encode("ab")), (Pieces{"<s>", "\u2581ab"}));
+  EXPECT_EQ(pieces(*tokenizer, tokenizer->encode("abc", {.add_special = false})), (Pieces{"\u2581ab", "c"}));
+  EXPECT_EQ(pieces(*tokenizer, tokenizer->encode("x", {.add_special = false})), (Pieces{"\u2581", "<0x78>"}));
+  EXPECT_EQ(pieces(*tokenizer, tokenizer->encode("\xff", {.add_special = false})), (Pieces{"\u2581", "<0xFF>"}));
+  EXPECT_EQ(pieces(*tokenizer, tokenizer->encode("a</s>a")), (Pieces{"<s>", "\u2581a", "</s>", "\u2581a"}));
+  std::mt19937_64 rng(5);
+  for (int round = 0; round < 300; ++round) {
+    const std::string text = random_bytes(rng, rng() % 200);
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode(text, {.parse_special = false})), text);
+  }
+}
+
+TEST(SentencePiece, UnknownWithoutBytes) {
+  const auto tokenizer = Tokenizer::from_metadata(to_metadata(sentencepiece(false), "llama"));
+  EXPECT_EQ(tokenizer->encode("x日", {.add_special = false}), (std::vector<int32_t>{8, 0, 0}));
+}
+
+TEST(SentencePiece, ScoresAreChecked) {
+  VocabularyParts parts = sentencepiece();
+  parts.add("more");
+  EXPECT_NE(refusal(parts, "llama").find("268 tokens"), std::string::npos) << refusal(parts, "llama");
+  EXPECT_NE(refusal(small_vocabulary(), "llama").find("scores"), std::string::npos);
 }
 
 TEST(Tokenizer, HostileMetadata) {

@@ -34,7 +34,6 @@ std::string cuda_refusal(const Program& program) {
       if (refusal.empty()) refusal = refusal_of(part);
     });
   }
-  if (refusal.empty() && program.caches.size() != 1) refusal = "several kinds of cache are not run";
   return refusal;
 }
 

@@ -1,0 +1,34 @@
+// How the text between two special tokens becomes tokens: one implementation a kind of vocabulary.
+//
+// Owned by the Tokenizer, which finds the special tokens; immutable after construction, any thread. Implementations
+// keep a reference to the Tokenizer's Vocabulary.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tern {
+
+class SegmentEncoder {
+ public:
+  SegmentEncoder() = default;
+  virtual ~SegmentEncoder() = default;
+  SegmentEncoder(const SegmentEncoder&) = delete;
+  SegmentEncoder& operator=(const SegmentEncoder&) = delete;
+
+  // Appends the tokens of `text`, any bytes, not empty.
+  virtual void encode(std::string_view text, std::vector<int32_t>& ids) const = 0;
+  // What the stored string of a normal token stands for.
+  virtual std::string bytes_of(std::string_view piece) const = 0;
+  // Whether encode() put a space before the text that decode() takes away again.
+  virtual bool adds_space() const { return false; }
+};
+
+// "<0xAB>", strictly: the value of the two digits.
+std::optional<uint8_t> byte_of_piece(std::string_view piece);
+std::string piece_of_byte(uint8_t byte);
+
+}  // namespace tern

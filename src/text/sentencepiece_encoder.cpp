@@ -1,0 +1,181 @@
+#include "text/sentencepiece_encoder.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "core/error.h"
+#include "text/utf8.h"
+
+namespace tern {
+namespace {
+
+constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, which stands for a space
+
+std::string with_spaces_marked(std::string_view text, bool prefix) {
+  std::string marked;
+  marked.reserve(text.size() + text.size() / 2 + kSpace.size());
+  if (prefix) marked += kSpace;
+  for (const char c : text) {
+    if (c == ' ') {
+      marked += kSpace;
+    } else {
+      marked.push_back(c);
+    }
+  }
+  return marked;
+}
+
+// The end of the word that begins at `at`: before the next marked space that follows something else.
+size_t word_end(std::string_view text, size_t at) {
+  size_t end = at;
+  while (text.substr(end, kSpace.size()) == kSpace) end += kSpace.size();
+  const size_t next = text.find(kSpace, end);
+  return next == text.npos ? text.size() : next;
+}
+
+}  // namespace
+
+// A linked list of symbols and a heap of their pairs, reused between words.
+struct SentencePieceEncoder::Symbols {
+  std::vector<uint32_t> start;          // [count + 1] where each character begins
+  std::vector<int32_t> previous, next;  // of the symbol that begins with the character
+  std::vector<uint32_t> rank;           // of the pair that begins with it; kNoRank: none, or eaten
+  std::vector<uint64_t> heap;           // rank << 32 | position; stale where rank[position] has changed
+};
+
+SentencePieceEncoder::SentencePieceEncoder(const Vocabulary& vocabulary, std::span<const double> scores,
+                                           Options options, const std::string& source)
+    : vocabulary_(vocabulary), options_(options) {
+  if (scores.size() != static_cast<size_t>(vocabulary.size())) {
+    bad_input(fmt::format("{}: tokenizer.ggml.scores has {} entries for {} tokens", source, scores.size(),
+                          vocabulary.size()));
+  }
+  for (size_t id = 0; id < scores.size(); ++id) {
+    if (!std::isfinite(scores[id])) {
+      bad_input(fmt::format("{}: tokenizer.ggml.scores[{}] is {}", source, id, scores[id]));
+    }
+  }
+  rank_by_score(scores);
+  for (int byte = 0; byte < 256; ++byte) {
+    const auto id = vocabulary.find(piece_of_byte(static_cast<uint8_t>(byte)));
+    byte_ids_[byte] = id && vocabulary.type(*id) == TokenType::kByte ? *id : -1;
+  }
+  cuts_at_spaces_ = !continues_over_spaces();
+}
+
+// Equal scores are one rank, so that the leftmost of their pairs comes first.
+void SentencePieceEncoder::rank_by_score(std::span<const double> scores) {
+  std::vector<double> better(scores.begin(), scores.end());
+  std::sort(better.begin(), better.end(), std::greater<>());
+  better.erase(std::unique(better.begin(), better.end()), better.end());
+  ranks_.assign(scores.size(), kNoRank);
+  for (int32_t id = 0; id < vocabulary_.size(); ++id) {
+    const TokenType type = vocabulary_.type(id);
+    if (type != TokenType::kNormal && type != TokenType::kUserDefined) continue;
+    const auto at = std::lower_bound(better.begin(), better.end(), scores[id], std::greater<>());
+    ranks_[id] = static_cast<uint32_t>(at - better.begin());
+  }
+}
+
+bool SentencePieceEncoder::continues_over_spaces() const {
+  for (int32_t id = 0; id < vocabulary_.size(); ++id) {
+    if (ranks_[id] == kNoRank) continue;
+    const std::string_view piece = vocabulary_.piece(id);
+    if (!piece.empty() && word_end(piece, 0) != piece.size()) return true;
+  }
+  return false;
+}
+
+uint32_t SentencePieceEncoder::rank_of(std::string_view piece) const {
+  const auto id = vocabulary_.find(piece);
+  return id ? ranks_[*id] : kNoRank;
+}
+
+void SentencePieceEncoder::encode(std::string_view text, std::vector<int32_t>& ids) const {
+  const std::string marked = with_spaces_marked(text, options_.add_space_prefix);
+  const std::string_view all = marked;
+  Symbols symbols;
+  for (size_t at = 0; at < all.size();) {
+    const size_t end = cuts_at_spaces_ ? word_end(all, at) : all.size();
+    encode_word(all.substr(at, end - at), symbols, ids);
+    at = end;
+  }
+}
+
+void SentencePieceEncoder::encode_word(std::string_view word, Symbols& s, std::vector<int32_t>& ids) const {
+  if (rank_of(word) != kNoRank && word.size() <= kSpace.size()) return push_symbol(word, ids);
+  s.start.clear();
+  for (size_t at = 0; at < word.size(); at += code_point_at(word, at).bytes) {
+    s.start.push_back(static_cast<uint32_t>(at));
+  }
+  const auto count = static_cast<int32_t>(s.start.size());
+  s.start.push_back(static_cast<uint32_t>(word.size()));
+  s.previous.resize(count);
+  s.next.resize(count);
+  s.rank.assign(count, kNoRank);
+  s.heap.clear();
+  for (int32_t i = 0; i < count; ++i) {
+    s.previous[i] = i - 1;
+    s.next[i] = i + 1;
+  }
+  const auto pair_up = [&](int32_t at) {  // looks up the pair that begins at `at`
+    s.rank[at] = kNoRank;
+    if (s.next[at] == count) return false;
+    const uint32_t end = s.start[s.next[s.next[at]]];
+    s.rank[at] = rank_of(word.substr(s.start[at], end - s.start[at]));
+    if (s.rank[at] == kNoRank) return false;
+    s.heap.push_back(static_cast<uint64_t>(s.rank[at]) << 32 | static_cast<uint32_t>(at));
+    return true;
+  };
+  for (int32_t i = 0; i < count; ++i) pair_up(i);
+  const std::greater<uint64_t> lowest_first;
+  std::make_heap(s.heap.begin(), s.heap.end(), lowest_first);
+  while (!s.heap.empty()) {
+    std::pop_heap(s.heap.begin(), s.heap.end(), lowest_first);
+    const uint64_t entry = s.heap.back();
+    s.heap.pop_back();
+    const auto at = static_cast<int32_t>(entry & 0xFFFFFFFFu);
+    if (s.rank[at] != entry >> 32) continue;
+    const int32_t eaten = s.next[at];
+    s.rank[eaten] = kNoRank;
+    s.next[at] = s.next[eaten];
+    if (s.next[at] < count) s.previous[s.next[at]] = at;
+    if (pair_up(at)) std::push_heap(s.heap.begin(), s.heap.end(), lowest_first);
+    if (s.previous[at] >= 0 && pair_up(s.previous[at])) std::push_heap(s.heap.begin(), s.heap.end(), lowest_first);
+  }
+  for (int32_t i = 0; i < count; i = s.next[i]) {
+    push_symbol(word.substr(s.start[i], s.start[s.next[i]] - s.start[i]), ids);
+  }
+}
+
+void SentencePieceEncoder::push_symbol(std::string_view symbol, std::vector<int32_t>& ids) const {
+  const auto id = vocabulary_.find(symbol);
+  if (id && ranks_[*id] != kNoRank) {
+    ids.push_back(*id);
+    return;
+  }
+  for (const char byte : symbol) {
+    const int32_t byte_id = byte_ids_[static_cast<uint8_t>(byte)];
+    if (byte_id >= 0) {
+      ids.push_back(byte_id);
+    } else if (options_.unknown) {
+      ids.push_back(*options_.unknown);
+      return;
+    }
+  }
+}
+
+std::string SentencePieceEncoder::bytes_of(std::string_view piece) const {
+  std::string bytes;
+  for (size_t at = 0; at < piece.size();) {
+    const bool space = piece.substr(at, kSpace.size()) == kSpace;
+    bytes.push_back(space ? ' ' : piece[at]);
+    at += space ? kSpace.size() : 1;
+  }
+  return bytes;
+}
+
+}  // namespace tern
