@@ -30,7 +30,8 @@ void ByteLevelEncoder::encode_word(std::string_view word, Scratch& scratch, std:
   bpe_.encode(word, scratch.bpe, ids);
 }
 
-std::string ByteLevelEncoder::bytes_of(std::string_view piece) const {
+std::string ByteLevelEncoder::bytes_of(std::string_view piece, bool user_defined) const {
+  if (user_defined) return std::string(piece);
   return byte_level_decode(piece).value_or(std::string(piece));
 }
 

@@ -20,8 +20,8 @@ class ByteLevelEncoder : public SegmentEncoder {
       : vocabulary_(vocabulary), bpe_(vocabulary, merges, source), pre_tokenizer_(row), whole_words_(row.whole_words) {}
 
   void encode(std::string_view text, std::vector<int32_t>& ids) const override;
-  // A string outside the byte-level alphabet stands for itself.
-  std::string bytes_of(std::string_view piece) const override;
+  // A user-defined token, or a string outside the byte-level alphabet, stands for itself.
+  std::string bytes_of(std::string_view piece, bool user_defined) const override;
 
  private:
   struct Scratch {

@@ -21,8 +21,8 @@ class SegmentEncoder {
 
   // Appends the tokens of `text`, any bytes, not empty.
   virtual void encode(std::string_view text, std::vector<int32_t>& ids) const = 0;
-  // What the stored string of a normal token stands for.
-  virtual std::string bytes_of(std::string_view piece) const = 0;
+  // What the stored string of a normal or user-defined token stands for.
+  virtual std::string bytes_of(std::string_view piece, bool user_defined) const = 0;
   // Whether encode() put a space before the text that decode() takes away again.
   virtual bool adds_space() const { return false; }
 };

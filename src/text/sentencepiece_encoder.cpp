@@ -168,7 +168,7 @@ void SentencePieceEncoder::push_symbol(std::string_view symbol, std::vector<int3
   }
 }
 
-std::string SentencePieceEncoder::bytes_of(std::string_view piece) const {
+std::string SentencePieceEncoder::bytes_of(std::string_view piece, bool) const {
   std::string bytes;
   for (size_t at = 0; at < piece.size();) {
     const bool space = piece.substr(at, kSpace.size()) == kSpace;

@@ -31,7 +31,8 @@ class SentencePieceEncoder : public SegmentEncoder {
                        const std::string& source);
 
   void encode(std::string_view text, std::vector<int32_t>& ids) const override;
-  std::string bytes_of(std::string_view piece) const override;
+  // U+2581 is a space in user-defined tokens too (Gemma's runs of spaces).
+  std::string bytes_of(std::string_view piece, bool user_defined) const override;
   bool adds_space() const override { return options_.add_space_prefix; }
 
  private:

@@ -146,7 +146,8 @@ std::string Tokenizer::token_bytes(int32_t id) const {
     case TokenType::kByte:
       return std::string(1, static_cast<char>(*byte_of_piece(stored)));
     case TokenType::kNormal:
-      return encoder_->bytes_of(stored);
+    case TokenType::kUserDefined:
+      return encoder_->bytes_of(stored, vocabulary_.type(id) == TokenType::kUserDefined);
     default:
       return std::string(stored);
   }

@@ -42,7 +42,7 @@ class Tokenizer {
 
   // The vocabulary's string as stored; empty for an id outside it.
   std::string_view piece(int32_t id) const;
-  // The bytes the token stands for; of control and user-defined tokens their text.
+  // The bytes the token stands for; of control tokens their text.
   std::string token_bytes(int32_t id) const;
   int32_t vocab_size() const { return vocabulary_.size(); }
   // Control and unknown tokens: not part of the text that a model writes.
