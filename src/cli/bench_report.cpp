@@ -34,7 +34,8 @@ std::vector<double> rates(const BenchResult& result) {
 }
 
 std::optional<double> per_token(std::optional<double> joules, int64_t tokens) {
-  if (!joules || tokens == 0) return std::nullopt;
+  // None counted: the test was shorter than the counter's step.
+  if (!joules || *joules <= 0 || tokens == 0) return std::nullopt;
   return *joules / static_cast<double>(tokens);
 }
 
@@ -59,7 +60,8 @@ std::string energy_text(const BenchReport& report) {
     if (prompt) text += fmt::format("PP {} B {}: {:.4g} J a token\n", r.n_prompt, r.sequences, *prompt);
     if (gen) text += fmt::format("TG {} B {}: {:.4g} J a token\n", r.n_gen, r.sequences, *gen);
   }
-  if (text.empty()) return fmt::format("\nenergy: unavailable: {}\n", report.energy_source);
+  if (text.empty())
+    return fmt::format("\nenergy: unavailable, or less than the counter's step: {}\n", report.energy_source);
   return fmt::format("\nenergy by {}:\n{}", report.energy_source, text);
 }
 
