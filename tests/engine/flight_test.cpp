@@ -92,13 +92,13 @@ struct Answer {
   FinishReason finish = FinishReason::kNone;
 };
 
-struct Run {
+struct Flights {
   std::unique_ptr<Engine> engine;
   DrawingRunner* runner = nullptr;
   int most_in_flight = 0;
   std::map<RequestId, Answer> answers;
 
-  explicit Run(int depth) {
+  explicit Flights(int depth) {
     auto owned = std::make_unique<DrawingRunner>(depth, &most_in_flight);
     runner = owned.get();
     engine = std::make_unique<Engine>(std::move(owned),
@@ -124,7 +124,7 @@ struct Run {
       EXPECT_EQ(answer.finish, FinishReason::kNone) << "an event behind the end of " << event.request;
       if (event.token >= 0) answer.tokens.push_back(event.token);
       answer.finish = event.finish;
-      if (event.finish != FinishReason::kNone) EXPECT_TRUE(event.report.has_value());
+      EXPECT_EQ(event.report.has_value(), event.finish != FinishReason::kNone);
     }
     return more;
   }
@@ -147,7 +147,7 @@ std::vector<int32_t> expected(int32_t first, int64_t prompt, int64_t count) {
 
 TEST(Flight, TwoStepsGiveTheAnswersOfOne) {
   for (const int depth : {1, 2}) {
-    Run run(depth);
+    Flights run(depth);
     const RequestId a = run.submit(3, 5, 20), b = run.submit(11, 30, 7), c = run.submit(50, 1, 1);
     const RequestId host = run.submit(20, 9, 15, true), late = run.submit(60, 4, 11);
     const RequestId sibling = run.submit(11, 30, 9, false, b);
@@ -166,7 +166,7 @@ TEST(Flight, TwoStepsGiveTheAnswersOfOne) {
 }
 
 TEST(Flight, AnEndWhileTheNextStepRunsIsTheEnd) {
-  Run run(2);
+  Flights run(2);
   const std::vector<int32_t> all = expected(3, 5, 20);
   Request request;
   for (int32_t i = 0; i < 5; ++i) request.prompt.push_back(3 + i);
@@ -182,7 +182,7 @@ TEST(Flight, AnEndWhileTheNextStepRunsIsTheEnd) {
 }
 
 TEST(Flight, CancelledInFlightEndsOnce) {
-  Run run(2);
+  Flights run(2);
   const RequestId gone = run.submit(3, 5, 50), stays = run.submit(40, 3, 30);
   for (int i = 0; i < 6; ++i) run.step();
   run.engine->cancel(gone);
@@ -196,7 +196,7 @@ TEST(Flight, CancelledInFlightEndsOnce) {
 }
 
 TEST(Flight, ARowWithoutATokenFailsItsRequestAlone) {
-  Run run(2);
+  Flights run(2);
   run.runner->fails_at = expected(3, 5, 9).back();
   const RequestId fails = run.submit(3, 5, 20), stays = run.submit(40, 3, 4);
   run.to_end();

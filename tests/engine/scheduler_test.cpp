@@ -229,6 +229,9 @@ TEST_F(SchedulerTest, KeepsBlocksUntilTheLastStepInFlightIsCommitted) {
   Sequence* s = add(4, 100);
   StepPlan first, second;
   scheduler_->schedule(0, first);
+  scheduler_->schedule(0, second);
+  EXPECT_TRUE(second.empty()) << "a token that is drawn on the host is waited for";
+  s->drawn_by_runner = true;
   scheduler_->schedule(0, second);  // its token is still on the device
   ASSERT_EQ(second.sequences.size(), 1u);
   EXPECT_EQ(second.sequences[0].begin, 4);
