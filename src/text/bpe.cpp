@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <functional>
 
 #include "core/error.h"
 #include "text/byte_level.h"
@@ -113,44 +112,18 @@ void Bpe::encode_short(std::span<int32_t> ids, std::vector<int32_t>& out) const 
   out.insert(out.end(), ids.begin(), ids.begin() + count);
 }
 
-// The heap holds rank << 32 | position. An entry is stale when rank[position] has changed since it was pushed.
 void Bpe::encode_long(Scratch& s, std::vector<int32_t>& out) const {
   const auto count = static_cast<int32_t>(s.ids.size());
-  s.previous.resize(count);
-  s.next.resize(count);
-  s.result.resize(count);
-  s.rank.assign(count, kNoRank);
-  s.heap.clear();
-  const auto pair_up = [&](int32_t at) {  // looks up the pair that begins at `at`
-    const Merge merge = s.next[at] < count ? merge_of(s.ids[at], s.ids[s.next[at]]) : Merge{kNoRank, -1};
-    s.rank[at] = merge.rank;
-    s.result[at] = merge.result;
-    if (merge.rank == kNoRank) return false;
-    s.heap.push_back(static_cast<uint64_t>(merge.rank) << 32 | static_cast<uint32_t>(at));
-    return true;
-  };
-  for (int32_t i = 0; i < count; ++i) {
-    s.previous[i] = i - 1;
-    s.next[i] = i + 1;
-  }
-  for (int32_t i = 0; i < count; ++i) pair_up(i);
-  const std::greater<uint64_t> lowest_first;
-  std::make_heap(s.heap.begin(), s.heap.end(), lowest_first);
-  while (!s.heap.empty()) {
-    std::pop_heap(s.heap.begin(), s.heap.end(), lowest_first);
-    const uint64_t entry = s.heap.back();
-    s.heap.pop_back();
-    const auto at = static_cast<int32_t>(entry & 0xFFFFFFFFu);
-    if (s.rank[at] != entry >> 32) continue;
-    const int32_t eaten = s.next[at];
-    s.ids[at] = s.result[at];
-    s.rank[eaten] = kNoRank;
-    s.next[at] = s.next[eaten];
-    if (s.next[at] < count) s.previous[s.next[at]] = at;
-    if (pair_up(at)) std::push_heap(s.heap.begin(), s.heap.end(), lowest_first);
-    if (s.previous[at] >= 0 && pair_up(s.previous[at])) std::push_heap(s.heap.begin(), s.heap.end(), lowest_first);
-  }
-  for (int32_t i = 0; i < count; i = s.next[i]) out.push_back(s.ids[i]);
+  s.results.resize(s.ids.size());
+  s.list.merge_all(
+      count,
+      [&](int32_t left, int32_t right) {
+        const Merge merge = merge_of(s.ids[left], s.ids[right]);
+        s.results[left] = merge.result;
+        return merge.rank;
+      },
+      [&](int32_t left) { s.ids[left] = s.results[left]; });
+  for (int32_t i = 0; i < count; i = s.list.next(i)) out.push_back(s.ids[i]);
 }
 
 }  // namespace tern

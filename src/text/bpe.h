@@ -1,7 +1,7 @@
 // Byte-pair encoding of one word: the merge with the lowest rank first, the leftmost among equals.
 //
 // Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units". Short words scan for the best
-// pair; longer ones keep a linked list of symbols and a heap of pairs: O(n log n) time, O(n) memory, no recursion.
+// pair; longer ones go through a MergeList: O(n log n) time, O(n) memory, no recursion.
 // Merges lie in the order of their ranks, 12 bytes each, behind an index by pair. Owned by the Tokenizer; immutable,
 // any thread.
 #pragma once
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "text/hash_index.h"
+#include "text/merge_list.h"
 #include "text/vocabulary.h"
 
 namespace tern {
@@ -27,9 +28,9 @@ class Bpe {
 
   // Reused between words of one call; not shared between threads.
   struct Scratch {
-    std::vector<int32_t> ids, previous, next, result;
-    std::vector<uint32_t> rank;
-    std::vector<uint64_t> heap;
+    std::vector<int32_t> ids;
+    std::vector<int32_t> results;  // [ids] of the merge with the symbol behind
+    MergeList list;
   };
 
   // Appends the tokens of `word` (raw bytes).
@@ -39,13 +40,13 @@ class Bpe {
 
  private:
   struct Merge {
-    uint32_t rank;  // kNoRank: the pair does not merge
+    uint32_t rank;
     int32_t result;
   };
   struct Rule {
     int32_t left, right, result;
   };
-  static constexpr uint32_t kNoRank = ~uint32_t{0};
+  static constexpr uint32_t kNoRank = MergeList::kNoRank;
 
   void insert(const Rule& rule, const std::string& source);
   Merge merge_of(int32_t left, int32_t right) const;

@@ -38,12 +38,10 @@ size_t word_end(std::string_view text, size_t at) {
 
 }  // namespace
 
-// A linked list of symbols and a heap of their pairs, reused between words.
+// Reused between words.
 struct SentencePieceEncoder::Symbols {
-  std::vector<uint32_t> start;          // [count + 1] where each character begins
-  std::vector<int32_t> previous, next;  // of the symbol that begins with the character
-  std::vector<uint32_t> rank;           // of the pair that begins with it; kNoRank: none, or eaten
-  std::vector<uint64_t> heap;           // rank << 32 | position; stale where rank[position] has changed
+  std::vector<uint32_t> start;  // [count + 1] where each character begins; a symbol is known by its first one
+  MergeList list;
 };
 
 SentencePieceEncoder::SentencePieceEncoder(const Vocabulary& vocabulary, std::span<const double> scores,
@@ -113,42 +111,12 @@ void SentencePieceEncoder::encode_word(std::string_view word, Symbols& s, std::v
   }
   const auto count = static_cast<int32_t>(s.start.size());
   s.start.push_back(static_cast<uint32_t>(word.size()));
-  s.previous.resize(count);
-  s.next.resize(count);
-  s.rank.assign(count, kNoRank);
-  s.heap.clear();
-  for (int32_t i = 0; i < count; ++i) {
-    s.previous[i] = i - 1;
-    s.next[i] = i + 1;
-  }
-  const auto pair_up = [&](int32_t at) {  // looks up the pair that begins at `at`
-    s.rank[at] = kNoRank;
-    if (s.next[at] == count) return false;
-    const uint32_t end = s.start[s.next[s.next[at]]];
-    s.rank[at] = rank_of(word.substr(s.start[at], end - s.start[at]));
-    if (s.rank[at] == kNoRank) return false;
-    s.heap.push_back(static_cast<uint64_t>(s.rank[at]) << 32 | static_cast<uint32_t>(at));
-    return true;
+  const auto text_of = [&](int32_t first, int32_t behind) {
+    return word.substr(s.start[first], s.start[behind] - s.start[first]);
   };
-  for (int32_t i = 0; i < count; ++i) pair_up(i);
-  const std::greater<uint64_t> lowest_first;
-  std::make_heap(s.heap.begin(), s.heap.end(), lowest_first);
-  while (!s.heap.empty()) {
-    std::pop_heap(s.heap.begin(), s.heap.end(), lowest_first);
-    const uint64_t entry = s.heap.back();
-    s.heap.pop_back();
-    const auto at = static_cast<int32_t>(entry & 0xFFFFFFFFu);
-    if (s.rank[at] != entry >> 32) continue;
-    const int32_t eaten = s.next[at];
-    s.rank[eaten] = kNoRank;
-    s.next[at] = s.next[eaten];
-    if (s.next[at] < count) s.previous[s.next[at]] = at;
-    if (pair_up(at)) std::push_heap(s.heap.begin(), s.heap.end(), lowest_first);
-    if (s.previous[at] >= 0 && pair_up(s.previous[at])) std::push_heap(s.heap.begin(), s.heap.end(), lowest_first);
-  }
-  for (int32_t i = 0; i < count; i = s.next[i]) {
-    push_symbol(word.substr(s.start[i], s.start[s.next[i]] - s.start[i]), ids);
-  }
+  s.list.merge_all(
+      count, [&](int32_t left, int32_t right) { return rank_of(text_of(left, s.list.next(right))); }, [](int32_t) {});
+  for (int32_t i = 0; i < count; i = s.list.next(i)) push_symbol(text_of(i, s.list.next(i)), ids);
 }
 
 void SentencePieceEncoder::push_symbol(std::string_view symbol, std::vector<int32_t>& ids) const {

@@ -4,7 +4,7 @@
 // Kudo and Richardson 2018, "SentencePiece: A simple and language independent subword tokenizer and detokenizer".
 // Spaces become U+2581, a character without a piece becomes its bytes' tokens "<0xAB>", or the unknown token where the
 // vocabulary lacks them. The text is one word; where no piece continues over a space, it is cut there beforehand,
-// which changes no merge and keeps words short. Heap of pairs: O(n log n) time, O(n) memory, no recursion.
+// which changes no merge and keeps words short. O(n log n) time, O(n) memory, no recursion (MergeList).
 #pragma once
 
 #include <array>
@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "text/merge_list.h"
 #include "text/segment_encoder.h"
 #include "text/vocabulary.h"
 
@@ -36,7 +37,7 @@ class SentencePieceEncoder : public SegmentEncoder {
   bool adds_space() const override { return options_.add_space_prefix; }
 
  private:
-  static constexpr uint32_t kNoRank = ~uint32_t{0};
+  static constexpr uint32_t kNoRank = MergeList::kNoRank;
   struct Symbols;
   void rank_by_score(std::span<const double> scores);
   bool continues_over_spaces() const;
