@@ -25,11 +25,6 @@ void generate(TokenFeeder& feeder, int64_t count) {
   for (int64_t i = 0; i < count; ++i) feeder.advance(1);
 }
 
-std::optional<double> difference(std::optional<double> before, std::optional<double> after) {
-  if (!before || !after) return std::nullopt;
-  return *after - *before;
-}
-
 BenchResult measure(Model& model, BenchResult test, int64_t repetitions, PowerMeter& meter) {
   TokenFeeder feeder(model, 1, test.n_depth + test.tokens());
   std::optional<double> spent;  // by the last one
@@ -41,7 +36,7 @@ BenchResult measure(Model& model, BenchResult test, int64_t repetitions, PowerMe
     feeder.advance(test.n_prompt);
     generate(feeder, test.n_gen);
     const int64_t taken = steady_now_ns() - start;
-    spent = difference(energy, meter.joules());
+    spent = joules_between(energy, meter.joules());
     return taken;
   };
   once();  // warm-up
@@ -65,8 +60,8 @@ BatchedBenchResult measure_batched(Model& model, BatchedBenchResult test, PowerM
   const int64_t gen_start = steady_now_ns();
   generate(feeder, test.n_gen);
   test.gen_s = static_cast<double>(steady_now_ns() - gen_start) / 1e9;
-  test.prompt_j = difference(energy, prompted);
-  test.gen_j = difference(prompted, meter.joules());
+  test.prompt_j = joules_between(energy, prompted);
+  test.gen_j = joules_between(prompted, meter.joules());
   return test;
 }
 

@@ -12,6 +12,7 @@
 #include "api/device_choice.h"
 #include "api/model.h"
 #include "cli/answer.h"
+#include "cli/bench_report.h"
 #include "cli/options.h"
 #include "cli/subcommands.h"
 #include "core/error.h"
@@ -92,22 +93,21 @@ int64_t run_all(Engine& engine) {
   return out;
 }
 
-OfflineResult measure(Model& model, const std::vector<Lengths>& workload, const OfflineOptions& options) {
+OfflineResult measure(Model& model, const std::vector<Lengths>& workload, uint64_t seed) {
   Engine& engine = model.engine();
   // Once small, for what is loaded or captured at a first step.
   submit_all(engine, {workload.begin(), workload.begin() + std::min<std::ptrdiff_t>(std::ssize(workload), 8)},
-             options.seed + 1);
+             seed + 1);
   run_all(engine);
-  PowerMeter meter = power_meter(options.model.load_options(1).device);
+  PowerMeter meter = power_meter(model.options().device);
   const EngineStats before = engine.stats();
   const std::optional<double> energy = meter.joules();
   const int64_t start = steady_now_ns();
-  submit_all(engine, workload, options.seed);
+  submit_all(engine, workload, seed);
   OfflineResult result;
   result.out = run_all(engine);
   result.s = static_cast<double>(steady_now_ns() - start) / 1e9;
-  const std::optional<double> spent = meter.joules();
-  if (energy && spent) result.joules = *spent - *energy;
+  result.joules = joules_between(energy, meter.joules());
   const EngineStats after = engine.stats();
   result.requests = std::ssize(workload);
   for (const Lengths& lengths : workload) result.in += lengths.in;
@@ -119,10 +119,10 @@ OfflineResult measure(Model& model, const std::vector<Lengths>& workload, const 
 
 void print(const OfflineResult& r, bool json) {
   const double out_tok_s = static_cast<double>(r.out) / r.s, total_tok_s = static_cast<double>(r.in + r.out) / r.s;
+  const std::optional<double> joules = per_token(r.joules, r.out);
   if (json) {
     nlohmann::ordered_json report = {{"out_tok_s", out_tok_s}, {"total_tok_s", total_tok_s}, {"s", r.s}};
-    report["joules_per_output_token"] =
-        r.joules ? nlohmann::ordered_json(*r.joules / static_cast<double>(r.out)) : nlohmann::ordered_json(nullptr);
+    report["joules_per_output_token"] = joules ? nlohmann::ordered_json(*joules) : nlohmann::ordered_json(nullptr);
     report.update({{"requests", r.requests},
                    {"in_tokens", r.in},
                    {"out_tokens", r.out},
@@ -135,8 +135,7 @@ void print(const OfflineResult& r, bool json) {
   fmt::print("{} requests, {} tokens in, {} out, {:.2f} s: {:.0f} out tok/s, {:.0f} in all\n", r.requests, r.in, r.out,
              r.s, out_tok_s, total_tok_s);
   fmt::print("{} steps, {:.2f} s in the runner, {:.2f} s beside it; {}\n", r.steps, r.runner_s, r.host_s,
-             r.joules ? fmt::format("{:.3f} J an output token", *r.joules / static_cast<double>(r.out))
-                      : std::string("energy unavailable"));
+             joules ? fmt::format("{:.3f} J an output token", *joules) : std::string("energy unavailable"));
 }
 
 void run_offline(const OfflineOptions& options) {
@@ -147,7 +146,7 @@ void run_offline(const OfflineOptions& options) {
   }
   load.max_batched_tokens = std::max(load.max_batched_tokens, load.max_sequences);
   const auto model = Model::load(options.model.path(PullMode::kFetch), load);
-  print(measure(*model, workload, options), options.json);
+  print(measure(*model, workload, options.seed), options.json);
 }
 
 }  // namespace

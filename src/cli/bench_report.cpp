@@ -33,13 +33,7 @@ std::vector<double> rates(const BenchResult& result) {
   return out;
 }
 
-std::optional<double> per_token(std::optional<double> joules, int64_t tokens) {
-  // None counted: the test was shorter than the counter's step.
-  if (!joules || *joules <= 0 || tokens == 0) return std::nullopt;
-  return *joules / static_cast<double>(tokens);
-}
-
-std::optional<double> per_token(const BenchResult& result) {
+std::optional<double> joules_per_token(const BenchResult& result) {
   return per_token(result.joules, result.tokens() * static_cast<int64_t>(result.samples_ns.size()));
 }
 
@@ -51,7 +45,7 @@ nlohmann::ordered_json or_null(std::optional<double> value) {
 std::string energy_text(const BenchReport& report) {
   std::string text;
   for (const BenchResult& result : report.results) {
-    if (const auto joules = per_token(result))
+    if (const auto joules = joules_per_token(result))
       text += fmt::format("{}: {:.4g} J a token\n", result.test_name(), *joules);
   }
   for (const BatchedBenchResult& r : report.batched) {
@@ -84,6 +78,17 @@ nlohmann::ordered_json batched_json(const BatchedBenchResult& r) {
 
 }  // namespace
 
+std::optional<double> joules_between(std::optional<double> before, std::optional<double> after) {
+  if (!before || !after) return std::nullopt;
+  return *after - *before;
+}
+
+std::optional<double> per_token(std::optional<double> joules, int64_t tokens) {
+  // None counted: the test was shorter than the counter's step.
+  if (!joules || *joules <= 0 || tokens == 0) return std::nullopt;
+  return *joules / static_cast<double>(tokens);
+}
+
 std::string BenchResult::test_name() const {
   std::string name = n_gen == 0 ? fmt::format("pp{}", n_prompt) : fmt::format("tg{}", n_gen);
   if (n_depth > 0) name += fmt::format(" @ d{}", n_depth);
@@ -111,7 +116,7 @@ nlohmann::ordered_json to_json(const BenchReport& report) {
                     {"stddev_ts", rate.deviation},
                     {"samples_ns", result.samples_ns},
                     {"samples_ts", ts},
-                    {"joules_per_token", or_null(per_token(result))},
+                    {"joules_per_token", or_null(joules_per_token(result))},
                     {"energy_source", report.energy_source}});
   }
   for (const BatchedBenchResult& result : report.batched) rows.push_back(batched_json(result));

@@ -39,6 +39,10 @@ struct BenchReport {
   std::vector<BatchedBenchResult> batched;
 };
 
+// Of two readings of a meter; none where it could not be read.
+std::optional<double> joules_between(std::optional<double> before, std::optional<double> after);
+std::optional<double> per_token(std::optional<double> joules, int64_t tokens);
+
 nlohmann::ordered_json to_json(const BenchReport& report);
 std::string to_markdown(const BenchReport& report);
 

@@ -134,12 +134,13 @@ void Engine::submit(Flight& flight) {
 // What the runner shall draw, and whether anybody else needs logits: those who draw here, and forks of a row.
 void Engine::fill_draws(Batch& batch) const {
   batch.draws.clear();
+  batch.logits_wanted = true;
+  const auto& sequences = batch.wanted_sequence;
+  if (std::none_of(sequences.begin(), sequences.end(), [](const Sequence* s) { return s->drawn_by_runner; })) return;
   batch.logits_wanted = false;
-  bool any = false;
-  for (const Sequence* sequence : batch.wanted_sequence) {
+  for (const Sequence* sequence : sequences) {
     const SamplingParams& params = sequence->request.sampling;
     const auto index = static_cast<uint64_t>(static_cast<int64_t>(sequence->answer.size()) + sequence->sampling - 1);
-    any |= sequence->drawn_by_runner;
     batch.logits_wanted |= !sequence->drawn_by_runner || !sequence->followers.empty();
     batch.draws.push_back({.temperature = params.temperature < kGreedyTemperature ? 0 : params.temperature,
                            .top_k = params.top_k,
@@ -147,7 +148,6 @@ void Engine::fill_draws(Batch& batch) const {
                            .min_p = params.min_p,
                            .random = random_bits(params.seed, index)});
   }
-  if (!any) batch.draws.clear();
 }
 
 void Engine::finish_oldest(std::vector<TokenEvent>& events) {

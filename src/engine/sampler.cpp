@@ -9,8 +9,7 @@
 namespace tern {
 namespace {
 
-// e^-80: a token this much less probable than the best cannot be drawn by 53 random bits.
-constexpr float kNeverDrawn = 80.0f;
+constexpr float kNeverDrawn = 80.0f;  // as log_min_p() says
 constexpr float kLog2E = 1.44269504f;
 
 double weight_of(float logit) { return std::exp(static_cast<double>(logit)); }
@@ -34,6 +33,8 @@ std::string_view name_of(FinishReason reason) {
   }
   return "error";
 }
+
+float log_min_p(float min_p) { return std::max(min_p > 0 ? std::log(min_p) : -kNeverDrawn, -kNeverDrawn); }
 
 void Sampler::reserve(size_t vocabulary) {
   const size_t blocks = RowScan::blocks(vocabulary);
@@ -221,8 +222,7 @@ int32_t Sampler::sample(std::span<const float> logits, const SamplingParams& p, 
   const float inverse = 1.0f / p.temperature;
   const double unit = random_unit(p.seed, answer.size());
   if (p.top_k <= 0 && p.top_p >= 1.0f && p.min_p <= 0) return draw_from_row(inverse, unit);
-  // min-p against the best: p / p_best = exp(logit - best).
-  const float floor = best_ * inverse + std::max(p.min_p > 0 ? std::log(p.min_p) : -kNeverDrawn, -kNeverDrawn);
+  const float floor = best_ * inverse + log_min_p(p.min_p);
   if (p.top_k > 0) {
     collect_top(inverse, floor, static_cast<size_t>(p.top_k));
   } else if (p.min_p > 0) {

@@ -18,6 +18,10 @@ namespace tern {
 // Below this a draw is the most probable token to the last digit, and dividing by it would overflow.
 inline constexpr float kGreedyTemperature = 1e-4f;
 
+// How far below the best a scaled logit may lie: by min-p (p / p_best = exp(logit - best)), and at most e^-80, since a
+// token so much less probable cannot be drawn by 53 random bits.
+float log_min_p(float min_p);
+
 class Sampler {
  public:
   explicit Sampler(const KernelSelection& kernels = KernelSelection()) : scan_(kernels) {}

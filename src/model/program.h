@@ -5,6 +5,7 @@
 // and cache groups. Order is the list's order. Sizes are symbolic in the tokens and wanted rows of a step.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -99,6 +100,8 @@ struct CacheGroup {
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
   int64_t window = 0;
+  // Which of `layers` a layer is.
+  int64_t place_of(int32_t layer) const { return std::find(layers.begin(), layers.end(), layer) - layers.begin(); }
   // Heads of keys and of values that one token has in all layers.
   int64_t heads_per_token() const { return static_cast<int64_t>(layers.size()) * kv_heads * 2; }
 };

@@ -32,7 +32,7 @@ class GpuDraws : public testing::Test {
 std::vector<int32_t> draw(const std::vector<float>& logits, int64_t vocabulary, const std::vector<GpuDraw>& draws,
                           bool greedy = false, bool overlap = false) {
   const auto rows = static_cast<int64_t>(draws.size());
-  const int64_t chunks = (vocabulary + kGpuDrawChunk - 1) / kGpuDrawChunk;
+  const int64_t chunks = gpu_draw_chunks(vocabulary);
   const DeviceMemory d_logits(logits), d_draws(draws), tokens(std::vector<int32_t>(draws.size(), -7));
   const DeviceMemory workspace(std::vector<uint64_t>(static_cast<size_t>(2 * rows * chunks), 0x7777));
   const int error = kGpuDrawSm80.run({.logits = reinterpret_cast<const float*>(d_logits.data()),

@@ -3,15 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/runner/runner.h"
 namespace tern {
-namespace {
-
-int64_t count_of(const Place& place, const BatchShape& shape) {
-  return place.rows == RowCount::kTokens ? shape.tokens : shape.rows;
-}
-
-}  // namespace
-
 void RouteStep::run(const StepContext& context, const Team& team) const {
   const Team::Range share = team.share(count_of(scores_, context.shape));
   for (int64_t t = share.begin; t < share.end; ++t) {

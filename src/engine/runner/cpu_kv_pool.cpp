@@ -43,10 +43,10 @@ int64_t CpuKvPool::block_bytes(const CacheGroup& group) const {
 CachePlace CpuKvPool::place(const Op& op) const {
   const auto index = static_cast<size_t>(op.cache_group);
   const CacheGroup& group = program_.caches[index];
-  const auto at = std::find(group.layers.begin(), group.layers.end(), op.layer) - group.layers.begin();
   const KvFormatInfo& format = *find_kv_format(format_);
-  return {kv_layer_view(pools_[index].data(), static_cast<int64_t>(group.layers.size()), at, format.format,
-                        format.element_bytes, format.scale_bytes, group.kv_heads, group.head_dim, block_tokens_),
+  return {kv_layer_view(pools_[index].data(), static_cast<int64_t>(group.layers.size()), group.place_of(op.layer),
+                        format.format, format.element_bytes, format.scale_bytes, group.kv_heads, group.head_dim,
+                        block_tokens_),
           index};
 }
 

@@ -2,17 +2,10 @@
 
 #include <cstring>
 
+#include "engine/runner/runner.h"
 #include "kernels/activation/pointwise.h"
 
 namespace tern {
-namespace {
-
-int64_t count_of(const Place& place, const BatchShape& shape) {
-  return place.rows == RowCount::kTokens ? shape.tokens : shape.rows;
-}
-
-}  // namespace
-
 void EmbedStep::run(const StepContext& context, const Team& team) const {
   const FormatInfo& info = format_info(table_.format);
   const auto row_bytes = static_cast<int64_t>(table_.data.size()) / table_.rows();

@@ -1,10 +1,10 @@
 #include "engine/runner/cuda_inputs.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "core/error.h"
+#include "engine/sampler.h"
 
 namespace tern {
 namespace {
@@ -104,11 +104,10 @@ void CudaInputs::fill_group(const std::vector<SequenceSlice>& slices, int64_t bl
 
 void CudaInputs::fill_draws(const Batch& batch, int64_t rows) {
   if (batch.draws.empty()) return;
-  constexpr float kNeverDrawn = 80.0f;  // as in the sampler
   auto* draws = host<GpuDraw>(draws_);
   for (const TokenDraw& draw : batch.draws) {
     *draws++ = {.inverse_temperature = draw.temperature > 0 ? 1.0f / draw.temperature : 0,
-                .log_min_p = std::max(draw.min_p > 0 ? std::log(draw.min_p) : -kNeverDrawn, -kNeverDrawn),
+                .log_min_p = log_min_p(draw.min_p),
                 .top_p = draw.top_p,
                 .top_k = draw.top_k,
                 .random = draw.random,

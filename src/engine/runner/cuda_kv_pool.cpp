@@ -48,9 +48,9 @@ std::vector<KvGroup> CudaKvPool::groups() const {
 CudaKv CudaKvPool::place(const Op& op) const {
   const auto index = static_cast<size_t>(op.cache_group);
   const CacheGroup& group = program_.caches[index];
-  const auto layer = std::find(group.layers.begin(), group.layers.end(), op.layer) - group.layers.begin();
   const DecodeKvLayout layout = this->layout(group);
-  return {.view = decode_kv_view(layout, pools_[index].data(), blocks_, block_bytes(group), layer * layout.bytes()),
+  return {.view = decode_kv_view(layout, pools_[index].data(), blocks_, block_bytes(group),
+                                 group.place_of(op.layer) * layout.bytes()),
           .format = format_,
           .block_tokens = static_cast<int32_t>(block_tokens_),
           .group = index};

@@ -156,7 +156,7 @@ std::string CudaLinearStep::kernel() const {
 // Of few tokens; more read packed weights once more, decoded.
 Cost CudaLinearStep::cost(const BatchShape& shape) const {
   const double count = static_cast<double>(in_.cols) * static_cast<double>(out_.cols);
-  const double tokens = in_.rows == RowCount::kTokens ? shape.tokens : shape.rows;
+  const auto tokens = static_cast<double>(count_of(in_, shape));
   const double activations = tokens * static_cast<double>(in_.row_bytes() + out_.row_bytes());
   return {.bytes = static_cast<double>(weights_.bytes) + activations,
           .ops = 2 * count * tokens,

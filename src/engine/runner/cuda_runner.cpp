@@ -128,7 +128,7 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
   device_.synchronize();
   const auto rows = static_cast<uint64_t>(options_.max_rows);
   drawn_ = CudaMemory(rows * sizeof(int32_t), "drawn tokens");
-  const int64_t chunks = (program_.vocabulary + kGpuDrawChunk - 1) / kGpuDrawChunk;
+  const int64_t chunks = gpu_draw_chunks(program_.vocabulary);
   draw_workspace_ = CudaMemory(rows * static_cast<uint64_t>(2 * chunks) * sizeof(uint64_t), "drawing tokens");
   for (Flight& flight : flights_) {
     flight.logits = PinnedMemory(rows * static_cast<uint64_t>(program_.vocabulary) * sizeof(float), "logits");
@@ -218,7 +218,7 @@ int64_t CudaRunner::bucket_of(const Batch& batch) const {
 // Penalties and biases need what the device does not have: the tokens so far.
 bool CudaRunner::draws(const SamplingParams& p) const {
   return p.repetition_penalty == 1.0f && p.presence_penalty == 0.0f && p.frequency_penalty == 0.0f &&
-         p.logit_bias.empty() && program_.vocabulary < 1 << 20;
+         p.logit_bias.empty() && program_.vocabulary < kGpuDrawVocabulary;
 }
 
 CudaRunner::Drawing CudaRunner::drawing_of(const Batch& batch) {

@@ -5,12 +5,8 @@
 namespace tern {
 namespace {
 
-double count_of(const CudaPlace& place, const BatchShape& shape) {
-  return place.rows == RowCount::kTokens ? shape.tokens : shape.rows;
-}
-
 double bytes_of(const CudaPlace& place, const BatchShape& shape) {
-  return count_of(place, shape) * static_cast<double>(place.row_bytes());
+  return static_cast<double>(count_of(place, shape) * place.row_bytes());
 }
 
 // An op that only moves its operands.

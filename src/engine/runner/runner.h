@@ -90,6 +90,12 @@ struct StepResult {
   std::span<const int32_t> tokens;  // [rows], where the runner drew them; -1: the row has none. Empty: it drew none
 };
 
+// Rows that a place in an arena has in a step: of its tokens, or those whose logits are wanted.
+template <typename Place>
+int64_t count_of(const Place& place, const BatchShape& shape) {
+  return place.rows == RowCount::kTokens ? shape.tokens : shape.rows;
+}
+
 class Runner {
  public:
   virtual ~Runner() = default;

@@ -23,15 +23,18 @@ struct alignas(16) GpuDraw {
 };
 
 inline constexpr int32_t kGpuDrawChunk = 1024;  // columns that one thread block scans
+// A row has fewer columns than this: what chooses holds a chunk a thread.
+inline constexpr int64_t kGpuDrawVocabulary = 1 << 20;
+constexpr int64_t gpu_draw_chunks(int64_t vocabulary) { return (vocabulary + kGpuDrawChunk - 1) / kGpuDrawChunk; }
 
 struct GpuDrawArgs {
   const float* logits;   // [rows, vocabulary]
   const GpuDraw* draws;  // [rows]
   int32_t* tokens;       // [rows]
-  // [rows, 2, chunks] of 64 bits, chunks = ceil(vocabulary / kGpuDrawChunk).
+  // [rows, 2, chunks] of 64 bits, chunks as gpu_draw_chunks() says.
   uint64_t* workspace;
   int64_t rows;
-  int64_t vocabulary;  // below 2^20
+  int64_t vocabulary;  // below kGpuDrawVocabulary
   bool greedy;         // all rows are: two launches and no exponential
   bool overlap;
 };

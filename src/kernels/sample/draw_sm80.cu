@@ -47,8 +47,8 @@ __global__ void __launch_bounds__(kChunkThreads) weight_kernel(GpuDrawArgs args,
 
 int run_draw(const GpuDrawArgs& args, void* stream) {
   if (args.rows == 0) return cudaSuccess;
-  if (args.vocabulary <= 0 || args.vocabulary >= 1 << 20) return cudaErrorInvalidValue;
-  const int64_t chunks = (args.vocabulary + kGpuDrawChunk - 1) / kGpuDrawChunk;
+  if (args.vocabulary <= 0 || args.vocabulary >= kGpuDrawVocabulary) return cudaErrorInvalidValue;
+  const int64_t chunks = gpu_draw_chunks(args.vocabulary);
   const dim3 grid(static_cast<unsigned>(chunks), static_cast<unsigned>(args.rows));
   int error = launch::run(best_kernel, grid, dim3(kChunkThreads), args.overlap, stream, args, chunks);
   if (error == cudaSuccess && !args.greedy) {

@@ -6,7 +6,7 @@
 
 namespace tern {
 
-ModelConfig gemma_config(const Checkpoint& checkpoint, int64_t period) {
+ModelConfig gemma_config(const Checkpoint& checkpoint, int64_t period, int64_t layers_of_27b) {
   ModelConfig c = decoder_config(checkpoint);
   const Metadata& metadata = checkpoint.metadata;
   c.rope.style = RopeStyle::kHalves;
@@ -20,6 +20,8 @@ ModelConfig gemma_config(const Checkpoint& checkpoint, int64_t period) {
     c.attention_scale = 1.0f / std::sqrt(static_cast<float>(metadata.number_or("query_pre_attn_scalar", 256)));
     refuse_flag(metadata, "attention_bias");
     period = metadata.integer_or("sliding_window_pattern", period, 1, 1 << 20);
+  } else if (c.layers == layers_of_27b) {
+    c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.hidden / c.heads));
   }
   for (int64_t layer = 0; layer < c.layers; ++layer) {
     const bool local = layer % period != period - 1;

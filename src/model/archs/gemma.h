@@ -9,8 +9,9 @@
 
 namespace tern {
 
-// Every `period`-th layer sees all keys, the others config.window of them, unless the file says otherwise.
-ModelConfig gemma_config(const Checkpoint& checkpoint, int64_t period);
+// Every `period`-th layer sees all keys, the others config.window of them, unless the file says otherwise. The 27B has
+// `layers_of_27b`: it divides scores by the root of hidden / heads, which GGUF files do not say.
+ModelConfig gemma_config(const Checkpoint& checkpoint, int64_t period, int64_t layers_of_27b);
 
 // The norm in front of the feed-forward is not where it usually is.
 inline constexpr RoleName kGemmaNames[] = {

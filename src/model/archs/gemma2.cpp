@@ -1,6 +1,5 @@
 // Gemma 2: a window in every other layer; scores and logits are capped.
 #include <array>
-#include <cmath>
 
 #include "model/archs/gemma.h"
 #include "model/archs/keys.h"
@@ -13,15 +12,13 @@ constexpr std::array<std::string_view, 1> kGgufNames{"gemma2"};
 constexpr std::array<std::string_view, 1> kHuggingFaceNames{"Gemma2ForCausalLM"};
 
 ModelConfig config(const Checkpoint& checkpoint) {
-  ModelConfig c = gemma_config(checkpoint, 2);
+  ModelConfig c = gemma_config(checkpoint, 2, 46);
   const bool gguf = checkpoint.kind == CheckpointKind::kGguf;
   const Metadata& metadata = checkpoint.metadata;
   c.attention_soft_cap = static_cast<float>(
       metadata.number_or(gguf ? "gemma2.attn_logit_softcapping" : "attn_logit_softcapping", gguf ? 50.0 : 0.0));
   c.logit_soft_cap = static_cast<float>(
       metadata.number_or(gguf ? "gemma2.final_logit_softcapping" : "final_logit_softcapping", gguf ? 30.0 : 0.0));
-  // GGUF files do not say it: all but the 27B, of 46 layers, divide by the length of a head.
-  if (gguf && c.layers == 46) c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.hidden / c.heads));
   return c;
 }
 
