@@ -2,16 +2,15 @@
 // runner with an f32 cache. Synthetic models with heads of 64 and 128, which the Hopper kernels take, and of 96, which
 // the plain one does. Skipped where there is no GPU.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cmath>
-#include <filesystem>
-#include <fstream>
+#include <cstdio>
 #include <random>
+#include <sstream>
 
 #include "core/error.h"
 #include "engine/runner/cuda_runner.h"
 #include "engine/scoring.h"
+#include "engine/synthetic_config.h"
 #include "model/archs/arch.h"
 #include "model/open_model.h"
 #include "model/passes/passes.h"
@@ -31,27 +30,24 @@ struct Model {
 
 class CudaCache : public testing::Test {
  protected:
-  CudaCache() : path_(std::filesystem::temp_directory_path() / ("tern-cache-" + std::to_string(::getpid()))) {}
-  ~CudaCache() override { std::filesystem::remove(path_); }
   void SetUp() override {
     std::string reason;
     if (count_gpus(&reason) == 0) GTEST_SKIP() << reason;
   }
 
   void open(const Model& model) {
-    std::ofstream(path_) << R"({"architectures":[")" << (model.window > 0 ? "MistralForCausalLM" : "LlamaForCausalLM")
-                         << R"("],"hidden_size":)" << 4 * model.head_dim
-                         << R"(,"intermediate_size":768,"num_hidden_layers":4,"num_attention_heads":4,)"
-                         << R"("num_key_value_heads":2,"vocab_size":500,"max_position_embeddings":512,)"
-                         << R"("rms_norm_eps":1e-5,"tie_word_embeddings":false)";
-    if (model.window > 0) std::ofstream(path_, std::ios::app) << R"(,"sliding_window":)" << model.window;
-    std::ofstream(path_, std::ios::app) << "}";
+    std::ostringstream text;
+    text << R"({"architectures":[")" << (model.window > 0 ? "MistralForCausalLM" : "LlamaForCausalLM")
+         << R"("],"hidden_size":)" << 4 * model.head_dim
+         << R"(,"intermediate_size":768,"num_hidden_layers":4,"num_attention_heads":4,)"
+         << R"("num_key_value_heads":2,"vocab_size":500,"max_position_embeddings":512,)"
+         << R"("rms_norm_eps":1e-5,"tie_word_embeddings":false)";
+    if (model.window > 0) text << R"(,"sliding_window":)" << model.window;
+    file_.write(text.str() + "}");
     config_ = model_config(*checkpoint());
   }
   // For each runner its own: the CPU's gives back what it has packed.
-  std::shared_ptr<const Checkpoint> checkpoint() const {
-    return open_model("synth:" + path_.string() + ":bf16", Weights::kReady, 2);
-  }
+  std::shared_ptr<const Checkpoint> checkpoint() const { return open_model(file_.model("bf16"), Weights::kReady, 2); }
 
   RunnerOptions options(Format kv, int64_t step) const {
     RunnerOptions options;
@@ -101,19 +97,9 @@ class CudaCache : public testing::Test {
     }
   }
 
-  std::filesystem::path path_;
+  test::ConfigFile file_{"cache"};
   ModelConfig config_;
 };
-
-// Squared error over squared logits.
-double error(const Logits& got, const Logits& want) {
-  double error = 0, norm = 0;
-  for (size_t i = 0; i < want.size(); ++i) {
-    error += std::pow(double{got.at(i)} - double{want[i]}, 2);
-    norm += std::pow(double{want[i]}, 2);
-  }
-  return error / norm;
-}
 
 // Weights and activations have 8 bits; most of these models' logits comes from the embedding and not from attention,
 // which leaves 6e-6 to 7e-6 with a bf16 cache and 3e-5 to 4e-5 with FP8. Eight times that is an error.
@@ -128,7 +114,8 @@ TEST_F(CudaCache, LogitsAreThoseOfTheCpu) {
     open(model);
     const Logits want = on_cpu();
     for (const int64_t step : {int64_t{1}, int64_t{5}, int64_t{256}}) {
-      const double bf16 = error(on_gpu(Format::kBF16, step), want), fp8 = error(on_gpu(kKvFp8, step), want);
+      const double bf16 = test::squared_error(on_gpu(Format::kBF16, step), want),
+                   fp8 = test::squared_error(on_gpu(kKvFp8, step), want);
       EXPECT_LE(bf16, kBf16) << "steps of " << step;
       EXPECT_LE(fp8, kFp8) << "steps of " << step;
       EXPECT_GT(fp8, bf16) << "FP8 was not used";
@@ -163,8 +150,8 @@ TEST_F(CudaCache, AWindowInSomeLayersOnly) {
   const auto all = logits_of(*make_cuda_runner(checkpoint, config_, lowered, options(Format::kBF16, 128), {}), 128);
   const auto seen = static_cast<std::ptrdiff_t>(64 * kVocabulary);
   EXPECT_TRUE(std::equal(none.begin(), none.begin() + seen, some.begin()));
-  EXPECT_GT(error(some, none), 1e-4);
-  EXPECT_GT(error(all, some), 1e-4);
+  EXPECT_GT(test::squared_error(some, none), 1e-4);
+  EXPECT_GT(test::squared_error(all, some), 1e-4);
 }
 
 TEST_F(CudaCache, OtherFormatsAreRefused) {

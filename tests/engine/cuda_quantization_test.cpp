@@ -1,15 +1,12 @@
 // The CUDA runner with weights in their own precision against itself with the same weights in bf16. Skipped where there
 // is no GPU.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cmath>
-#include <filesystem>
-#include <fstream>
 #include <numeric>
 
 #include "engine/runner/cuda_runner.h"
 #include "engine/scoring.h"
+#include "engine/synthetic_config.h"
 #include "model/archs/arch.h"
 #include "model/open_model.h"
 #include "model/passes/passes.h"
@@ -28,14 +25,12 @@ class CudaQuantization : public testing::Test {
   void SetUp() override {
     std::string reason;
     if (count_gpus(&reason) == 0) GTEST_SKIP() << reason;
-    path_ = std::filesystem::temp_directory_path() / ("tern-quantization-" + std::to_string(::getpid()));
-    std::ofstream(path_) << kConfig;
+    file_.write(kConfig);
   }
-  ~CudaQuantization() override { std::filesystem::remove(path_); }
 
   // Of a prompt in steps of so many tokens; `kernel` becomes the one of the down projection.
   std::vector<float> logits(const std::string& type, GpuQuantization quantization, int64_t step, std::string* kernel) {
-    const auto checkpoint = open_model("synth:" + path_.string() + ":" + type, Weights::kReady, 2);
+    const auto checkpoint = open_model(file_.model(type), Weights::kReady, 2);
     const ModelConfig config = model_config(*checkpoint);
     RunnerOptions options;
     options.threads = 2;
@@ -59,17 +54,14 @@ class CudaQuantization : public testing::Test {
     return all;
   }
 
-  // Squared error over squared logits.
   double error(const std::string& type, GpuQuantization quantization, int64_t step, std::string* kernel) {
     std::string other;
     const std::vector<float> want = logits(type, GpuQuantization::kNone, step, &other);
     const std::vector<float> got = logits(type, quantization, step, kernel);
-    double error = 0, norm = 0;
-    for (size_t i = 0; i < want.size(); ++i) error += std::pow(got[i] - want[i], 2), norm += std::pow(want[i], 2);
-    return error / norm;
+    return test::squared_error(got, want);
   }
 
-  std::filesystem::path path_;
+  test::ConfigFile file_{"quantization"};
 };
 
 // Few tokens and many: kernels change behind 16, of 4-bit weights behind 64.

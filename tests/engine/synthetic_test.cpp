@@ -1,14 +1,12 @@
 // Synthetic models of every type run: through 32 layers the logits stay finite and of the deviation that was chosen,
 // with the fast kernels and with the reference ones.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 #include <numeric>
 
 #include "engine/scoring.h"
+#include "engine/synthetic_config.h"
 #include "model/archs/arch.h"
 #include "model/open_model.h"
 #include "model/passes/passes.h"
@@ -24,13 +22,10 @@ constexpr const char* kConfig =
 
 class SyntheticEngine : public testing::Test {
  protected:
-  SyntheticEngine() : path_(std::filesystem::temp_directory_path() / ("tern-synth-" + std::to_string(::getpid()))) {
-    std::ofstream(path_) << kConfig;
-  }
-  ~SyntheticEngine() override { std::filesystem::remove(path_); }
+  SyntheticEngine() { file_.write(kConfig); }
 
   double deviation(const std::string& type, const char* kernels) const {
-    const auto checkpoint = open_model("synth:" + path_.string() + ":" + type, Weights::kReady, 2);
+    const auto checkpoint = open_model(file_.model(type), Weights::kReady, 2);
     const ModelConfig config = model_config(*checkpoint);
     RunnerOptions options;
     options.threads = 1;
@@ -49,7 +44,7 @@ class SyntheticEngine : public testing::Test {
   }
 
  private:
-  std::filesystem::path path_;
+  test::ConfigFile file_{"synth"};
 };
 
 TEST_F(SyntheticEngine, LogitsKeepTheirSizeThroughManyLayers) {
