@@ -5,12 +5,13 @@
 #include <thread>
 #include <vector>
 
+#include "support/paths.h"
 #include "tern/tern.h"
 
 namespace tern::embed {
 namespace {
 
-std::string tiny_model() { return std::string(TERN_GOLDEN_DIR) + "/models/llama-tiny/model.gguf"; }
+std::string tiny_model() { return test::golden_dir() + "/models/llama-tiny/model.gguf"; }
 
 Request greedy(std::vector<int32_t> prompt, int64_t tokens) {
   return {.tokens = std::move(prompt), .max_tokens = tokens, .temperature = 0, .ignore_eos = true};

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "support/paths.h"
 
 namespace tern {
 namespace {
@@ -46,7 +47,7 @@ TEST(Manifest, ShipsSmolLM2) {
 
 TEST(Manifest, BenchFileIsReadAndAdds) {
   Manifest manifest = Manifest::shipped();
-  manifest.add(Manifest::read(TERN_SOURCE_DIR "/bench/models.json"));
+  manifest.add(Manifest::read(test::source_dir() + "/bench/models.json"));
   EXPECT_EQ(manifest.aliases(), "smollm2, qwen2.5-coder-0.5b, qwen2.5-coder-1.5b");
   EXPECT_EQ(manifest.find("qwen2.5-coder-0.5b")->sources.size(), 6u);
   EXPECT_EQ(manifest.find("qwen2.5-coder-1.5b")->sources.size(), 22u);

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "program.h"
+#include "support/paths.h"
 #include "support/real_model.h"
 
 namespace tern::test {
@@ -320,7 +321,7 @@ TEST(BenchRoofline, CountsHistories) {
 TEST(Info, ReadmeShowsTheTableOfArchitectures) {
   const Outcome table = run_tern({"info", "--architectures"});
   EXPECT_EQ(table.exit_code, 0);
-  std::ifstream file(std::string(TERN_SOURCE_DIR) + "/README.md");
+  std::ifstream file(test::source_dir() + "/README.md");
   const std::string readme{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   EXPECT_NE(readme.find("\n" + table.out), std::string::npos) << table.out;
 }
@@ -364,7 +365,7 @@ TEST(Serve, HelpNamesLimitsAndFields) {
 // A synthetic model by its name and as the file that `tern synth` writes: the same answer.
 TEST(Synth, NameAndFileAreTheSameModel) {
   const std::string file = temporary_file("synthetic.gguf", "");
-  const std::string config = std::string(TERN_GOLDEN_DIR) + "/models/llama-tiny/hf";
+  const std::string config = test::golden_dir() + "/models/llama-tiny/hf";
   const Outcome written = run_tern({"synth", config, "--type", "q8_0", "--seed", "5", "-o", file});
   EXPECT_EQ(written.exit_code, 0) << written.err;
   const auto answer = [](const std::string& model) {
@@ -377,7 +378,7 @@ TEST(Synth, NameAndFileAreTheSameModel) {
 }
 
 TEST(Synth, EverySubcommandTakesTheName) {
-  const std::string model = "synth:" + std::string(TERN_GOLDEN_DIR) + "/models/qwen2-tiny/hf/config.json:f16";
+  const std::string model = "synth:" + test::golden_dir() + "/models/qwen2-tiny/hf/config.json:f16";
   const Json facts = json_of(run_tern({"info", model, "--json"}));
   EXPECT_EQ(facts["path"], model + ":0");
   EXPECT_EQ(facts["architecture"], "qwen2");

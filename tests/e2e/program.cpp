@@ -10,6 +10,8 @@
 
 #include <gtest/gtest.h>
 
+#include "support/paths.h"
+
 namespace tern::test {
 namespace {
 
@@ -25,7 +27,7 @@ std::string slurp(const std::string& path) {
     _exit(126);
   }
   for (const std::string& pair : environment) ::putenv(const_cast<char*>(pair.c_str()));
-  std::string program = std::string(TERN_BUILD_DIR) + "/tern";
+  std::string program = test::build_dir() + "/tern";
   std::vector<char*> argv{program.data()};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
@@ -50,7 +52,7 @@ Outcome run_tern(const std::vector<std::string>& arguments, const std::vector<st
   return outcome;
 }
 
-std::string tiny_model() { return std::string(TERN_GOLDEN_DIR) + "/models/llama-tiny/model.gguf"; }
+std::string tiny_model() { return test::golden_dir() + "/models/llama-tiny/model.gguf"; }
 
 std::string temporary_file(const std::string& name, const std::string& contents) {
   const std::string path = testing::TempDir() + "tern_e2e_" + std::to_string(::getpid()) + "_" + name;

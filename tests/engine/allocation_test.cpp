@@ -6,6 +6,7 @@
 #include "model/passes/passes.h"
 #include "quant/kv_int8.h"
 #include "support/allocation_watch.h"
+#include "support/paths.h"
 
 namespace tern {
 namespace {
@@ -13,7 +14,7 @@ namespace {
 class Allocation : public testing::TestWithParam<Format> {};
 
 TEST_P(Allocation, SteadyStateDecodingAllocatesNothing) {
-  const auto checkpoint = open_checkpoint(std::string(TERN_GOLDEN_DIR) + "/models/llama-tiny/model.gguf");
+  const auto checkpoint = open_checkpoint(test::golden_dir() + "/models/llama-tiny/model.gguf");
   const ModelConfig config = model_config(*checkpoint);
   RunnerOptions options;
   options.threads = 2;

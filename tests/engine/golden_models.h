@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "support/paths.h"
+
 namespace tern::test {
 
 struct Golden {
@@ -19,7 +21,7 @@ struct Golden {
 
 inline std::vector<Golden> goldens() {
   std::vector<Golden> all;
-  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(TERN_GOLDEN_DIR) / "models")) {
+  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(test::golden_dir()) / "models")) {
     const std::string name = entry.path().filename().string();
     all.push_back({name, (entry.path() / "model.gguf").string()});
     all.push_back({name, (entry.path() / "hf").string()});
@@ -34,7 +36,7 @@ struct Expected {
 };
 
 inline Expected expected_of(const Golden& golden) {
-  const std::filesystem::path folder = std::filesystem::path(TERN_GOLDEN_DIR) / "models" / golden.name;
+  const std::filesystem::path folder = std::filesystem::path(test::golden_dir()) / "models" / golden.name;
   Expected out;
   out.json = nlohmann::json::parse(std::ifstream(folder / "expected.json"));
   std::ifstream raw(folder / "logits.f32", std::ios::binary);

@@ -6,12 +6,13 @@
 #include "formats/checkpoint.h"
 #include "model/archs/arch.h"
 #include "model/passes/passes.h"
+#include "support/paths.h"
 
 namespace tern {
 namespace {
 
 std::string refusal(const std::string& model) {
-  const auto checkpoint = open_checkpoint(std::string(TERN_GOLDEN_DIR) + "/models/" + model + "/model.gguf");
+  const auto checkpoint = open_checkpoint(test::golden_dir() + "/models/" + model + "/model.gguf");
   return cuda_refusal(lower(arch_of(*checkpoint).program(model_config(*checkpoint))));
 }
 

@@ -14,6 +14,7 @@
 #include "engine/scoring.h"
 #include "model/archs/arch.h"
 #include "model/passes/passes.h"
+#include "support/paths.h"
 
 namespace tern {
 namespace {
@@ -65,7 +66,7 @@ class PackedCache : public testing::Test {
 
   fs::path copy_of_model(const std::string& name) const {
     const fs::path path = root_ / (name + ".gguf");
-    fs::copy_file(fs::path(TERN_GOLDEN_DIR) / "models" / "llama-tiny" / "model.gguf", path);
+    fs::copy_file(fs::path(test::golden_dir()) / "models" / "llama-tiny" / "model.gguf", path);
     return path;
   }
   std::vector<fs::path> sidecars() const {

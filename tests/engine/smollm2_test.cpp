@@ -15,6 +15,7 @@
 #include "engine/scoring.h"
 #include "model/archs/arch.h"
 #include "model/passes/passes.h"
+#include "support/paths.h"
 #include "support/real_model.h"
 
 namespace tern {
@@ -26,7 +27,7 @@ constexpr double kReferenceKl = 1e-6;  // nats a token
 // over texts. 64 positions of ours scatter by a tenth of that.
 constexpr double kFastKl = 0.0033;
 
-std::filesystem::path golden(const char* name) { return std::filesystem::path(TERN_GOLDEN_DIR) / "smollm2" / name; }
+std::filesystem::path golden(const char* name) { return std::filesystem::path(test::golden_dir()) / "smollm2" / name; }
 
 template <typename T>
 std::vector<T> read_raw(const char* name) {

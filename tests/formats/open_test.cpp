@@ -12,6 +12,7 @@
 #include "formats/checkpoint.h"
 #include "safetensors_file.h"
 #include "support/gguf_builder.h"
+#include "support/paths.h"
 
 namespace tern::test {
 namespace {
@@ -111,7 +112,7 @@ TEST_F(Open, RefusesOtherContents) {
 // The same model as GGUF and as a Hugging Face folder.
 class GoldenModel : public testing::TestWithParam<std::string> {};
 
-fs::path models_folder() { return fs::path(TERN_GOLDEN_DIR) / "models"; }
+fs::path models_folder() { return fs::path(test::golden_dir()) / "models"; }
 
 TEST_P(GoldenModel, BothFormsOpen) {
   const fs::path folder = models_folder() / GetParam();

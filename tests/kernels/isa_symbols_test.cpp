@@ -9,12 +9,14 @@
 #include <string>
 #include <vector>
 
+#include "support/paths.h"
+
 namespace tern {
 namespace {
 
 std::vector<std::string> isa_objects() {
   std::vector<std::string> objects;
-  const std::filesystem::path root = std::filesystem::path(TERN_BUILD_DIR) / "src";
+  const std::filesystem::path root = std::filesystem::path(test::build_dir()) / "src";
   if (!std::filesystem::exists(root)) return objects;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
     const std::string name = entry.path().filename().string();
@@ -51,7 +53,7 @@ TEST(IsaSymbols, NoWeakSymbolInAnyIsaObject) {
   GTEST_SKIP() << "sanitizers add symbols of their own";
 #endif
   const std::vector<std::string> objects = isa_objects();
-  if (objects.empty()) GTEST_SKIP() << "no ISA object in " << TERN_BUILD_DIR;
+  if (objects.empty()) GTEST_SKIP() << "no ISA object in " << test::build_dir();
   for (const std::string& object : objects) {
     const std::string symbols = symbols_of(object);
     if (symbols.empty()) GTEST_SKIP() << "nm does not run here";

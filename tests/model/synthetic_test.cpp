@@ -16,11 +16,12 @@
 #include "model/synthetic/synthetic_model.h"
 #include "model/synthetic/vocabulary.h"
 #include "model/weights.h"
+#include "support/paths.h"
 
 namespace tern {
 namespace {
 
-const std::string kModels = std::string(TERN_GOLDEN_DIR) + "/models/";
+const std::string kModels = test::golden_dir() + "/models/";
 
 std::string temporary_path() {
   return (std::filesystem::temp_directory_path() / ("tern-synth-" + std::to_string(::getpid()))).string();

@@ -9,12 +9,13 @@
 #include <vector>
 
 #include "quant/format.h"
+#include "support/paths.h"
 
 namespace tern {
 namespace {
 
 std::vector<char> read_golden(const std::string& name) {
-  std::ifstream file(std::string(TERN_GOLDEN_DIR) + "/quant/" + name, std::ios::binary);
+  std::ifstream file(test::golden_dir() + "/quant/" + name, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 

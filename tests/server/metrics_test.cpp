@@ -11,6 +11,7 @@
 
 #include "server/running_server.h"
 #include "server/scraped.h"
+#include "support/paths.h"
 
 namespace tern {
 namespace {
@@ -36,7 +37,7 @@ std::string body(int tokens, bool stream, nlohmann::json more = nlohmann::json::
 }
 
 TEST(Metrics, DocumentIsMadeFromTheTable) {
-  const std::string path = std::string(TERN_SOURCE_DIR) + "/docs/metrics.md";
+  const std::string path = test::source_dir() + "/docs/metrics.md";
   if (std::getenv("TERN_UPDATE_DOCS") != nullptr) std::ofstream(path) << metrics_document();
   std::ifstream file(path);
   const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());

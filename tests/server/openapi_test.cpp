@@ -15,6 +15,7 @@
 #include "server/api_reference.h"
 #include "server/router.h"
 #include "server/running_server.h"
+#include "support/paths.h"
 
 namespace tern {
 namespace {
@@ -93,7 +94,7 @@ TEST(OpenApi, EveryFieldWithItsRange) {
 }
 
 TEST(ApiReference, TheDocumentIsTheTables) {
-  std::ifstream file(std::string(TERN_SOURCE_DIR) + "/docs/api.md");
+  std::ifstream file(test::source_dir() + "/docs/api.md");
   std::stringstream text;
   text << file.rdbuf();
   const std::string begin = "<!-- From here on: what `tern serve --help-fields` prints. -->\n\n";

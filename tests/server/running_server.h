@@ -9,6 +9,7 @@
 #include "api/fake_engine.h"
 #include "server/http_client.h"
 #include "server/http_server.h"
+#include "support/paths.h"
 
 namespace tern::testing {
 
@@ -18,7 +19,7 @@ inline Model& tiny_model() {
     LoadOptions options;
     options.threads = 1;
     options.max_sequences = 8;
-    return Model::load(std::string(TERN_GOLDEN_DIR) + "/models/llama-tiny/model.gguf", options);
+    return Model::load(test::golden_dir() + "/models/llama-tiny/model.gguf", options);
   }();
   return *model;
 }

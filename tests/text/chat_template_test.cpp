@@ -11,6 +11,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "support/paths.h"
 #include "test_vocabulary.h"
 
 namespace tern {
@@ -48,7 +49,7 @@ std::vector<std::string> template_sources() {
       "{{ m.content | trim | upper | lower }}{{ m.content.split('|') | join('|') }}{% for c in m.content %}{{ c }}"
       "{% endfor %}{{ m.content[:5] + m.content[5:] }}{{ '%s' % m.content }}{% endfor %}{{ tools }}{{ extra | string "
       "}}"};
-  std::ifstream file(std::filesystem::path(TERN_GOLDEN_DIR) / "templates" / "cases.jsonl");
+  std::ifstream file(std::filesystem::path(test::golden_dir()) / "templates" / "cases.jsonl");
   for (std::string line; std::getline(file, line);) sources.insert(Json::parse(line).at("template").get<std::string>());
   return {sources.begin(), sources.end()};
 }

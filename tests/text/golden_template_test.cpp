@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "support/paths.h"
 #include "text/chat_template.h"
 
 namespace tern {
@@ -75,7 +76,7 @@ void expect_rendered(const std::filesystem::path& folder) {
   EXPECT_GT(cases, 0u) << folder;
 }
 
-TEST(GoldenTemplates, Cases) { expect_rendered(TERN_GOLDEN_DIR); }
+TEST(GoldenTemplates, Cases) { expect_rendered(test::golden_dir()); }
 
 // The templates of real models, which are not ours to commit: `make slow` fetches and renders them.
 TEST(GoldenTemplates, RealModels) {

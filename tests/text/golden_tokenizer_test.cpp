@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "formats/checkpoint.h"
+#include "support/paths.h"
 #include "support/real_model.h"
 #include "text/byte_level.h"
 #include "text/tokenizer.h"
@@ -64,7 +65,7 @@ std::shared_ptr<const Checkpoint> vocabulary_of(fs::path lines) {
 }
 
 TEST(GoldenTokenizer, SmallVocabularies) {
-  const auto found = fixtures(fs::path(TERN_GOLDEN_DIR) / "tokenizer");
+  const auto found = fixtures(fs::path(test::golden_dir()) / "tokenizer");
   EXPECT_EQ(found.size(), 4u);
   for (const fs::path& lines : found) expect_ids(*Tokenizer::from_metadata(vocabulary_of(lines)->metadata), lines);
 }
@@ -85,7 +86,7 @@ TEST(GoldenTokenizer, RealVocabularies) {
 TEST(GoldenTokenizer, SmolLM2) {
   TERN_NEED_SMOLLM2(model);
   expect_ids(*Tokenizer::from_metadata(open_checkpoint(model)->metadata),
-             fs::path(TERN_GOLDEN_DIR) / "tokenizer" / "smollm2.jsonl");
+             fs::path(test::golden_dir()) / "tokenizer" / "smollm2.jsonl");
 }
 
 }  // namespace
