@@ -9,6 +9,7 @@
 #include "core/fp8.h"
 #include "core/half.h"
 #include "kernels/activation/glu_gpu.h"
+#include "kernels/activation/pointwise_gpu.h"
 #include "kernels/attention/attention_gpu.h"
 #include "kernels/embed/rows_gpu.h"
 #include "kernels/linear/bias_gpu.h"
@@ -68,13 +69,13 @@ TEST_F(SmallOps, EmbedTakesRows) {
         out(std::vector<float>(17 * static_cast<size_t>(cols), NAN));
     done(kGpuEmbedSm80.run(
         {d_table.data(), reinterpret_cast<const int32_t*>(d_ids.data()),
-         reinterpret_cast<const int32_t*>(d_drawn.data()), reinterpret_cast<float*>(out.data()), 17, cols, false},
+         reinterpret_cast<const int32_t*>(d_drawn.data()), reinterpret_cast<float*>(out.data()), 17, cols, false, 1.5f},
         nullptr));
     const auto got = out.to_host<float>();
     for (int64_t i = 0; i < 17 * cols; ++i) {
       const int64_t token = i / cols, id = token == 4 ? 13 : token == 9 ? 0 : known[static_cast<size_t>(token)];
       const auto from = id * cols + i % cols;
-      ASSERT_EQ(got[static_cast<size_t>(i)], f32_from_bf16(table[static_cast<size_t>(from)])) << i;
+      ASSERT_EQ(got[static_cast<size_t>(i)], 1.5f * f32_from_bf16(table[static_cast<size_t>(from)])) << i;
     }
   }
 }
@@ -94,37 +95,43 @@ TEST_F(SmallOps, SelectRowsTakesRows) {
   }
 }
 
+// Of f32 rows and bf16 rows, alone and summed.
 TEST_F(SmallOps, NormOfASumAndAlone) {
   for (int64_t cols : {64, 576, 1536, 4096, 8200, 16384}) {
     const int64_t tokens = 5, count = tokens * cols;
     const auto in = floats(count), weight = floats(cols);
     const auto delta = halves(count);
-    for (const bool alone : {false, true}) {
-      const DeviceMemory d_in(in), d_delta(delta), d_weight(weight);
-      const DeviceMemory sum(std::vector<float>(static_cast<size_t>(count), NAN));
-      const DeviceMemory out(std::vector<uint16_t>(static_cast<size_t>(count), kPoison));
-      const auto* from = reinterpret_cast<const float*>(d_in.data());
-      done(kGpuNormSm80.run({from, alone ? nullptr : d_delta.data(), reinterpret_cast<float*>(sum.data()),
-                             reinterpret_cast<const float*>(d_weight.data()), out.data(), tokens, cols, 1e-5f, true},
-                            nullptr));
-      const auto got = out.to_host<uint16_t>();
-      const auto sums = sum.to_host<float>();
-      for (int64_t t = 0; t < tokens; ++t) {
-        std::vector<double> s(static_cast<size_t>(cols));
-        double squares = 0;
-        for (int64_t c = 0; c < cols; ++c) {
-          const auto at = static_cast<size_t>(t * cols + c);
-          const float value = alone ? in[at] : in[at] + f32_from_bf16(delta[at]);
-          if (!alone) {
-            ASSERT_EQ(sums[at], value) << at;
+    for (const bool use_in : {true, false}) {
+      for (const bool use_delta : {true, false}) {
+        if (!use_in && !use_delta) continue;
+        const bool summed = use_in && use_delta;
+        const DeviceMemory d_in(in), d_delta(delta), d_weight(weight);
+        const DeviceMemory sum(std::vector<float>(static_cast<size_t>(count), NAN));
+        const DeviceMemory out(std::vector<uint16_t>(static_cast<size_t>(count), kPoison));
+        const auto* from = reinterpret_cast<const float*>(d_in.data());
+        done(kGpuNormSm80.run(
+            {use_in ? from : nullptr, use_delta ? d_delta.data() : nullptr, reinterpret_cast<float*>(sum.data()),
+             reinterpret_cast<const float*>(d_weight.data()), out.data(), tokens, cols, 1e-5f, true},
+            nullptr));
+        const auto got = out.to_host<uint16_t>();
+        const auto sums = sum.to_host<float>();
+        for (int64_t t = 0; t < tokens; ++t) {
+          std::vector<double> s(static_cast<size_t>(cols));
+          double squares = 0;
+          for (int64_t c = 0; c < cols; ++c) {
+            const auto at = static_cast<size_t>(t * cols + c);
+            const float value = (use_in ? in[at] : 0) + (use_delta ? f32_from_bf16(delta[at]) : 0);
+            if (summed) {
+              ASSERT_EQ(sums[at], value) << at;
+            }
+            s[static_cast<size_t>(c)] = value;
+            squares += static_cast<double>(value) * value;
           }
-          s[static_cast<size_t>(c)] = value;
-          squares += static_cast<double>(value) * value;
-        }
-        const double scale = 1 / std::sqrt(squares / static_cast<double>(cols) + 1e-5);
-        for (int64_t c = 0; c < cols; ++c) {
-          expect_bf16(got[static_cast<size_t>(t * cols + c)],
-                      s[static_cast<size_t>(c)] * scale * weight[static_cast<size_t>(c)], "norm", c);
+          const double scale = 1 / std::sqrt(squares / static_cast<double>(cols) + 1e-5);
+          for (int64_t c = 0; c < cols; ++c) {
+            expect_bf16(got[static_cast<size_t>(t * cols + c)],
+                        s[static_cast<size_t>(c)] * scale * weight[static_cast<size_t>(c)], "norm", c);
+          }
         }
       }
     }
@@ -147,6 +154,24 @@ TEST_F(SmallOps, GluOfEveryActivation) {
                                                              : gelu_tanh;
         expect_bf16(got[static_cast<size_t>(i)], act * up, "glu", i);
       }
+    }
+  }
+}
+
+TEST_F(SmallOps, PointwiseScalesAndCaps) {
+  for (const float cap : {0.0f, 2.0f}) {
+    const auto in = floats(1000);
+    const auto in_halves = halves(777);
+    const DeviceMemory d_in(in), d_halves(in_halves);
+    const DeviceMemory out(std::vector<float>(1000, NAN)), out_halves(std::vector<uint16_t>(777, kPoison));
+    done(kGpuPointwiseSm80.run({d_in.data(), out.data(), true, 1000, 3.0f, cap, false}, nullptr));
+    done(kGpuPointwiseSm80.run({d_halves.data(), out_halves.data(), false, 777, 3.0f, cap, true}, nullptr));
+    const auto want = [&](double x) { return cap == 0 ? 3 * x : cap * std::tanh(3 * x / cap); };
+    const auto got = out.to_host<float>();
+    for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want(in[i]), 1e-5 * (1 + std::abs(want(in[i])))) << i;
+    const auto got_halves = out_halves.to_host<uint16_t>();
+    for (size_t i = 0; i < got_halves.size(); ++i) {
+      expect_bf16(got_halves[i], want(f32_from_bf16(in_halves[i])), "pointwise", static_cast<int64_t>(i));
     }
   }
 }
@@ -184,7 +209,21 @@ CacheCase cache_case(int32_t dim) {
   return {6, 2, dim, 16, {9, 3, 5, 0, 7, 11, 2, 14, 1, 4, 6, 8, 10, 12, 13, 15}, {0, 1, 2, 50, 127}, {0, 0, 0, 1, 1}};
 }
 
-void expect_rotated(const CacheCase& c, RopeStyle style, int32_t rope_dims, std::mt19937& random) {
+// A head's row, normed where there is a weight.
+std::vector<double> head_row(const uint16_t* bits, const std::vector<float>& weight, int32_t dim) {
+  std::vector<double> x;
+  double squares = 0;
+  for (int32_t d = 0; d < dim; ++d) {
+    x.push_back(f32_from_bf16(bits[d]));
+    squares += x.back() * x.back();
+  }
+  if (weight.empty()) return x;
+  const double scale = 1 / std::sqrt(squares / dim + 1e-5);
+  for (size_t d = 0; d < x.size(); ++d) x[d] *= scale * weight[d];
+  return x;
+}
+
+void expect_rotated(const CacheCase& c, RopeStyle style, int32_t rope_dims, bool normed, std::mt19937& random) {
   const auto tokens = static_cast<int64_t>(c.positions.size());
   const int32_t columns = c.heads + 2 * c.kv_heads;
   std::normal_distribution<float> normal;
@@ -197,6 +236,9 @@ void expect_rotated(const CacheCase& c, RopeStyle style, int32_t rope_dims, std:
   for (size_t t = 0; t < c.positions.size(); ++t)
     slots.push_back(c.block(t, c.positions[t]) * c.block_tokens + c.positions[t] % c.block_tokens);
   slots[1] = -1;
+  std::vector<float> q_norm(static_cast<size_t>(c.dim)), k_norm(q_norm.size());
+  for (size_t d = 0; d < q_norm.size(); ++d) q_norm[d] = normal(random), k_norm[d] = normal(random);
+  const DeviceMemory d_q_norm(q_norm), d_k_norm(k_norm);
   const DeviceMemory d_qkv(qkv), d_cos(cos), d_sin(sin), d_positions(c.positions), d_slots(slots);
   const DeviceMemory q(std::vector<uint16_t>(static_cast<size_t>(tokens * c.heads * c.dim), kPoison));
   const DeviceMemory pool(std::vector<uint16_t>(static_cast<size_t>(16 * 2 * c.half()), kPoison));
@@ -215,22 +257,29 @@ void expect_rotated(const CacheCase& c, RopeStyle style, int32_t rope_dims, std:
                            {pool.data(), 16, 4 * c.half(), 0, 2 * c.half()},
                            c.block_tokens,
                            tokens,
-                           false},
+                           false,
+                           normed ? reinterpret_cast<const float*>(d_q_norm.data()) : nullptr,
+                           normed ? reinterpret_cast<const float*>(d_k_norm.data()) : nullptr,
+                           1e-5f},
                           nullptr));
   const auto got_q = q.to_host<uint16_t>(), got_pool = pool.to_host<uint16_t>();
   size_t written = 0;
   for (int64_t t = 0; t < tokens; ++t) {
     for (int32_t column = 0; column < columns; ++column) {
+      const bool is_q = column < c.heads, is_v = column >= c.heads + c.kv_heads;
+      const std::vector<double> x = head_row(qkv.data() + (t * columns + column) * c.dim,
+                                             !normed || is_v ? std::vector<float>()
+                                             : is_q          ? q_norm
+                                                             : k_norm,
+                                             c.dim);
       for (int32_t d = 0; d < c.dim; ++d) {
-        const uint16_t* x = qkv.data() + (t * columns + column) * c.dim;
-        const bool is_q = column < c.heads, is_v = column >= c.heads + c.kv_heads;
-        double want = f32_from_bf16(x[d]);
+        double want = x[static_cast<size_t>(d)];
         if (!is_v && d < rope_dims) {
           const bool paired = style == RopeStyle::kInterleaved;
           const int32_t pair = paired ? d / 2 : d % (rope_dims / 2);
           const int32_t a = paired ? 2 * pair : pair, b = paired ? 2 * pair + 1 : pair + rope_dims / 2;
           const auto row = static_cast<size_t>(c.positions[static_cast<size_t>(t)] * (rope_dims / 2) + pair);
-          const double xa = f32_from_bf16(x[a]), xb = f32_from_bf16(x[b]);
+          const double xa = x[static_cast<size_t>(a)], xb = x[static_cast<size_t>(b)];
           want = d == a ? xa * cos[row] - xb * sin[row] : xa * sin[row] + xb * cos[row];
         }
         if (is_q) {
@@ -250,8 +299,11 @@ void expect_rotated(const CacheCase& c, RopeStyle style, int32_t rope_dims, std:
 
 TEST_F(SmallOps, RopeRotatesAndWritesTheCache) {
   for (const RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalves}) {
-    expect_rotated(cache_case(64), style, 64, random_);
-    expect_rotated(cache_case(80), style, 32, random_);
+    for (const bool normed : {false, true}) {
+      expect_rotated(cache_case(64), style, 64, normed, random_);
+      expect_rotated(cache_case(80), style, 32, normed, random_);
+      expect_rotated(cache_case(256), style, 0, normed, random_);
+    }
   }
 }
 

@@ -11,9 +11,14 @@ std::vector<bool> f32_buffers(const Program& program) {
   for (const Op& op : program.ops) {
     const bool residual = op.kind == OpKind::kEmbed || op.kind == OpKind::kAddRmsNorm || op.kind == OpKind::kAdd ||
                           (op.kind == OpKind::kSelectRows && at(op.inputs[0]));
-    if (residual) at(op.outputs[0]) = true;
+    if (residual || op.kind == OpKind::kRoute) at(op.outputs[0]) = true;
+    if (op.kind == OpKind::kRoute) at(op.inputs[0]) = true;
   }
   for (const Entry& entry : program.entries) at(entry.result) = true;
+  // What is scaled or capped on its way there is so too.
+  for (auto op = program.ops.rbegin(); op != program.ops.rend(); ++op) {
+    if ((op->kind == OpKind::kScale || op->kind == OpKind::kSoftCap) && at(op->outputs[0])) at(op->inputs[0]) = true;
+  }
   return f32;
 }
 

@@ -1,5 +1,6 @@
-// The activation memory of a CUDA executable: where the planned columns of each buffer lie. The residual stream and the
-// logits are f32, every other buffer is bf16 and uses half of its place. A buffer is dense, [rows, cols].
+// The activation memory of a CUDA executable: where the planned columns of each buffer lie. The residual stream, what
+// goes into routes and logits are f32, every other buffer is bf16 and uses half of its place. A buffer is dense, [rows,
+// cols].
 #pragma once
 
 #include <cstdint>

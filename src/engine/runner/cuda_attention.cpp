@@ -24,6 +24,14 @@ auto first_row(const Span& span, Supports supports) -> decltype(span.rows) {
   return nullptr;
 }
 
+// All layers of a cache group have the same.
+float soft_cap_of(const Program& program, size_t group) {
+  for (const Op& op : program.ops) {
+    if (op.kind == OpKind::kAttention && op.cache_group == static_cast<int32_t>(group)) return op.soft_cap;
+  }
+  return 0;
+}
+
 }  // namespace
 
 DecodeKv cuda_kv_format(Format format) {
@@ -40,7 +48,8 @@ CudaAttention::CudaAttention(const Program& program, size_t group, const RunnerO
             .block_tokens = static_cast<int32_t>(options.block_tokens),
             .kv = cuda_kv_format(options.kv_format),
             .scale = program.attention.scale,
-            .window = static_cast<int32_t>(program.caches[group].window)},
+            .window = static_cast<int32_t>(program.caches[group].window),
+            .soft_cap = soft_cap_of(program, group)},
       prefill_desc_{.heads = desc_.heads,
                     .kv_heads = desc_.kv_heads,
                     .head_dim = desc_.head_dim,

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "core/error.h"
+#include "engine/runner/cuda_experts.h"
 #include "engine/runner/cuda_kv_pool.h"
 #include "engine/runner/cuda_linear.h"
 #include "engine/runner/cuda_steps.h"
@@ -48,10 +49,12 @@ class CudaRunner final : public Runner {
 
  private:
   void bind_attention();
-  void bind_rope(const ModelConfig& config);
+  void bind_rope(const RopeConfig& config, size_t which);
   std::unique_ptr<CudaStep> bind_step(const Op& op);
   std::unique_ptr<CudaStep> bind_linear(const Op& op);
   std::unique_ptr<CudaStep> bind_norm(const Op& op);
+  std::unique_ptr<CudaStep> bind_rope_kv(const Op& op);
+  std::unique_ptr<CudaStep> bind_experts(const Op& op);
   CudaPlace in(const Op& op, size_t i) const { return arena_.place(op.inputs[i]); }
   CudaPlace out(const Op& op, size_t i) const { return arena_.place(op.outputs[i]); }
 
@@ -69,9 +72,13 @@ class CudaRunner final : public Runner {
   ThreadPool pool_;
   CudaDevice device_;
   CudaProducts products_;
+  CudaVisits visits_;
   CudaArena arena_;
   CudaWeights weights_;
-  const float *cos_ = nullptr, *sin_ = nullptr;
+  struct Rotation {
+    const float *cos = nullptr, *sin = nullptr;
+  };
+  std::array<Rotation, 2> rotations_;  // the model's, and that of its local layers
   CudaKvPool kv_;
   std::vector<CudaAttention> attention_;         // [cache groups]
   std::vector<const CudaAttentionPlan*> plans_;  // of a step
@@ -111,13 +118,16 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
     fail(ErrorCode::kFailed, "[cuda] " + config.architecture + " models are not run on GPUs yet: " + refusal);
   }
   bind_attention();
-  bind_rope(config);
+  bind_rope(config.rope, 0);
+  bind_rope(config.local_rope, 1);
   // Weights first, the cache into what they leave.
   steps_.resize(program_.ops.size());
   for (size_t i = 0; i < steps_.size(); ++i) {
     if (program_.ops[i].kind == OpKind::kLinear) steps_[i] = bind_linear(program_.ops[i]);
+    if (program_.ops[i].kind == OpKind::kExperts) steps_[i] = bind_experts(program_.ops[i]);
   }
   products_.reserve();
+  visits_.reserve();
   const auto allowed = static_cast<uint64_t>(cuda.memory_share * static_cast<double>(device_.total_bytes()));
   const uint64_t used = device_.total_bytes() - device_.free_bytes() + kSpareBytes;
   kv_.reserve(options_.kv_tokens, allowed > used ? allowed - used : 0, device_.total_bytes());
@@ -138,7 +148,7 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
   for (const CudaAttention& attention : attention_) attention_bytes += attention.bytes();
   memory_ = {.packed_weights = weights_.bytes(),
              .mapped_weights = 0,
-             .activations = arena_.bytes() + inputs_.bytes() + attention_bytes + products_.bytes(),
+             .activations = arena_.bytes() + inputs_.bytes() + attention_bytes + products_.bytes() + visits_.bytes(),
              .kv_pool = kv_.bytes()};
 }
 
@@ -155,11 +165,14 @@ void CudaRunner::bind_attention() {
                         .attention = limits});
 }
 
-void CudaRunner::bind_rope(const ModelConfig& config) {
+void CudaRunner::bind_rope(const RopeConfig& config, size_t which) {
+  const bool used = std::any_of(program_.ops.begin(), program_.ops.end(), [&](const Op& op) {
+    return op.kind == OpKind::kRopeKv && op.rope == static_cast<int32_t>(which);
+  });
+  if (!used) return;
   const RopeTable table =
-      rope_table(config.rope, rope_factors(*checkpoint_, config.rope, options_.max_model_len), options_.max_model_len);
-  cos_ = weights_.floats(table.cos, "the rope table");
-  sin_ = weights_.floats(table.sin, "the rope table");
+      rope_table(config, rope_factors(*checkpoint_, config, options_.max_model_len), options_.max_model_len);
+  rotations_[which] = {weights_.floats(table.cos, "the rope table"), weights_.floats(table.sin, "the rope table")};
 }
 
 std::unique_ptr<CudaStep> CudaRunner::bind_linear(const Op& op) {
@@ -175,26 +188,58 @@ std::unique_ptr<CudaStep> CudaRunner::bind_linear(const Op& op) {
 }
 
 std::unique_ptr<CudaStep> CudaRunner::bind_norm(const Op& op) {
-  const bool alone = op.kind == OpKind::kRmsNorm;
-  return std::make_unique<CudaNormStep>(weights_.vector(op.weights[0]), op.eps, in(op, 0),
-                                        alone ? CudaPlace{} : in(op, 1), alone ? CudaPlace{} : out(op, 0),
-                                        out(op, alone ? 0 : 1));
+  const float* weight = weights_.vector(op.weights[0]);
+  const CudaPlace from = in(op, 0), none{};
+  if (op.kind == OpKind::kAddRmsNorm) {
+    return std::make_unique<CudaNormStep>(weight, op.eps, from, in(op, 1), out(op, 0), out(op, 1));
+  }
+  return std::make_unique<CudaNormStep>(weight, op.eps, from.f32 ? from : none, from.f32 ? none : from, none,
+                                        out(op, 0));
+}
+
+std::unique_ptr<CudaStep> CudaRunner::bind_rope_kv(const Op& op) {
+  AttentionFacts facts = program_.attention;
+  if (op.rope < 0) facts.rope_dims = 0;
+  const Rotation rotation = op.rope < 0 ? Rotation{} : rotations_[static_cast<size_t>(op.rope)];
+  CudaRopeKvStep::Weights weights{.cos = rotation.cos, .sin = rotation.sin, .norm_eps = op.eps};
+  if (!op.weights.empty()) {
+    weights.q_norm = weights_.vector(op.weights[0]);
+    weights.k_norm = weights_.vector(op.weights[1]);
+  }
+  return std::make_unique<CudaRopeKvStep>(facts, weights, kv_.place(op), in(op, 0), out(op, 0));
+}
+
+std::unique_ptr<CudaStep> CudaRunner::bind_experts(const Op& op) {
+  const CudaPlace x = in(op, 0);
+  const int64_t ffn = op.weights[2].cols;
+  visits_.need(options_.max_batched_tokens, op.route, x.cols, ffn);
+  const std::span<const WeightUse> weights(op.weights);
+  return std::make_unique<CudaExpertsStep>(
+      op.route, op.activation,
+      CudaExpertsStep::Weights{weights_.experts(weights.first(2)), weights_.experts(weights.subspan(2, 1))}, visits_, x,
+      in(op, 1), out(op, 0), ffn);
 }
 
 std::unique_ptr<CudaStep> CudaRunner::bind_step(const Op& op) {
   switch (op.kind) {
     case OpKind::kEmbed:
-      return std::make_unique<CudaEmbedStep>(weights_.matrix(op.weights).data, out(op, 0));
+      return std::make_unique<CudaEmbedStep>(weights_.matrix(op.weights).data, op.scale, out(op, 0));
     case OpKind::kSelectRows:
       return std::make_unique<CudaSelectRowsStep>(in(op, 0), out(op, 0));
     case OpKind::kRmsNorm:
     case OpKind::kAddRmsNorm:
       return bind_norm(op);
     case OpKind::kRopeKv:
-      return std::make_unique<CudaRopeKvStep>(program_.attention, cos_, sin_, kv_.place(op), in(op, 0), out(op, 0));
+      return bind_rope_kv(op);
     case OpKind::kAttention:
       return std::make_unique<CudaAttentionStep>(attention_[static_cast<size_t>(op.cache_group)], kv_.place(op),
                                                  in(op, 0), out(op, 0));
+    case OpKind::kRoute:
+      return std::make_unique<CudaRouteStep>(op.route, in(op, 0), out(op, 0));
+    case OpKind::kScale:
+      return std::make_unique<CudaPointwiseStep>(op.scale, 0.0f, in(op, 0), out(op, 0));
+    case OpKind::kSoftCap:
+      return std::make_unique<CudaPointwiseStep>(1.0f, op.soft_cap, in(op, 0), out(op, 0));
     case OpKind::kGlu:
       return std::make_unique<CudaGluStep>(op.activation, in(op, 0), out(op, 0));
     default:

@@ -21,7 +21,8 @@ void CudaEmbedStep::run(const CudaStepContext& context) const {
                                 .out = out_.floats(),
                                 .tokens = context.tokens,
                                 .cols = out_.cols,
-                                .overlap = false},  // it stands behind the copy of the inputs
+                                .overlap = false,  // it stands behind the copy of the inputs
+                                .scale = scale_},
                                context.stream),
              "embed");
 }
@@ -51,8 +52,8 @@ void CudaNormStep::run(const CudaStepContext& context) const {
                                .sum = sum_.floats(),
                                .weight = weight_,
                                .out = out_.data,
-                               .tokens = context.count(in_.rows),
-                               .cols = in_.cols,
+                               .tokens = context.count(out_.rows),
+                               .cols = out_.cols,
                                .eps = eps_,
                                .overlap = context.overlap},
                               context.stream),
@@ -62,8 +63,9 @@ void CudaNormStep::run(const CudaStepContext& context) const {
 std::string CudaNormStep::kernel() const { return kGpuNormSm80.name; }
 
 Cost CudaNormStep::cost(const BatchShape& shape) const {
-  double bytes = bytes_of(in_, shape) + bytes_of(out_, shape);
-  if (delta_.data != nullptr) bytes += bytes_of(delta_, shape) + bytes_of(sum_, shape);
+  double bytes = bytes_of(out_, shape);
+  for (const CudaPlace& place : {in_, delta_, sum_})
+    bytes += bytes_of(place, shape);  // of no columns where there is none
   return moving(bytes);
 }
 
@@ -75,15 +77,18 @@ void CudaRopeKvStep::run(const CudaStepContext& context) const {
                                  .head_dim = static_cast<int32_t>(facts_.head_dim),
                                  .rope_dims = static_cast<int32_t>(facts_.rope_dims),
                                  .style = facts_.rope_style,
-                                 .cos = cos_,
-                                 .sin = sin_,
+                                 .cos = weights_.cos,
+                                 .sin = weights_.sin,
                                  .positions = context.inputs.positions(),
                                  .slots = context.inputs.slots(kv_.group),
                                  .kv = kv_.format,
                                  .view = kv_.view,
                                  .block_tokens = kv_.block_tokens,
                                  .tokens = context.tokens,
-                                 .overlap = context.overlap},
+                                 .overlap = context.overlap,
+                                 .q_norm = weights_.q_norm,
+                                 .k_norm = weights_.k_norm,
+                                 .norm_eps = weights_.norm_eps},
                                 context.stream),
              "rope_kv");
 }
@@ -95,6 +100,22 @@ Cost CudaRopeKvStep::cost(const BatchShape& shape) const { return moving(2 * byt
 void CudaAttentionStep::run(const CudaStepContext& context) const {
   attention_.run(context.inputs, kv_, q_.data, out_.data, context.tokens, context.stream, context.overlap);
 }
+
+void CudaPointwiseStep::run(const CudaStepContext& context) const {
+  check_cuda(kGpuPointwiseSm80.run({.in = in_.data,
+                                    .out = out_.data,
+                                    .f32 = out_.f32,
+                                    .count = context.count(in_.rows) * in_.cols,
+                                    .scale = scale_,
+                                    .soft_cap = soft_cap_,
+                                    .overlap = context.overlap},
+                                   context.stream),
+             "pointwise");
+}
+
+std::string CudaPointwiseStep::kernel() const { return kGpuPointwiseSm80.name; }
+
+Cost CudaPointwiseStep::cost(const BatchShape& shape) const { return moving(2 * bytes_of(in_, shape)); }
 
 void CudaGluStep::run(const CudaStepContext& context) const {
   check_cuda(kGpuGluSm80.run({.activation = activation_,

@@ -5,6 +5,7 @@
 #include "engine/runner/cuda_attention.h"
 #include "engine/runner/cuda_step.h"
 #include "kernels/activation/glu_gpu.h"
+#include "kernels/activation/pointwise_gpu.h"
 #include "kernels/norm/norm_gpu.h"
 #include "kernels/rope/rope_gpu.h"
 
@@ -12,13 +13,14 @@ namespace tern {
 
 class CudaEmbedStep final : public CudaStep {
  public:
-  CudaEmbedStep(const std::byte* table, CudaPlace out) : table_(table), out_(out) {}
+  CudaEmbedStep(const std::byte* table, float scale, CudaPlace out) : table_(table), scale_(scale), out_(out) {}
   void run(const CudaStepContext& context) const override;
   std::string kernel() const override;
   Cost cost(const BatchShape& shape) const override;
 
  private:
   const std::byte* table_;
+  float scale_;
   CudaPlace out_;
 };
 
@@ -33,7 +35,7 @@ class CudaSelectRowsStep final : public CudaStep {
   CudaPlace in_, out_;
 };
 
-// Norm alone (no delta) or behind a residual sum.
+// Norm of f32 rows alone (no delta), of bf16 rows alone (only a delta), or behind a residual sum.
 class CudaNormStep final : public CudaStep {
  public:
   CudaNormStep(const float* weight, float eps, CudaPlace in, CudaPlace delta, CudaPlace sum, CudaPlace out)
@@ -50,15 +52,20 @@ class CudaNormStep final : public CudaStep {
 
 class CudaRopeKvStep final : public CudaStep {
  public:
-  CudaRopeKvStep(const AttentionFacts& facts, const float* cos, const float* sin, CudaKv kv, CudaPlace qkv, CudaPlace q)
-      : facts_(facts), cos_(cos), sin_(sin), kv_(kv), qkv_(qkv), q_(q) {}
+  struct Weights {
+    const float *cos, *sin;
+    const float *q_norm = nullptr, *k_norm = nullptr;
+    float norm_eps = 0;
+  };
+  CudaRopeKvStep(const AttentionFacts& facts, const Weights& weights, CudaKv kv, CudaPlace qkv, CudaPlace q)
+      : facts_(facts), weights_(weights), kv_(kv), qkv_(qkv), q_(q) {}
   void run(const CudaStepContext& context) const override;
   std::string kernel() const override;
   Cost cost(const BatchShape& shape) const override;
 
  private:
   AttentionFacts facts_;
-  const float *cos_, *sin_;
+  Weights weights_;
   CudaKv kv_;
   CudaPlace qkv_, q_;
 };
@@ -75,6 +82,20 @@ class CudaAttentionStep final : public CudaStep {
   const CudaAttention& attention_;
   CudaKv kv_;
   CudaPlace q_, out_;
+};
+
+// Scaling or a soft cap.
+class CudaPointwiseStep final : public CudaStep {
+ public:
+  CudaPointwiseStep(float scale, float soft_cap, CudaPlace in, CudaPlace out)
+      : scale_(scale), soft_cap_(soft_cap), in_(in), out_(out) {}
+  void run(const CudaStepContext& context) const override;
+  std::string kernel() const override;
+  Cost cost(const BatchShape& shape) const override;
+
+ private:
+  float scale_, soft_cap_;
+  CudaPlace in_, out_;
 };
 
 class CudaGluStep final : public CudaStep {

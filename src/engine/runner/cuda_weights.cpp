@@ -135,6 +135,19 @@ CudaMatrix CudaWeights::matrix(std::span<const WeightUse> parts, DecodeWeight as
   return matrix;
 }
 
+CudaMatrix CudaWeights::experts(std::span<const WeightUse> parts) {
+  int64_t rows = 0, at = 0;
+  for (const WeightUse& part : parts) rows += part.rows;
+  const CudaMatrix matrix = reserve_matrix(parts[0].experts * rows, parts[0].cols, DecodeWeight::kBf16);
+  for (int64_t e = 0; e < parts[0].experts; ++e) {
+    for (const WeightUse& part : parts) {
+      upload(weights_.expert(part, e), at, matrix);
+      at += part.rows;
+    }
+  }
+  return matrix;
+}
+
 const float* CudaWeights::floats(std::span<const float> values, const char* what) {
   std::byte* place = reserve(values.size_bytes(), what);
   copy_to_device(place, values.data(), values.size_bytes(), stream_);  // pageable: it has been read when this returns

@@ -36,6 +36,8 @@ class CudaWeights {
   // [sum of rows, cols], the parts one below the other; kW4Block32 takes parts that are Q4_0 (with
   // offsets: Q4_K) and whole tiles of rows.
   CudaMatrix matrix(std::span<const WeightUse> parts, DecodeWeight as = DecodeWeight::kBf16);
+  // bf16 [experts, sum of rows, cols]: the parts of each expert one below the other.
+  CudaMatrix experts(std::span<const WeightUse> parts);
   const float* vector(const WeightUse& use);
   // f32, one value a row of the parts; null where no part has a bias.
   const float* biases(std::span<const WeightUse> biases, std::span<const WeightUse> parts);

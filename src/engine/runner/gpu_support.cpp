@@ -1,19 +1,22 @@
 #include "engine/runner/gpu_support.h"
 
+#include "kernels/moe/moe_gpu.h"
+
 namespace tern {
 namespace {
 
 // Of one op; empty: it can be run.
 std::string refusal_of(const Op& op) {
   switch (op.kind) {
-    case OpKind::kEmbed:
-      return op.scale == 1 ? "" : "embedding rows are not scaled";
     case OpKind::kRopeKv:
-      if (!op.weights.empty()) return "op rope_kv has no norms of heads";
-      if (op.inputs.size() != 1) return "op rope_kv wants q, k and v side by side";
-      return op.rope == 0 ? "" : "op rope_kv has one rotation";
+      return op.inputs.size() == 1 ? "" : "op rope_kv wants q, k and v side by side";
+    case OpKind::kRoute:
+      return op.route.experts <= kGpuMostExperts ? "" : "op route has too many experts";
+    case OpKind::kEmbed:
     case OpKind::kAttention:
-      return op.soft_cap == 0 ? "" : "op attention has no soft cap";
+    case OpKind::kExperts:
+    case OpKind::kScale:
+    case OpKind::kSoftCap:
     case OpKind::kSelectRows:
     case OpKind::kRmsNorm:
     case OpKind::kAddRmsNorm:

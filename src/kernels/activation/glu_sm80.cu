@@ -1,4 +1,5 @@
 // The gated activation: eight columns a thread.
+#include "kernels/activation/activate.cuh"
 #include "kernels/activation/glu_gpu.h"
 #include "kernels/launch.cuh"
 #include "kernels/vector_sm80.cuh"
@@ -11,14 +12,6 @@ using gpu::kVector;
 constexpr int kThreads = 256;
 
 template <Activation A>
-__device__ float activate(float x) {
-  if constexpr (A == Activation::kSilu) return x / (1.0f + __expf(-x));
-  if constexpr (A == Activation::kGelu) return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
-  // Hendrycks & Gimpel 2016: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
-  return 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
-}
-
-template <Activation A>
 __global__ void __launch_bounds__(kThreads) glu_kernel(GpuGluArgs args) {
   launch::after_previous_launch();
   const int64_t c = (static_cast<int64_t>(blockIdx.y) * kThreads + threadIdx.x) * kVector, token = blockIdx.x;
@@ -28,7 +21,7 @@ __global__ void __launch_bounds__(kThreads) glu_kernel(GpuGluArgs args) {
   gpu::load(gate, gates);
   gpu::load(gate + args.cols, ups);
 #pragma unroll
-  for (int i = 0; i < kVector; ++i) gates[i] = activate<A>(gates[i]) * ups[i];
+  for (int i = 0; i < kVector; ++i) gates[i] = gpu::activate<A>(gates[i]) * ups[i];
   gpu::store(static_cast<uint16_t*>(args.out) + token * args.cols + c, gates);
 }
 

@@ -7,7 +7,7 @@
 
 namespace tern {
 
-// out[t] = table[ids[t]]; an id -1 - r stands for drawn[r], where a drawn id below 0 (a row without a token) reads as
+// out[t] = scale * table[ids[t]]; an id -1 - r stands for drawn[r], where a drawn id below 0 (a row without a token) reads as
 // 0.
 struct GpuEmbedArgs {
   const void* table;     // bf16 [vocabulary, cols]
@@ -17,6 +17,7 @@ struct GpuEmbedArgs {
   int64_t tokens;
   int64_t cols;
   bool overlap;  // begin while the launch before still runs
+  float scale = 1;
 };
 
 // out[r] = in[index[r]], rows of any type.

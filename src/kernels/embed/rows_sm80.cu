@@ -8,14 +8,16 @@ namespace {
 
 constexpr int kThreads = 256;
 
-__device__ void embed_row(const uint16_t* from, float* to, int64_t cols) {
+__device__ void embed_row(const uint16_t* from, float* to, int64_t cols, float scale) {
   if (cols % gpu::kVector != 0) {
-    for (int64_t c = threadIdx.x; c < cols; c += kThreads) to[c] = gpu::to_float(from[c]);
+    for (int64_t c = threadIdx.x; c < cols; c += kThreads) to[c] = scale * gpu::to_float(from[c]);
     return;
   }
   for (int64_t c = static_cast<int64_t>(threadIdx.x) * gpu::kVector; c < cols; c += kThreads * gpu::kVector) {
     float values[gpu::kVector];
     gpu::load(from + c, values);
+#pragma unroll
+    for (int i = 0; i < gpu::kVector; ++i) values[i] *= scale;
     gpu::store(to + c, values);
   }
 }
@@ -25,7 +27,8 @@ __global__ void __launch_bounds__(kThreads) embed_kernel(GpuEmbedArgs args) {
   const int64_t token = blockIdx.x;
   int64_t id = args.ids[token];
   if (id < 0) id = max(args.drawn[-1 - id], 0);
-  embed_row(static_cast<const uint16_t*>(args.table) + id * args.cols, args.out + token * args.cols, args.cols);
+  embed_row(static_cast<const uint16_t*>(args.table) + id * args.cols, args.out + token * args.cols, args.cols,
+            args.scale);
 }
 
 __global__ void __launch_bounds__(kThreads) select_rows_kernel(GpuSelectRowsArgs args) {

@@ -9,11 +9,11 @@ namespace tern {
 
 inline constexpr int64_t kGpuNormMaxCols = 16384;
 
-// s = in (+ delta); out = s / sqrt(mean(s^2) + eps) * weight.
+// s = in + delta, or either; out = s / sqrt(mean(s^2) + eps) * weight.
 struct GpuNormArgs {
-  const float* in;      // [tokens, cols]
+  const float* in;      // [tokens, cols]; null: none
   const void* delta;    // bf16 [tokens, cols]; null: none
-  float* sum;           // [tokens, cols] s, may be `in`; unused without a delta
+  float* sum;           // [tokens, cols] s, may be `in`; unused where s is not a sum
   const float* weight;  // [cols]
   void* out;            // bf16 [tokens, cols]
   int64_t tokens;

@@ -24,18 +24,22 @@ __device__ float block_sum(float value) {
 // Pieces: vectors a thread holds.
 template <int Pieces>
 __device__ void norm_row(const GpuNormArgs& args, int64_t row) {
-  const float* in = args.in + row * args.cols;
-  const auto* delta = static_cast<const uint16_t*>(args.delta);
+  const float* in = args.in == nullptr ? nullptr : args.in + row * args.cols;
+  const auto* delta = args.delta == nullptr ? nullptr : static_cast<const uint16_t*>(args.delta) + row * args.cols;
   float values[Pieces][kVector];
   float squares = 0;
 #pragma unroll
   for (int p = 0; p < Pieces; ++p) {
     const int64_t c = (static_cast<int64_t>(p) * blockDim.x + threadIdx.x) * kVector;
     if (c >= args.cols) continue;
-    gpu::load(in + c, values[p]);
-    if (delta != nullptr) {
+    if (in == nullptr) {
+      gpu::load(delta + c, values[p]);
+    } else {
+      gpu::load(in + c, values[p]);
+    }
+    if (in != nullptr && delta != nullptr) {
       float more[kVector];
-      gpu::load(delta + row * args.cols + c, more);
+      gpu::load(delta + c, more);
 #pragma unroll
       for (int i = 0; i < kVector; ++i) values[p][i] += more[i];
       gpu::store(args.sum + row * args.cols + c, values[p]);

@@ -18,7 +18,7 @@ struct GpuRopeKvArgs {
   int32_t head_dim;
   int32_t rope_dims;
   RopeStyle style;
-  const float* cos;  // [positions, rope_dims / 2]
+  const float* cos;  // [positions, rope_dims / 2]; of no use where rope_dims is 0
   const float* sin;
   const int32_t* positions;  // [tokens]
   // [tokens] Where the token's key and value go: block * block_tokens + place in the block; -1: nowhere.
@@ -28,6 +28,10 @@ struct GpuRopeKvArgs {
   int32_t block_tokens;
   int64_t tokens;
   bool overlap;  // begin while the launch before still runs
+  // Weights [head_dim] of RMS norms of each head of q and of k, before they rotate; null: none.
+  const float* q_norm = nullptr;
+  const float* k_norm = nullptr;
+  float norm_eps = 0;
 };
 
 extern const GpuImpl<GpuRopeKvArgs> kGpuRopeKvSm80;
