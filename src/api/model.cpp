@@ -9,9 +9,8 @@
 #include <tuple>
 #include <utility>
 
+#include "api/model_runner.h"
 #include "core/error.h"
-#include "core/host_memory.h"
-#include "engine/runner/cuda_runner.h"
 #include "model/archs/arch.h"
 #include "model/passes/passes.h"
 #include "model/weights.h"
@@ -21,8 +20,6 @@ namespace tern {
 namespace {
 
 constexpr int64_t kDefaultContext = 8192;
-
-int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 void fill_defaults(LoadOptions& options, const ModelFacts& facts) {
   if (options.max_model_len == 0) options.max_model_len = std::min(facts.config.context, kDefaultContext);
@@ -44,24 +41,6 @@ void fill_defaults(LoadOptions& options, const ModelFacts& facts) {
     const bool f32 = options.kernels.ref_everywhere() || facts.commonest_format() == Format::kF32;
     options.kv_format = f32 ? Format::kF32 : Format::kF16;
   }
-}
-
-// Tokens of the KV pool: what the given bytes hold, or the default.
-int64_t kv_tokens(const LoadOptions& options, const Program& lowered) {
-  const auto per_token = static_cast<int64_t>(kv_bytes_per_token(lowered, *options.kv_format));
-  if (options.kv_cache_bytes > 0) {
-    const int64_t tokens =
-        static_cast<int64_t>(options.kv_cache_bytes) / per_token / options.block_tokens * options.block_tokens;
-    if (tokens < options.block_tokens) {
-      bad_input(fmt::format("[options] --kv-cache-memory-bytes {} is less than one block of {} bytes",
-                            options.kv_cache_bytes, per_token * options.block_tokens));
-    }
-    return tokens;
-  }
-  const int64_t full = round_up(options.max_model_len, options.block_tokens) * options.max_sequences;
-  if (options.device.on_gpu()) return full;  // or what its memory has left
-  const int64_t quarter = static_cast<int64_t>(available_memory_bytes() / 4) / per_token;
-  return std::max(std::min(quarter / options.block_tokens * options.block_tokens, full), options.block_tokens);
 }
 
 std::string token_text(const Tokenizer& tokenizer, std::optional<int32_t> id) {
@@ -129,30 +108,6 @@ std::shared_ptr<const Tokenizer> ModelFacts::tokenizer() const {
   return Tokenizer::from_metadata(checkpoint->metadata);
 }
 
-namespace {
-
-std::unique_ptr<Runner> make_runner(const ModelFacts& facts, const LoadOptions& options) {
-  const RunnerOptions runner{.threads = options.threads,
-                             .max_batched_tokens = options.max_batched_tokens,
-                             .max_rows = options.max_rows,
-                             .max_sequences = options.max_sequences,
-                             .max_model_len = options.max_model_len,
-                             .kv_tokens = kv_tokens(options, facts.lowered),
-                             .block_tokens = options.block_tokens,
-                             .kv_format = *options.kv_format,
-                             .kernels = options.kernels,
-                             .pool = ThreadPoolOptions::from_environment(),
-                             .pack_cache = options.pack_cache};
-  if (!options.device.on_gpu()) return make_cpu_runner(facts.checkpoint, facts.config, facts.lowered, runner);
-  const CudaOptions cuda{.device = options.device.gpu,
-                         .memory_share = options.gpu_memory_share,
-                         .graphs = options.gpu_graphs,
-                         .quantization = options.gpu_quantization};
-  return make_cuda_runner(facts.checkpoint, facts.config, facts.lowered, runner, cuda);
-}
-
-}  // namespace
-
 std::unique_ptr<Model> Model::load(const std::string& name, const LoadOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   std::unique_ptr<Model> model(new Model);
@@ -160,11 +115,7 @@ std::unique_ptr<Model> Model::load(const std::string& name, const LoadOptions& o
   model->options_ = options;
   LoadOptions& o = model->options_;
   fill_defaults(o, model->facts_);
-  if (o.device.on_gpu()) {
-    PassSelection passes = PassSelection::from_environment();
-    passes.fuse_into_linear = false;  // workers of a CPU have what that gives; a GPU's launches are ops
-    model->facts_.lowered = lower(model->facts_.source, passes);
-  }
+  if (o.device.on_gpu()) model->facts_.lowered = lower_for_gpu(model->facts_.source);
   // Beside the weights, which wait for memory: this takes as long as a copy of them.
   std::future<Text> text = std::async(std::launch::async, [&] {
     Text read = read_text(model->facts_, o);

@@ -81,6 +81,10 @@ void ModelOptions::add_device(CLI::App& app) {
   app.add_option("--device", device, "auto, cpu, cuda or cuda:N; auto: the first GPU where there is one");
   app.add_option("--gpu-memory-utilization", gpu_memory_share, "Share of a GPU's memory that may be used")
       ->check(CLI::Range(0.05, 1.0));
+  app.add_option(
+      "--gpu-layers,-ngl,--n-gpu-layers", gpu_layers,
+      "Layers on the GPU: a number, which is of the last ones, all, or auto, as many as its memory takes; the "
+      "others run on the CPU");
   app.add_flag("--cuda-graphs,!--no-cuda-graphs,!--enforce-eager", gpu_graphs,
                "Capture decoding steps once and replay them; default: on");
   static const std::map<std::string, GpuQuantization> kQuantizations = {
@@ -127,9 +131,16 @@ std::string ModelOptions::path(PullMode mode) const {
   return resolve_model(model, known, mode);
 }
 
+// 0 is no GPU at all.
+int64_t ModelOptions::parsed_gpu_layers() const {
+  if (gpu_layers == "all") return kAllLayers;
+  return gpu_layers == "auto" ? kAutoLayers : parse_count(gpu_layers, "--gpu-layers");
+}
+
 LoadOptions ModelOptions::load_options(int64_t sequences) const {
   LoadOptions options;
-  options.device = choose_device(device);
+  options.gpu_layers = parsed_gpu_layers();
+  if (options.gpu_layers != 0) options.device = choose_device(device);
   options.gpu_memory_share = gpu_memory_share;
   options.gpu_graphs = gpu_graphs;
   options.gpu_quantization = gpu_quantization;

@@ -17,6 +17,7 @@ struct ModelOptions {
   std::string manifest;
   std::string device = "auto";
   double gpu_memory_share = 0.9;
+  std::string gpu_layers = "all";
   bool gpu_graphs = true;
   GpuQuantization gpu_quantization = GpuQuantization::kAuto;
   int threads = 0;
@@ -39,6 +40,7 @@ struct ModelOptions {
   void add_device(CLI::App& app);                       // --device and what goes with it
   void add_load(CLI::App& app);                         // that, and everything else
   std::string path(PullMode mode) const;
+  int64_t parsed_gpu_layers() const;
   // `sequences` is what the subcommand needs at once when --max-num-seqs does not say.
   LoadOptions load_options(int64_t sequences) const;
 };

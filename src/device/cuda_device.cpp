@@ -8,6 +8,8 @@
 namespace tern {
 namespace {
 
+// Modules, cuBLASLt's own.
+constexpr uint64_t kSpareBytes = 512ull << 20;
 constexpr int kOldest = 80;  // Ampere: bf16 arithmetic and asynchronous copies
 
 cudaStream_t as_stream(void* stream) { return static_cast<cudaStream_t>(stream); }
@@ -77,6 +79,12 @@ CudaDevice::CudaDevice(int index) {
 
 CudaDevice::~CudaDevice() {
   if (stream_ != nullptr) cudaStreamDestroy(as_stream(stream_));
+}
+
+uint64_t CudaDevice::free_of_share(double share) const {
+  const auto allowed = static_cast<uint64_t>(share * static_cast<double>(total_bytes_));
+  const uint64_t used = total_bytes_ - free_bytes() + kSpareBytes;
+  return allowed > used ? allowed - used : 0;
 }
 
 uint64_t CudaDevice::free_bytes() const {

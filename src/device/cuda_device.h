@@ -33,6 +33,8 @@ class CudaDevice {
   int capability() const { return capability_; }  // 90: Hopper
   uint64_t total_bytes() const { return total_bytes_; }
   uint64_t free_bytes() const;
+  // Of the given share of all memory what is not in use, less what driver and libraries may take later.
+  uint64_t free_of_share(double share) const;
   void* stream() const { return stream_; }
   void synchronize() const;
 

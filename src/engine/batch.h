@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "engine/scheduler/scheduler.h"
@@ -27,6 +28,7 @@ struct Batch {
   std::vector<Sequence*> wanted_sequence;          // [rows] whose they are
   std::vector<TokenDraw> draws;                    // [rows] what the runner shall draw; empty: nothing
   bool logits_wanted = true;                       // of some row by others than the runner
+  std::span<const float> hidden;                   // [tokens, hidden] what kHidden reads; empty: the program has none
 
   explicit Batch(size_t groups = 1) : slices(groups) {}
 

@@ -22,4 +22,6 @@ std::unique_ptr<Runner> make_cuda_runner(std::shared_ptr<const Checkpoint>, cons
   fail(ErrorCode::kResource, "[cuda] no GPU can be used: " + reason);
 }
 
+int64_t gpu_layers_that_fit(const Checkpoint&, const Program&, const RunnerOptions&, const CudaOptions&) { return 0; }
+
 }  // namespace tern

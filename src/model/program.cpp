@@ -9,9 +9,10 @@
 namespace tern {
 namespace {
 
-constexpr std::array<std::string_view, 18> kOpNames{
-    "embed",       "rms_norm",  "linear", "rope",  "kv_write", "attention", "activation",   "mul",     "add",
-    "select_rows", "head_norm", "scale",  "route", "experts",  "soft_cap",  "add_rms_norm", "rope_kv", "glu"};
+constexpr std::array<std::string_view, 19> kOpNames{"embed",     "rms_norm",     "linear",  "rope",    "kv_write",
+                                                    "attention", "activation",   "mul",     "add",     "select_rows",
+                                                    "head_norm", "scale",        "route",   "experts", "soft_cap",
+                                                    "hidden",    "add_rms_norm", "rope_kv", "glu"};
 
 std::string operand_text(const Program& program, const Operand& operand) {
   const VirtualBuffer& buffer = program.buffers[static_cast<size_t>(operand.buffer)];

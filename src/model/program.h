@@ -34,6 +34,7 @@ enum class OpKind : uint8_t {
   kRoute,       // out = experts that a token goes to and their weights, of in = scores
   kExperts,     // out = weighted sum of experts' gated products of in0, by the route in1; weights: gate, up, down
   kSoftCap,     // out = soft_cap * tanh(in / soft_cap)
+  kHidden,      // out[t] = what another program ended in for that token (split_at())
   // Fused ops, written by passes.
   kAddRmsNorm,  // out0 = in0 + in1, out1 = rms_norm(out0) * weight
   // out = rotate(q), cache[layer] <- (rotate(k), v); in0 = q | k | v side by side, or in0 = q, in1 = k, in2 = v; with

@@ -154,6 +154,8 @@ std::unique_ptr<CpuStep> CpuExecutable::bind_step(const Op& op) {
   switch (op.kind) {
     case OpKind::kEmbed:
       return std::make_unique<EmbedStep>(weights_.tensor(op.weights[0]), tied_head_, op.scale, place_out(op, 0));
+    case OpKind::kHidden:
+      return std::make_unique<HiddenStep>(place_out(op, 0));
     case OpKind::kAdd:
       return std::make_unique<PointwiseStep>(op, place_in(op, 0), place_in(op, 1), place_out(op, 0));
     case OpKind::kScale:
@@ -226,9 +228,9 @@ StepContext CpuExecutable::begin(const Batch& batch) {
   return {batch, batch.shape(), workspace_.data(), attention_workspace_.data()};
 }
 
-std::span<const float> CpuExecutable::logits(int64_t rows) const {
-  const Place logits = arena_.place(program_.entries[0].result);
-  return {logits.data, static_cast<size_t>(rows * logits.cols)};
+std::span<const float> CpuExecutable::result(const BatchShape& shape) const {
+  const Place result = arena_.place(program_.entries[0].result);
+  return {result.data, static_cast<size_t>(count_of(result, shape) * result.cols)};
 }
 
 std::span<const float> CpuExecutable::block_maxima(int64_t rows) const {

@@ -33,8 +33,9 @@ class CpuExecutable {
   const CpuKvPool& kv() const { return kv_; }
   // For a new step of the engine; `batch` outlives it.
   StepContext begin(const Batch& batch);
-  // What the steps have made: [rows, vocabulary]; [rows, blocks of it], empty when no product makes the logits.
-  std::span<const float> logits(int64_t rows) const;
+  // What the steps have made: the rows of the program's entry; [rows, blocks of the vocabulary], empty when no product
+  // makes logits.
+  std::span<const float> result(const BatchShape& shape) const;
   std::span<const float> block_maxima(int64_t rows) const;
   MemoryReport memory() const;
   PackCacheReport pack_cache() const { return storage_.report(); }

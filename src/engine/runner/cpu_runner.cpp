@@ -84,7 +84,7 @@ std::span<const float> CpuRunner::execute(const Batch& batch) {
     run_steps(context, first, std::min(first + most, steps_.size()));
   }
   block_maxima_ = executable_.block_maxima(context.shape.rows);
-  return executable_.logits(context.shape.rows);
+  return executable_.result(context.shape);
 }
 
 std::vector<OpReport> CpuRunner::report(const Batch& batch) const {

@@ -49,6 +49,19 @@ Cost PointwiseStep::cost(const BatchShape& shape) const {
   return {.bytes = bytes, .ops = elements, .activations = bytes};
 }
 
+void HiddenStep::run(const StepContext& context, const Team& team) const {
+  const Team::Range share = team.share(context.shape.tokens);
+  for (int64_t t = share.begin; t < share.end; ++t) {
+    std::memcpy(out_.data + t * out_.stride, context.batch.hidden.data() + t * out_.cols,
+                static_cast<size_t>(out_.cols) * sizeof(float));
+  }
+}
+
+Cost HiddenStep::cost(const BatchShape& shape) const {
+  const double bytes = 8.0 * static_cast<double>(shape.tokens * out_.cols);
+  return {.bytes = bytes, .activations = bytes};
+}
+
 void SelectRowsStep::run(const StepContext& context, const Team& team) const {
   const Team::Range share = team.share(context.shape.rows);
   for (int64_t r = share.begin; r < share.end; ++r) {

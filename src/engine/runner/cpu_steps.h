@@ -35,6 +35,18 @@ class EmbedStep final : public CpuStep {
   Place out_;
 };
 
+// What another runner made of the tokens (Batch::hidden).
+class HiddenStep final : public CpuStep {
+ public:
+  explicit HiddenStep(Place out) : out_(out) {}
+  void run(const StepContext& context, const Team& team) const override;
+  std::string kernel() const override { return "copy"; }
+  Cost cost(const BatchShape& shape) const override;
+
+ private:
+  Place out_;
+};
+
 // The residual sum where no norm follows, scaling and soft caps.
 class PointwiseStep final : public CpuStep {
  public:

@@ -20,11 +20,9 @@ int64_t CudaKvPool::block_bytes(const CacheGroup& group) const {
 }
 
 void CudaKvPool::reserve(int64_t tokens, uint64_t budget, uint64_t device_bytes) {
-  int64_t together = 0, largest = 0;
-  for (const CacheGroup& group : program_.caches) {
-    together += block_bytes(group);
-    largest = std::max(largest, block_bytes(group));
-  }
+  int64_t largest = 0;
+  for (const CacheGroup& group : program_.caches) largest = std::max(largest, block_bytes(group));
+  const auto together = static_cast<int64_t>(bytes_for(block_tokens_));
   blocks_ = std::min((tokens + block_tokens_ - 1) / block_tokens_, static_cast<int64_t>(budget) / together);
   // A captured launch addresses a pool by rows of at least 128 bytes with 31 bits.
   blocks_ = std::min(blocks_, ((int64_t{1} << 31) - 1) * 128 / largest);
@@ -37,6 +35,12 @@ void CudaKvPool::reserve(int64_t tokens, uint64_t budget, uint64_t device_bytes)
   }
   for (const CacheGroup& group : program_.caches)
     pools_.emplace_back(static_cast<uint64_t>(blocks_ * block_bytes(group)), "the KV cache");
+}
+
+uint64_t CudaKvPool::bytes_for(int64_t tokens) const {
+  int64_t together = 0;
+  for (const CacheGroup& group : program_.caches) together += block_bytes(group);
+  return static_cast<uint64_t>((tokens + block_tokens_ - 1) / block_tokens_ * together);
 }
 
 std::vector<KvGroup> CudaKvPool::groups() const {

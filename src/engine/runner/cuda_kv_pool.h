@@ -19,6 +19,7 @@ class CudaKvPool {
   CudaKvPool(const Program& program, DecodeKv format, int64_t block_tokens);
   // For `tokens`, or as many as `budget` bytes hold. Throws Error{kResource} where that is not one block.
   void reserve(int64_t tokens, uint64_t budget, uint64_t device_bytes);
+  uint64_t bytes_for(int64_t tokens) const;
   std::vector<KvGroup> groups() const;
   // Of the op's layer in its group.
   CudaKv place(const Op& op) const;

@@ -27,8 +27,6 @@ namespace {
 constexpr int64_t kGraphBuckets[] = {1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256};
 // Steps in flight: the next is enqueued while the last runs.
 constexpr int kDepth = 2;
-// What stays free for what the driver and libraries take later (modules, cuBLASLt's own).
-constexpr uint64_t kSpareBytes = 512ull << 20;
 
 class CudaRunner final : public Runner {
  public:
@@ -128,9 +126,7 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
   }
   products_.reserve();
   visits_.reserve();
-  const auto allowed = static_cast<uint64_t>(cuda.memory_share * static_cast<double>(device_.total_bytes()));
-  const uint64_t used = device_.total_bytes() - device_.free_bytes() + kSpareBytes;
-  kv_.reserve(options_.kv_tokens, allowed > used ? allowed - used : 0, device_.total_bytes());
+  kv_.reserve(options_.kv_tokens, device_.free_of_share(cuda.memory_share), device_.total_bytes());
   for (size_t i = 0; i < steps_.size(); ++i) {
     if (steps_[i] == nullptr) steps_[i] = bind_step(program_.ops[i]);
   }
@@ -224,6 +220,8 @@ std::unique_ptr<CudaStep> CudaRunner::bind_step(const Op& op) {
   switch (op.kind) {
     case OpKind::kEmbed:
       return std::make_unique<CudaEmbedStep>(weights_.matrix(op.weights).data, op.scale, out(op, 0));
+    case OpKind::kHidden:
+      return std::make_unique<CudaHiddenStep>(out(op, 0));
     case OpKind::kSelectRows:
       return std::make_unique<CudaSelectRowsStep>(in(op, 0), out(op, 0));
     case OpKind::kRmsNorm:
@@ -322,6 +320,9 @@ void CudaRunner::submit(const Batch& batch) {
                                 .overlap = true};
   inputs_.fill(batch, options_.block_tokens, context.tokens, context.rows, plans_);
   inputs_.copy(device_.stream());
+  if (program_.ops[0].kind == OpKind::kHidden) {
+    copy_to_device(out(program_.ops[0], 0).data, batch.hidden.data(), batch.hidden.size_bytes(), device_.stream());
+  }
   run_step(context, bucket, plain, drawing_of(batch));
   bring_back(batch);
 }

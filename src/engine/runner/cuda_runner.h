@@ -35,4 +35,9 @@ std::string gpu_pci_bus_id(int device);
 std::unique_ptr<Runner> make_cuda_runner(std::shared_ptr<const Checkpoint> checkpoint, const ModelConfig& config,
                                          const Program& lowered, const RunnerOptions& options, const CudaOptions& cuda);
 
+// How many of the model's last layers, with the head, a GPU's memory takes together with a cache of
+// RunnerOptions::kv_tokens for them, or of one sequence where that is less; 0: none.
+int64_t gpu_layers_that_fit(const Checkpoint& checkpoint, const Program& source, const RunnerOptions& options,
+                            const CudaOptions& cuda);
+
 }  // namespace tern

@@ -31,6 +31,8 @@ std::string CudaEmbedStep::kernel() const { return kGpuEmbedSm80.name; }
 
 Cost CudaEmbedStep::cost(const BatchShape& shape) const { return moving(1.5 * bytes_of(out_, shape)); }
 
+Cost CudaHiddenStep::cost(const BatchShape& shape) const { return moving(bytes_of(out_, shape)); }
+
 void CudaSelectRowsStep::run(const CudaStepContext& context) const {
   check_cuda(kGpuSelectRowsSm80.run({.in = in_.data,
                                      .index = context.inputs.wanted(),

@@ -56,6 +56,11 @@ void stage(ThreadPool& pool, const TensorInfo& tensor, int64_t begin, int64_t en
 
 }  // namespace
 
+uint64_t cuda_matrix_bytes(int64_t rows, int64_t cols, DecodeWeight as) {
+  const bool fp8 = as == DecodeWeight::kFp8Channel;
+  return static_cast<uint64_t>(rows * (fp8 ? cols + 4 : staged_row_bytes(cols, as)));
+}
+
 CudaWeights::CudaWeights(const WeightMap& weights, ThreadPool& pool, void* stream)
     : weights_(weights), pool_(pool), stream_(stream) {
   for (Staging& staging : staging_) staging.memory = PinnedMemory(kStagingBytes, "loading weights");

@@ -30,6 +30,9 @@ struct CudaMatrix {
   uint64_t bytes = 0;       // of both
 };
 
+// Of a matrix kept so, with its scales.
+uint64_t cuda_matrix_bytes(int64_t rows, int64_t cols, DecodeWeight as);
+
 class CudaWeights {
  public:
   CudaWeights(const WeightMap& weights, ThreadPool& pool, void* stream);

@@ -13,6 +13,7 @@ std::string refusal_of(const Op& op) {
     case OpKind::kRoute:
       return op.route.experts <= kGpuMostExperts ? "" : "op route has too many experts";
     case OpKind::kEmbed:
+    case OpKind::kHidden:
     case OpKind::kAttention:
     case OpKind::kExperts:
     case OpKind::kScale:

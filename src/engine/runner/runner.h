@@ -106,7 +106,8 @@ class Runner {
   // submit() begins a step, finish() waits for the oldest one that was begun. Here: the whole work is in the second.
   virtual void submit(const Batch& batch) { submitted_ = &batch; }
   virtual StepResult finish() { return {execute(*submitted_), {}}; }
-  // Logits of the batch's wanted rows: [rows, vocabulary], valid until the next call.
+  // Logits of the batch's wanted rows: [rows, vocabulary], valid until the next call. Of the first half of a program
+  // (split_at()) [tokens, hidden].
   virtual std::span<const float> execute(const Batch& batch) = 0;
   // Of those rows the largest logit of each block of kScanBlock columns, [rows, blocks], NaN where a block holds one;
   // empty when the runner does not make them.

@@ -27,6 +27,13 @@ Program select_rows_early(const Program& program);
 // The last pass: the others look at plain ops.
 Program fuse_into_linear(const Program& program);
 
+// A source program in two: the layers below `layer`, which end in the entry "hidden", and the others, which begin with
+// the op of that name. Each has all cache groups, with its own layers in them. 0 < layer < layers.
+struct ProgramHalves {
+  Program first, second;
+};
+ProgramHalves split_at(const Program& source, int32_t layer);
+
 // Drops buffers that no op assigns any more and numbers the rest anew.
 Program drop_unused_buffers(const Program& program);
 
