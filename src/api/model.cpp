@@ -11,6 +11,7 @@
 
 #include "api/model_runner.h"
 #include "core/error.h"
+#include "core/host_memory.h"
 #include "model/archs/arch.h"
 #include "model/passes/passes.h"
 #include "model/weights.h"
