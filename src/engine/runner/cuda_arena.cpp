@@ -9,8 +9,8 @@ std::vector<bool> f32_buffers(const Program& program) {
   std::vector<bool> f32(program.buffers.size());
   const auto at = [&](const Operand& operand) { return f32[static_cast<size_t>(operand.buffer)]; };
   for (const Op& op : program.ops) {
-    const bool residual = op.kind == OpKind::kEmbed || op.kind == OpKind::kHidden || op.kind == OpKind::kAddRmsNorm || op.kind == OpKind::kAdd ||
-                          (op.kind == OpKind::kSelectRows && at(op.inputs[0]));
+    const bool residual = op.kind == OpKind::kEmbed || op.kind == OpKind::kHidden || op.kind == OpKind::kAddRmsNorm ||
+                          op.kind == OpKind::kAdd || (op.kind == OpKind::kSelectRows && at(op.inputs[0]));
     if (residual || op.kind == OpKind::kRoute) at(op.outputs[0]) = true;
     if (op.kind == OpKind::kRoute) at(op.inputs[0]) = true;
   }

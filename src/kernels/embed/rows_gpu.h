@@ -7,8 +7,8 @@
 
 namespace tern {
 
-// out[t] = scale * table[ids[t]]; an id -1 - r stands for drawn[r], where a drawn id below 0 (a row without a token) reads as
-// 0.
+// out[t] = scale * table[ids[t]]; an id -1 - r stands for drawn[r], where a drawn id below 0 (a row without a token)
+// reads as 0.
 struct GpuEmbedArgs {
   const void* table;     // bf16 [vocabulary, cols]
   const int32_t* ids;    // [tokens]
