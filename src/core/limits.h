@@ -17,7 +17,8 @@ struct Limits {
   static constexpr uint64_t kArrayElements = 16'777'216;
   static constexpr uint64_t kStringBytes = 16'777'216;
   static constexpr uint64_t kArrayDepth = 4;
-  static constexpr uint64_t kTensors = 65'536;
+  static constexpr uint64_t kTensors = 262'144;
+  static constexpr uint64_t kShards = 4'096;
   static constexpr uint64_t kTensorNameBytes = 512;
   static constexpr uint64_t kTensorDims = 4;
   static constexpr uint64_t kAlignment = 65'536;

@@ -18,21 +18,31 @@ int64_t TensorInfo::elements() const {
 
 const TensorInfo* Checkpoint::find(std::string_view tensor_name) const {
   const auto found = by_name_.find(tensor_name);
-  return found == by_name_.end() ? nullptr : &tensors[found->second];
+  return found == by_name_.end() || found->second >= tensors.size() ? nullptr : &tensors[found->second];
+}
+
+const StoredTensor* Checkpoint::find_stored(std::string_view tensor_name) const {
+  const auto found = by_name_.find(tensor_name);
+  if (found == by_name_.end() || found->second < tensors.size()) return nullptr;
+  return &stored[found->second - tensors.size()];
 }
 
 const TensorInfo& Checkpoint::tensor(std::string_view tensor_name) const {
-  const TensorInfo* found = find(tensor_name);
-  if (!found) bad_input(fmt::format("{}: tensor {} is missing", metadata.source(), printable(tensor_name, 512)));
-  return *found;
+  if (const TensorInfo* found = find(tensor_name)) return *found;
+  if (const StoredTensor* found = find_stored(tensor_name)) {
+    bad_input(fmt::format("{}: tensor {} is {}, which nothing in the configuration explains", metadata.source(),
+                          printable(tensor_name, 512), found->dtype));
+  }
+  bad_input(fmt::format("{}: tensor {} is missing", metadata.source(), printable(tensor_name, 512)));
 }
 
 void Checkpoint::index_tensors() {
   by_name_.clear();
-  by_name_.reserve(tensors.size());
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    if (by_name_.emplace(tensors[i].name, i).second) continue;
-    bad_input(fmt::format("{}: tensor {} appears twice", metadata.source(), printable(tensors[i].name, 512)));
+  by_name_.reserve(tensors.size() + stored.size());
+  for (size_t i = 0; i < tensors.size() + stored.size(); ++i) {
+    const std::string_view name = i < tensors.size() ? tensors[i].name : stored[i - tensors.size()].name;
+    if (by_name_.emplace(name, i).second) continue;
+    bad_input(fmt::format("{}: tensor {} appears twice", metadata.source(), printable(name, 512)));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "core/bounded_reader.h"
@@ -28,14 +29,25 @@ struct DataSection {
   uint64_t file_offset;
 };
 
-TensorInfo make_tensor(const DataSection& data, const SafetensorsEntry& entry) {
-  const std::string where = fmt::format("{}: tensor {}", data.source, printable(entry.name));
-  const FormatInfo* format = find_dtype(entry.dtype);
-  if (!format) bad_input(fmt::format("{}: dtype {} is not supported", where, printable(entry.dtype)));
-  TensorInfo info;
-  info.name = entry.name;
-  info.format = format->format;
-  const uint64_t bytes = checked_shape(where, info.format, {entry.dims.data(), entry.dim_count}, info.shape);
+// Types that are kept for who knows what they mean.
+struct StoredType {
+  std::string_view dtype;
+  uint32_t bytes;
+};
+constexpr std::array kStoredTypes{StoredType{"BOOL", 1},    StoredType{"U8", 1},      StoredType{"I8", 1},
+                                  StoredType{"F8_E4M3", 1}, StoredType{"F8_E5M2", 1}, StoredType{"F8_E8M0", 1},
+                                  StoredType{"I16", 2},     StoredType{"U16", 2},     StoredType{"I32", 4},
+                                  StoredType{"U32", 4},     StoredType{"I64", 8},     StoredType{"U64", 8},
+                                  StoredType{"F64", 8}};
+
+const StoredType* find_stored_type(std::string_view dtype) {
+  const auto row = std::ranges::find(kStoredTypes, dtype, &StoredType::dtype);
+  return row == kStoredTypes.end() ? nullptr : &*row;
+}
+
+// The bytes of an entry whose shape takes `bytes`.
+std::span<const std::byte> data_of(const DataSection& data, const SafetensorsEntry& entry, const std::string& where,
+                                   uint64_t bytes, uint64_t element_bytes) {
   const auto [begin, end] = entry.offsets;
   if (begin > end || end > data.bytes.size()) {
     bad_input(fmt::format("{}: data_offsets [{}, {}] are not a range within the file's {} bytes of tensor data", where,
@@ -44,12 +56,28 @@ TensorInfo make_tensor(const DataSection& data, const SafetensorsEntry& entry) {
   if (end - begin != bytes) {
     bad_input(fmt::format("{}: data_offsets hold {} bytes, dtype and shape take {}", where, end - begin, bytes));
   }
-  if ((data.file_offset + begin) % format->block_bytes != 0) {
+  if ((data.file_offset + begin) % element_bytes != 0) {
     bad_input(fmt::format("{}: data at byte {} of the file is not aligned to its {}-byte elements", where,
-                          data.file_offset + begin, format->block_bytes));
+                          data.file_offset + begin, element_bytes));
   }
-  info.data = data.bytes.subspan(begin, bytes);
-  return info;
+  return data.bytes.subspan(begin, bytes);
+}
+
+void add_tensor(const DataSection& data, const SafetensorsEntry& entry, Checkpoint& to) {
+  const std::string where = fmt::format("{}: tensor {}", data.source, printable(entry.name));
+  const std::span<const uint64_t> dims(entry.dims.data(), entry.dim_count);
+  std::vector<int64_t> shape;
+  if (const FormatInfo* format = find_dtype(entry.dtype)) {
+    const uint64_t bytes = checked_shape(where, format->format, dims, shape);
+    TensorInfo info{entry.name, format->format, std::move(shape), {}};
+    info.data = data_of(data, entry, where, bytes, format->block_bytes);
+    to.tensors.push_back(std::move(info));
+    return;
+  }
+  const StoredType* type = find_stored_type(entry.dtype);
+  if (!type) bad_input(fmt::format("{}: dtype {} is not supported", where, printable(entry.dtype)));
+  const uint64_t bytes = checked_shape(where, type->bytes, dims, shape);
+  to.stored.push_back({entry.name, type->dtype, std::move(shape), data_of(data, entry, where, bytes, type->bytes)});
 }
 
 // Every byte of the data section belongs to one tensor.
@@ -109,7 +137,7 @@ Checkpoint read_safetensors(std::span<const std::byte> bytes, const std::string&
   extents.reserve(header.entries.size());
   checkpoint.tensors.reserve(header.entries.size());
   for (const SafetensorsEntry& entry : header.entries) {
-    checkpoint.tensors.push_back(make_tensor(data, entry));
+    add_tensor(data, entry, checkpoint);
     extents.push_back({entry.name, entry.offsets[0], entry.offsets[1]});
   }
   std::ranges::sort(checkpoint.tensors, {}, [](const TensorInfo& tensor) { return tensor.data.data(); });

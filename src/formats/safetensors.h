@@ -1,8 +1,9 @@
 // A safetensors file: u64 length of a JSON header, the header (name -> dtype, shape, data_offsets), tensor data.
 //
 // dtype, shape and offsets are held against each other: every tensor has exactly the bytes that its shape takes, and
-// the tensors fill the data section without holes, overlaps or rest. F32, F16 and BF16 are read; another dtype, a
-// dimension of 0 and data not aligned to its element are refused by name. Pure function over the bytes, any thread.
+// the tensors fill the data section without holes, overlaps or rest. F32, F16 and BF16 become tensors; integers, 8-bit
+// floats and F64 are kept as StoredTensors; another dtype, a dimension of 0 and data not aligned to its element are
+// refused by name. Pure function over the bytes, any thread.
 #pragma once
 
 #include <cstddef>

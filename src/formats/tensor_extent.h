@@ -22,6 +22,10 @@ struct TensorExtent {
 uint64_t checked_shape(const std::string& where, Format format, std::span<const uint64_t> dims,
                        std::vector<int64_t>& shape);
 
+// The same of a type whose elements take `element_bytes` each.
+uint64_t checked_shape(const std::string& where, uint32_t element_bytes, std::span<const uint64_t> dims,
+                       std::vector<int64_t>& shape);
+
 // Refuses two tensors that share a byte. Reorders `extents` by position.
 void refuse_overlaps(const std::string& source, std::vector<TensorExtent>& extents);
 

@@ -89,8 +89,6 @@ TEST_F(Open, FolderOrFileOfSafetensors) {
 
 TEST_F(Open, NamesWhatIsMissing) {
   expect_refused(folder(), "model.safetensors is missing");
-  write("model.safetensors.index.json", "{}");
-  expect_refused(folder(), "sharded over several files are not supported yet");
   const std::string weights = write("model.safetensors", kWeights);
   expect_refused(folder(), "config.json is missing");
   expect_refused(weights, "config.json is missing");

@@ -55,8 +55,28 @@ std::string one(std::string_view dtype, std::string_view shape, std::string_view
   return fmt::format(R"({{"t":{{"dtype":"{}","shape":{},"data_offsets":{}}}}})", dtype, shape, offsets);
 }
 
+// What no weight is by itself is kept beside the tensors, under the same rules.
+TEST(Safetensors, KeepsOtherTypes) {
+  const Bytes file = safetensors_file(R"({"q":{"dtype":"I32","shape":[2,1],"data_offsets":[8,16]},)"
+                                      R"("f":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]}})",
+                                      16);
+  const Checkpoint checkpoint = read_safetensors(file, kPath);
+  EXPECT_TRUE(checkpoint.tensors.empty());
+  ASSERT_NE(checkpoint.find_stored("q"), nullptr);
+  EXPECT_EQ(checkpoint.find_stored("q")->dtype, "I32");
+  EXPECT_EQ(checkpoint.find_stored("q")->shape, (std::vector<int64_t>{2, 1}));
+  EXPECT_EQ(checkpoint.find_stored("q")->data[0], std::byte{8});
+  EXPECT_EQ(checkpoint.find("q"), nullptr);
+  EXPECT_TRUE(checkpoint.holds("f"));
+  EXPECT_FALSE(checkpoint.holds("g"));
+  EXPECT_THROW(checkpoint.tensor("f"), Error);
+  expect_refused(one("I32", "[2]", "[0,4]"), 4, "data_offsets hold 4 bytes, dtype and shape take 8");
+  expect_refused(one("I64", "[4611686018427387904]", "[0,8]"), 8, "its size in bytes overflows");
+  expect_refused(one("U8", "[0]", "[0,0]"), 0, "a dimension is 0");
+}
+
 TEST(Safetensors, RefusesWhatDisagrees) {
-  for (const char* dtype : {"F64", "I64", "U8", "BOOL", "F8_E4M3", "", "f32", "Q4_0"}) {
+  for (const char* dtype : {"C64", "F4", "F8_E4M3FN", "", "f32", "i64", "Q4_0"}) {
     expect_refused(one(dtype, "[1]", "[0,8]"), 8, fmt::format("tensor t: dtype {} is not supported", dtype));
   }
   expect_refused(one("F32", "[2]", "[0,4]"), 4, "data_offsets hold 4 bytes, dtype and shape take 8");
