@@ -82,7 +82,7 @@ void ModelOptions::add_device(CLI::App& app) {
   app.add_option("--gpu-memory-utilization", gpu_memory_share, "Share of a GPU's memory that may be used")
       ->check(CLI::Range(0.05, 1.0));
   app.add_option(
-      "--gpu-layers,-ngl,--n-gpu-layers", gpu_layers,
+      "--gpu-layers,--n-gpu-layers", gpu_layers,
       "Layers on the GPU: a number, which is of the last ones, all, or auto, as many as its memory takes; the "
       "others run on the CPU");
   app.add_flag("--cuda-graphs,!--no-cuda-graphs,!--enforce-eager", gpu_graphs,
