@@ -27,6 +27,7 @@ class Error : public std::runtime_error {
     kFailed = 1,    // for a reason outside its input
     kBadInput = 2,  // a file, option, prompt or parameter is at fault
     kResource = 3,  // a device or memory is missing or exhausted
+    kDevice = 4,    // a device failed while it worked
     kBusy = 4,      // the queue is full: try again
     kStopping = 5,  // the engine is being destroyed or has failed
   };

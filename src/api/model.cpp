@@ -127,6 +127,8 @@ std::unique_ptr<Model> Model::load(const std::string& name, const LoadOptions& o
   std::unique_ptr<Runner> executable = make_runner(model->facts_, o);
   model->runner_ = executable.get();
   o.threads = executable->threads();
+  const auto meter = std::make_shared<PowerMeter>(power_meter(o.device));
+  model->energy_source_ = meter->description();
   const EngineOptions engine{.max_model_len = o.max_model_len,
                              .block_tokens = o.block_tokens,
                              .vocabulary = model->facts_.config.vocabulary,
@@ -136,7 +138,8 @@ std::unique_ptr<Model> Model::load(const std::string& name, const LoadOptions& o
                                            .max_batched_tokens = o.max_batched_tokens,
                                            .max_sequences = o.max_sequences,
                                            .max_step_ns = o.max_step_ms * 1'000'000},
-                             .kernels = o.kernels};
+                             .kernels = o.kernels,
+                             .energy = [meter] { return meter->joules(); }};
   std::tie(model->tokenizer_, model->chat_template_) = text.get();
   model->engine_ = std::make_unique<Engine>(std::move(executable), engine, std::make_shared<SteadyClock>());
   model->load_ms_ =

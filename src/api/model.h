@@ -83,6 +83,8 @@ class Model {
   const Runner& runner() const { return *runner_; }
   const LoadOptions& options() const { return options_; }  // with the defaults filled in
   int64_t load_ms() const { return load_ms_; }
+  // The counter of the device's energy, or why there is none (PowerMeter::description()).
+  const std::string& energy_source() const { return energy_source_; }
 
  private:
   Model() = default;
@@ -93,6 +95,7 @@ class Model {
   std::unique_ptr<Engine> engine_;
   Runner* runner_ = nullptr;
   int64_t load_ms_ = 0;
+  std::string energy_source_;
 };
 
 }  // namespace tern

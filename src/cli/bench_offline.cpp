@@ -38,7 +38,17 @@ struct OfflineResult {
   int64_t requests = 0, in = 0, out = 0, steps = 0;
   double s = 0, runner_s = 0, host_s = 0;
   std::optional<double> joules;
+  EnergyOfTokens prompts, answers;
 };
+
+EnergyOfTokens difference(const EnergyOfTokens& after, const EnergyOfTokens& before) {
+  return {after.joules - before.joules, after.tokens - before.tokens};
+}
+
+nlohmann::ordered_json each(const EnergyOfTokens& energy) {
+  if (energy.tokens == 0) return nullptr;
+  return energy.joules / static_cast<double>(energy.tokens);
+}
 
 int64_t length_of(const nlohmann::json& line, const char* key, const std::string& where) {
   const auto at = line.is_object() ? line.find(key) : line.end();
@@ -113,6 +123,8 @@ OfflineResult measure(Model& model, const std::vector<Lengths>& workload, uint64
   for (const Lengths& lengths : workload) result.in += lengths.in;
   result.steps = after.steps - before.steps;
   result.runner_s = static_cast<double>(after.runner_ns - before.runner_ns) / 1e9;
+  result.prompts = difference(after.energy.prompts, before.energy.prompts);
+  result.answers = difference(after.energy.answers, before.energy.answers);
   result.host_s = static_cast<double>(after.host_ns + after.sampler_ns - before.host_ns - before.sampler_ns) / 1e9;
   return result;
 }
@@ -128,7 +140,8 @@ void print(const OfflineResult& r, bool json) {
                    {"out_tokens", r.out},
                    {"steps", r.steps},
                    {"runner_s", r.runner_s},
-                   {"host_s", r.host_s}});
+                   {"host_s", r.host_s},
+                   {"joules_each", {{"prompt_token", each(r.prompts)}, {"answer_token", each(r.answers)}}}});
     std::printf("%s\n", report.dump().c_str());
     return;
   }

@@ -13,6 +13,8 @@ std::string_view name_of(ErrorCode code) {
       return "bad_input";
     case ErrorCode::kResource:
       return "resource";
+    case ErrorCode::kDevice:
+      return "device";
   }
   return "failed";
 }

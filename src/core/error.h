@@ -17,6 +17,7 @@ enum class ErrorCode : int {
   kFailed = 1,    // the operation failed for a reason outside its input
   kBadInput = 2,  // a file, flag, request or prompt is at fault
   kResource = 3,  // a device or memory is missing or exhausted
+  kDevice = 4,    // a device failed while it worked: nothing it has can be trusted any more
 };
 
 std::string_view name_of(ErrorCode code);  // "bad_input"

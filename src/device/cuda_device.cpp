@@ -31,7 +31,7 @@ cudaStream_t as_stream(void* stream) { return static_cast<cudaStream_t>(stream);
 void check_cuda(int error, const char* what) {
   const auto code = static_cast<cudaError_t>(error);
   if (code == cudaSuccess) return;
-  fail(ErrorCode::kFailed, fmt::format("[cuda] {}: {} ({})", what, cudaGetErrorName(code), cudaGetErrorString(code)));
+  fail(ErrorCode::kDevice, fmt::format("[cuda] {}: {} ({})", what, cudaGetErrorName(code), cudaGetErrorString(code)));
 }
 
 int count_cuda_devices(std::string* reason) {
@@ -92,6 +92,8 @@ uint64_t CudaDevice::free_bytes() const {
   check_cuda(cudaMemGetInfo(&free, &total), "free memory");
   return free;
 }
+
+void CudaDevice::drain() const noexcept { cudaStreamSynchronize(as_stream(stream_)); }
 
 void CudaDevice::synchronize() const { check_cuda(cudaStreamSynchronize(as_stream(stream_)), "running a step"); }
 

@@ -37,6 +37,8 @@ class CudaDevice {
   uint64_t free_of_share(double share) const;
   void* stream() const { return stream_; }
   void synchronize() const;
+  // The same before memory is given back, even where the device has failed.
+  void drain() const noexcept;
 
  private:
   std::string name_;

@@ -28,6 +28,7 @@ Engine::Engine(std::unique_ptr<Runner> runner, const EngineOptions& options, std
       clock_(std::move(clock)),
       kv_(kv_options(*runner_, options)),
       scheduler_(options.scheduler, kv_),
+      energy_(options.energy),
       samplers_(static_cast<size_t>(runner_->pool() == nullptr ? 1 : runner_->pool()->size()),
                 Sampler(options.kernels)),
       flights_(static_cast<size_t>(runner_->depth())) {
@@ -71,6 +72,7 @@ RequestId Engine::submit(Request request, RequestId sibling) {
   sequence->drawn_by_runner = request.logprobs < 0 && runner_->draws(request.sampling);
   sequence->request = std::move(request);
   const RequestId id = sequence->request.id;
+  if (sequences_.empty()) energy_.resume(clock_->now_ns());
   const auto leader = sequences_.find(sibling);
   Sequence* const added = sequences_.emplace(id, std::move(sequence)).first->second.get();
   scheduler_.add(added, leader == sequences_.end() ? nullptr : leader->second.get());
@@ -158,8 +160,10 @@ void Engine::finish_oldest(std::vector<TokenEvent>& events) {
   oldest_ = (oldest_ + 1) % flights_.size();
   --flying_;
   totals_.runner_ns += end_ns - wait_ns;
-  cost_.observe(done.plan.shape, static_cast<double>(end_ns - std::max(done.begin_ns, finished_ns_)));
+  const auto step_ns = static_cast<double>(end_ns - std::max(done.begin_ns, finished_ns_));
+  cost_.observe(done.plan.shape, step_ns);
   finished_ns_ = end_ns;
+  count_energy(done.plan, step_ns);
   scheduler_.set_cost(cost_.cost());
   scheduler_.commit(done.plan);
   collect_draws(done, result.tokens);
@@ -255,10 +259,49 @@ std::optional<RequestReport> Engine::report(RequestId id) const {
   return report;
 }
 
+// A step's time, divided between prompts and answers, to the account.
+void Engine::count_energy(const StepPlan& plan, double step_ns) {
+  EnergyStep step;
+  StepShape answers;
+  for (const ScheduledSequence& item : plan.sequences) {
+    const bool of_prompt = item.begin < item.sequence->report.prompt_tokens;
+    (of_prompt ? step.prompt_tokens : step.answer_tokens) += item.tokens;
+    (of_prompt ? item.sequence->uncharged_prompt : item.sequence->uncharged_answer) += item.tokens;
+    if (!of_prompt) answers.add(item.tokens, item.begin, item.samples);
+  }
+  const StepCost cost = cost_.cost();
+  double share = static_cast<double>(step.answer_tokens) / static_cast<double>(plan.shape.tokens);
+  if (share > 0 && share < 1 && cost.known()) {
+    share = std::min(1.0, cost.predict_ns(answers) / std::max(cost.predict_ns(plan.shape), 1.0));
+  }
+  step.answers_ns = share * step_ns;
+  step.prompts_ns = step_ns - step.answers_ns;
+  if (energy_.add(step, finished_ns_)) charge_sequences();
+}
+
+void Engine::charge(Sequence& sequence) {
+  const double joules = energy_.prompt_rate().value_or(0) * static_cast<double>(sequence.uncharged_prompt) +
+                        energy_.answer_rate().value_or(0) * static_cast<double>(sequence.uncharged_answer);
+  sequence.report.joules = sequence.report.joules.value_or(0) + joules;
+  sequence.uncharged_prompt = sequence.uncharged_answer = 0;
+}
+
+void Engine::charge_sequences() {
+  for (const auto& [id, sequence] : sequences_) charge(*sequence);
+}
+
+// What is not charged yet at the last window's rates; of the first requests at those of a window that ends now.
+std::optional<double> Engine::joules_of(Sequence& sequence) {
+  if (!sequence.report.joules && !energy_.answer_rate() && energy_.close(finished_ns_)) charge_sequences();
+  if (sequence.report.joules || energy_.answer_rate() || energy_.prompt_rate()) charge(sequence);
+  return sequence.report.joules;
+}
+
 void Engine::finish(Sequence& sequence, TokenEvent& event) {
   event.report = sequence.report;
   event.report->answer_tokens = static_cast<int64_t>(sequence.answer.size());
   event.report->finished_ns = event.time_ns;
+  event.report->joules = joules_of(sequence);
   totals_.prompt_tokens_cached += event.report->cached_tokens;
   scheduler_.end(&sequence);
 }
@@ -286,6 +329,7 @@ void Engine::count_step(const StepShape& shape) {
 EngineStats Engine::stats() const {
   EngineStats stats = totals_;
   stats.host_ns -= stats.sampler_ns;
+  stats.energy = energy_.totals();
   const SchedulerStats scheduler = scheduler_.stats();
   stats.waiting = scheduler.waiting;
   stats.running = scheduler.running;

@@ -16,6 +16,7 @@
 
 #include "core/clock.h"
 #include "engine/batch.h"
+#include "engine/energy_account.h"
 #include "engine/kv/kv_cache.h"
 #include "engine/request.h"
 #include "engine/runner/runner.h"
@@ -32,6 +33,7 @@ struct EngineOptions {
   std::string model_name;  // part of the name of every cached prefix
   SchedulerOptions scheduler;
   KernelSelection kernels;
+  EnergyAccount::Meter energy;  // joules that the device has taken; empty: not counted
 };
 
 // Gauges as of the last step, and counters since the start.
@@ -49,6 +51,7 @@ struct EngineStats {
   int64_t prompt_tokens = 0, prompt_tokens_cached = 0, answer_tokens = 0;
   int64_t prefix_cache_queries = 0, prefix_cache_hits = 0;  // tokens
   int64_t preemptions = 0;
+  EnergyTotals energy;
   int64_t runner_ns = 0, sampler_ns = 0, host_ns = 0;  // of steps: in the runner, in the sampler, and all the rest
 };
 
@@ -107,6 +110,10 @@ class Engine {
   void end_without_token(Sequence& sequence, FinishReason reason, std::vector<TokenEvent>& events);
   void destroy_released();
   void count_step(const StepShape& shape);
+  void count_energy(const StepPlan& plan, double step_ns);
+  void charge_sequences();
+  void charge(Sequence& sequence);
+  std::optional<double> joules_of(Sequence& sequence);
   Flight& flight(size_t age) { return flights_[(oldest_ + age) % flights_.size()]; }
 
   std::unique_ptr<Runner> runner_;
@@ -115,6 +122,7 @@ class Engine {
   KvCache kv_;
   Scheduler scheduler_;
   StepCostFit cost_;
+  EnergyAccount energy_;
   std::unordered_map<RequestId, std::unique_ptr<Sequence>> sequences_;
   std::vector<Sampler> samplers_;  // one a worker
   std::vector<Draw> draws_;

@@ -60,6 +60,7 @@ struct RequestReport {
   int64_t cached_tokens = 0;  // of the prompt, found in the prefix cache when it started
   int64_t answer_tokens = 0;
   int32_t preemptions = 0;
+  std::optional<double> joules;  // energy of its tokens (energy_account.h); nothing where no counter can be read
 };
 
 struct TokenEvent {

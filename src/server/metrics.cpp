@@ -61,6 +61,11 @@ double kv_usage(const EngineStats& engine) {
 #define TERN_VALUE(expression) [](From from, To to) { to.sample(static_cast<double>(from.expression)); }
 #define TERN_HISTOGRAM(member) [](From from, To to) { to.histogram(from.server.member); }
 
+void write_energy(To to, double prompts, double answers) {
+  to.sample(prompts, {{"phase", "prompt"}});
+  to.sample(answers, {{"phase", "answer"}});
+}
+
 constexpr std::array kMetrics{
     Metric{"num_requests_running", kGauge, "Sequences that the engine computes", TERN_VALUE(engine.running)},
     Metric{"num_requests_waiting", kGauge, "Requests that wait for the engine", TERN_VALUE(engine.waiting)},
@@ -76,6 +81,17 @@ constexpr std::array kMetrics{
     Metric{"cache_config_info", kGauge, "How the KV cache is set up; always 1", write_config},
     Metric{"prompt_tokens", kCounter, "Tokens of prompts, computed or found in the cache",
            TERN_VALUE(engine.prompt_tokens)},
+    Metric{"energy_joules", kCounter, "Energy of the device while it computed, see `energy_source_info`",
+           [](From from, To to) {
+             write_energy(to, from.engine.energy.prompts.joules, from.engine.energy.answers.joules);
+           }},
+    Metric{"energy_tokens", kCounter, "Tokens computed for that energy",
+           [](From from, To to) {
+             write_energy(to, static_cast<double>(from.engine.energy.prompts.tokens),
+                          static_cast<double>(from.engine.energy.answers.tokens));
+           }},
+    Metric{"energy_source_info", kGauge, "The energy counter, or why there is none; always 1",
+           [](From from, To to) { to.sample(1, {{"source", from.facts.energy_source}}); }},
     Metric{"prompt_tokens_cached", kCounter, "Tokens of prompts found in the prefix cache",
            TERN_VALUE(engine.prompt_tokens_cached)},
     Metric{"generation_tokens", kCounter, "Tokens of answers", TERN_VALUE(engine.answer_tokens)},
@@ -155,6 +171,7 @@ MetricFacts facts_of(const Backend& backend) {
                     .max_sequences = model.options().max_sequences,
                     .max_batched_tokens = model.options().max_batched_tokens,
                     .kv_dtype = std::string(tern::kv_name_of(*model.options().kv_format)),
+                    .energy_source = model.energy_source(),
                     .weights_bytes = memory.packed_weights + memory.mapped_weights,
                     .kv_bytes = memory.kv_pool,
                     .open_files = entries("/proc/self/fd"),

@@ -21,6 +21,7 @@ namespace tern {
 struct MetricFacts {
   int64_t block_tokens = 0, max_model_len = 0, max_sequences = 0, max_batched_tokens = 0;
   std::string kv_dtype;
+  std::string energy_source;
   uint64_t weights_bytes = 0, kv_bytes = 0;
   uint64_t resident_bytes = 0, open_files = 0, threads = 0;
   double cpu_seconds = 0, start_time_seconds = 0;

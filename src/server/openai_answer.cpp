@@ -55,6 +55,7 @@ class OpenAiAnswer final : public AnswerWriter {
     if (event.token >= 0) ++completion_tokens_;
     // Choices of one prompt share it, as the count of its tokens does.
     if (event.report && index % facts_.choices_per_prompt == 0) cached_tokens_ += event.report->cached_tokens;
+    if (event.report && event.report->joules) joules_ = joules_.value_or(0) + *event.report->joules;
     choice.finish = event.finish;
     json logprobs = released(choice, event);
     if (facts_.stream) return chunks(index, choice, event, std::move(logprobs));
@@ -236,7 +237,8 @@ class OpenAiAnswer final : public AnswerWriter {
             {"completion_tokens", completion_tokens_},
             {"total_tokens", facts_.prompt_tokens + completion_tokens_},
             {"prompt_tokens_details", {{"cached_tokens", cached_tokens_}}},
-            {"completion_tokens_details", {{"reasoning_tokens", 0}}}};
+            {"completion_tokens_details", {{"reasoning_tokens", 0}}},
+            {"energy_joules", joules_ ? json(*joules_) : json()}};
   }
 
   static json reason(const Choice& choice) {
@@ -246,6 +248,7 @@ class OpenAiAnswer final : public AnswerWriter {
   AnswerFacts facts_;
   std::vector<Choice> choices_;
   int64_t completion_tokens_ = 0, cached_tokens_ = 0;
+  std::optional<double> joules_;
 };
 
 }  // namespace

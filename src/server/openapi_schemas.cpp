@@ -45,7 +45,8 @@ json usage() {
                  {"completion_tokens", kCount},
                  {"total_tokens", kCount},
                  {"prompt_tokens_details", object({{"cached_tokens", kCount}})},
-                 {"completion_tokens_details", object({{"reasoning_tokens", kCount}})}});
+                 {"completion_tokens_details", object({{"reasoning_tokens", kCount}})},
+                 {"energy_joules", or_null(kNumber)}});
 }
 
 json chat_logprobs() {

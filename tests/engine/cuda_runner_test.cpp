@@ -4,8 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
 
+#include "core/error.h"
 #include "engine/engine.h"
 #include "engine/golden_models.h"
 #include "engine/runner/gpu_support.h"
@@ -154,6 +157,31 @@ TEST_P(CudaRunner, PaddedStepsAreRight) {
     }
     EXPECT_EQ(other[0].first, answer[0].first) << request;
   }
+}
+
+// 0: nothing failed.
+int exit_code_of(const Golden& golden, const std::vector<int32_t>& ids) {
+  try {
+    Loaded model = load(golden, 64, true);
+    score(*model.runner, model.limits, ids, 0, [](int64_t, std::span<const float>) {});
+  } catch (const Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return static_cast<int>(error.code());
+  }
+  return 0;
+}
+
+// A kernel reads far outside of all memory, by a token that no engine would let through: the runner says so, and what
+// it holds can still be given back. In a process of its own, whose device is of no use afterwards.
+TEST(CudaFailure, AFailedKernelIsAnErrorOfTheDevice) {
+  std::string reason;
+  if (count_gpus(&reason) == 0) GTEST_SKIP() << reason;
+  const std::vector<Golden> all = test::goldens();
+  const auto golden = std::find_if(all.begin(), all.end(), [](const Golden& g) { return g.name == "llama-tiny"; });
+  ASSERT_NE(golden, all.end());
+  EXPECT_EQ(exit_code_of(*golden, {1, 2}), 0);
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(std::exit(exit_code_of(*golden, {1, 2'000'000'000})), testing::ExitedWithCode(4), "illegal");
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CudaRunner, testing::ValuesIn(test::goldens()),

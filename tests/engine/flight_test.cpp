@@ -90,6 +90,7 @@ class DrawingRunner final : public Runner {
 struct Answer {
   std::vector<int32_t> tokens;
   FinishReason finish = FinishReason::kNone;
+  std::optional<double> joules;
 };
 
 struct Flights {
@@ -98,14 +99,15 @@ struct Flights {
   int most_in_flight = 0;
   std::map<RequestId, Answer> answers;
 
-  explicit Flights(int depth) {
+  explicit Flights(int depth, EnergyAccount::Meter energy = {}) {
     auto owned = std::make_unique<DrawingRunner>(depth, &most_in_flight);
     runner = owned.get();
     engine = std::make_unique<Engine>(std::move(owned),
                                       EngineOptions{.max_model_len = 128,
                                                     .block_tokens = 16,
                                                     .vocabulary = kVocabulary,
-                                                    .scheduler = {.max_batched_tokens = 12, .max_sequences = 4}},
+                                                    .scheduler = {.max_batched_tokens = 12, .max_sequences = 4},
+                                                    .energy = std::move(energy)},
                                       std::make_shared<SteadyClock>());
   }
   RequestId submit(int32_t first, int64_t prompt, int64_t answer, bool penalty = false, RequestId sibling = 0) {
@@ -124,6 +126,7 @@ struct Flights {
       EXPECT_EQ(answer.finish, FinishReason::kNone) << "an event behind the end of " << event.request;
       if (event.token >= 0) answer.tokens.push_back(event.token);
       answer.finish = event.finish;
+      if (event.report) answer.joules = event.report->joules;
       EXPECT_EQ(event.report.has_value(), event.finish != FinishReason::kNone);
     }
     return more;
@@ -179,6 +182,22 @@ TEST(Flight, AnEndWhileTheNextStepRunsIsTheEnd) {
   EXPECT_EQ(run.answers[stops].finish, FinishReason::kStop);
   EXPECT_EQ(run.answers[stops].tokens, std::vector<int32_t>(all.begin(), all.begin() + 7));
   EXPECT_EQ(run.answers[other].tokens, expected(40, 3, 30));
+}
+
+TEST(Flight, RequestsAreToldTheirEnergy) {
+  double joules = 0;
+  Flights run(2, [&joules] { return joules += 5; });
+  const RequestId first = run.submit(3, 5, 8), second = run.submit(40, 30, 20);
+  run.to_end();
+  const EnergyTotals totals = run.engine->stats().energy;
+  EXPECT_GT(totals.answers.joules, 0);
+  EXPECT_GT(*run.answers[first].joules, 0);
+  EXPECT_GT(*run.answers[second].joules, 0);
+  EXPECT_LE(totals.prompts.joules + totals.answers.joules, joules);
+  Flights without(2);
+  const RequestId id = without.submit(3, 5, 8);
+  without.to_end();
+  EXPECT_FALSE(without.answers[id].joules);
 }
 
 TEST(Flight, CancelledInFlightEndsOnce) {

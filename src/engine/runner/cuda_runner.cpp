@@ -32,7 +32,7 @@ class CudaRunner final : public Runner {
  public:
   CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const ModelConfig& config, const Program& lowered,
              const RunnerOptions& options, const CudaOptions& cuda);
-  ~CudaRunner() override { device_.synchronize(); }
+  ~CudaRunner() override { device_.drain(); }
 
   std::span<const float> execute(const Batch& batch) override;
   int depth() const override { return kDepth; }
