@@ -28,18 +28,6 @@ std::string_view unread_ggml_type(uint32_t type) {
       return "q8_1";
     case 15:
       return "q8_k";
-    case 16:
-      return "iq2_xxs";
-    case 17:
-      return "iq2_xs";
-    case 18:
-      return "iq3_xxs";
-    case 19:
-      return "iq1_s";
-    case 21:
-      return "iq3_s";
-    case 22:
-      return "iq2_s";
     case 24:
       return "i8";
     case 25:
@@ -50,14 +38,6 @@ std::string_view unread_ggml_type(uint32_t type) {
       return "i64";
     case 28:
       return "f64";
-    case 29:
-      return "iq1_m";
-    case 34:
-      return "tq1_0";
-    case 35:
-      return "tq2_0";
-    case 40:
-      return "nvfp4";
     default:
       return "unknown";
   }

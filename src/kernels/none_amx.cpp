@@ -6,6 +6,7 @@
 namespace tern {
 
 const AttentionImplSpan kAttentionAmx = {nullptr, 0};
+const LinearImplSpan kLinearAmxCodebooks = {nullptr, 0};
 const LinearImplSpan kLinearAmx = {nullptr, 0};
 const LinearImplSpan kLinearAmxKquants = {nullptr, 0};
 const LinearImplSpan kLinearAmxBf16 = {nullptr, 0};

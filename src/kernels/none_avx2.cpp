@@ -9,6 +9,8 @@
 
 namespace tern {
 
+const LinearImplSpan kLinearAvx2Codebooks = {nullptr, 0};
+const LinearImplSpan kLinearAvx2Fp8 = {nullptr, 0};
 const LinearImplSpan kLinearAvx2 = {nullptr, 0};
 const LinearImplSpan kLinearAvx2Float = {nullptr, 0};
 const LinearImplSpan kLinearAvx2Kquants = {nullptr, 0};

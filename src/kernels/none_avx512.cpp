@@ -9,6 +9,8 @@
 
 namespace tern {
 
+const LinearImplSpan kLinearAvx512Codebooks = {nullptr, 0};
+const LinearImplSpan kLinearAvx512Fp8 = {nullptr, 0};
 const LinearImplSpan kLinearAvx512 = {nullptr, 0};
 const LinearImplSpan kLinearAvx512Float = {nullptr, 0};
 const LinearImplSpan kLinearAvx512Kquants = {nullptr, 0};

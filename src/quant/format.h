@@ -21,9 +21,13 @@ struct FormatInfo {
   uint32_t block_elements;
   uint32_t block_bytes;
   std::string_view safetensors_name;  // "F32", "F16", "BF16" or empty
-  // Decodes `blocks` consecutive blocks: out[blocks * block_elements]. Bit-exact with the gguf package.
+  // Decodes `blocks` consecutive blocks: out[blocks * block_elements]. Bit-exact with the gguf package where that
+  // knows the format.
   void (*decode)(const std::byte* data, int64_t blocks, float* out);
 };
+
+// In place of ggml_type where GGUF files have no such type.
+inline constexpr uint32_t kNoGgmlType = UINT32_MAX;
 
 // All formats, in the order of the enumeration.
 std::span<const FormatInfo> formats();

@@ -8,12 +8,16 @@
 #include "core/error.h"
 #include "core/half.h"
 #include "core/rng.h"
+#include "quant/codebook_grids.h"
+#include "quant/f8_e4m3.h"
+#include "quant/iq1_m.h"
 #include "quant/q2_k.h"
 #include "quant/q4_1.h"
 #include "quant/q4_k.h"
 #include "quant/q5_1.h"
 #include "quant/q5_k.h"
 #include "quant/q8_0.h"
+#include "quant/u4_zero.h"
 
 namespace tern {
 namespace {
@@ -126,6 +130,26 @@ void patch_mxfp4(std::byte* block, const Scale& scale, uint64_t bits) {
   *block = static_cast<std::byte>(std::clamp(scale.powers.draw(bits) + 127, 1, 254));
 }
 
+void patch_iq1_m(std::byte* at, const Scale& scale, uint64_t bits) {
+  auto* block = reinterpret_cast<BlockIQ1_M*>(at);
+  const uint16_t d = signed_scale(scale.unit, bits);
+  for (int j = 0; j < 4; ++j) {
+    block->scales[j] = static_cast<uint16_t>((block->scales[j] & 0x0fff) | (d >> 4 * j & 15) << 12);
+  }
+}
+
+void patch_u4_zero(std::byte* at, const Scale& scale, uint64_t bits) {
+  auto* block = reinterpret_cast<BlockU4Zero*>(at);
+  block->d = signed_scale(scale.unit, bits);
+  block->m = f16_from_f32((bits >> 20 & 1) != 0 ? -7.0f : -8.0f);  // the codes' middle is between
+}
+
+void patch_f8_e4m3(std::byte* at, const Scale& scale, uint64_t bits) {
+  auto* block = reinterpret_cast<BlockF8E4M3*>(at);
+  block->d = vary(scale.unit, bits);
+  for (uint8_t& q : block->qs) q = static_cast<uint8_t>(q - ((q & 0x7f) == 0x7f ? 1 : 0));  // those are not numbers
+}
+
 // The mean square of what a scale multiplies, by format: of n equally probable codes from -n/2 to n/2 - 1, and of the
 // same about their middle; k-quants have two such factors.
 constexpr double around_zero(double n) { return (n * n - 1) / 12 + 0.25; }
@@ -133,6 +157,36 @@ constexpr double around_middle(double n) { return (n * n - 1) / 12; }
 constexpr double kScaleMinK = 47.5 * 47.5 + around_middle(32);  // uniform in [32, 63]
 constexpr double kScaleQ2K = 11.5 * 11.5 + around_middle(8);    // uniform in [8, 15]
 constexpr double kIq4Codes = 72768.0 / 16;                      // of the table of sixteen values that IQ4 codes index
+
+constexpr double odd_squares(double n) { return (4 * n * n - 1) / 3; }  // of 1, 3, .., 2 n - 1
+// Of the entries of a grid, whose fields of kBits stand for values[field].
+template <int kBits, size_t N>
+constexpr double grid_squares(const uint16_t (&grid)[N], const int8_t* values) {
+  double sum = 0;
+  for (const uint16_t entry : grid) {
+    for (int shift = 0; shift < 16; shift += kBits) {
+      const double value = values[entry >> shift & ((1 << kBits) - 1)];
+      sum += value * value;
+    }
+  }
+  return sum / (16 / kBits) / N;
+}
+constexpr int8_t kIq1Values[4] = {-1, 0, 1, 0};
+constexpr double kIq1Squares = (64 * grid_squares<2>(kGridIq1, kIq1Values) + 1) * odd_squares(8) / 64;
+template <size_t N>
+constexpr double iq2_squares(const uint16_t (&grid)[N]) {
+  return grid_squares<2>(grid, NarrowCodebook::kValues) * odd_squares(16) / 64;
+}
+// Of all e4m3 numbers, the largest counted twice.
+constexpr double e4m3_squares() {
+  double sum = 448.0 * 448.0;
+  for (int code = 0; code < 127; ++code) {
+    double value = code < 8 ? code : 8 + code % 8;
+    for (int exponent = code < 8 ? 1 : code / 8; exponent > 1; --exponent) value *= 2;
+    sum += value * value / (512.0 * 512.0);
+  }
+  return sum / 128;
+}
 
 // By name, since the order of the enumeration is the table's in format.cpp.
 struct RandomRow {
@@ -154,6 +208,20 @@ constexpr std::array kRows{
     RandomRow{"iq4_nl", kIq4Codes* kScaleMeanSquare, patch_signed<0>},
     RandomRow{"iq4_xs", kIq4Codes* around_zero(64) * kScaleMeanSquare, patch_signed<0>},
     RandomRow{"mxfp4", 8.5625, patch_mxfp4},  // of 0, 0.5, 1, 1.5, 2, 3, 4, 6
+    RandomRow{"iq1_s", kIq1Squares* kScaleMeanSquare, patch_signed<0>},
+    RandomRow{"iq1_m", kIq1Squares* kScaleMeanSquare, patch_iq1_m},
+    RandomRow{"iq2_xxs", iq2_squares(kGridIq2Xxs) * kScaleMeanSquare, patch_signed<0>},
+    RandomRow{"iq2_xs", iq2_squares(kGridIq2Xs) * kScaleMeanSquare, patch_signed<0>},
+    RandomRow{"iq2_s", iq2_squares(kGridIq2S) * kScaleMeanSquare, patch_signed<0>},
+    RandomRow{"iq3_xxs",
+              grid_squares<4>(kGridIq3Xxs, Iq3XxsCodebook::kValues) * odd_squares(16) / 16 * kScaleMeanSquare,
+              patch_signed<0>},
+    RandomRow{"iq3_s", grid_squares<4>(kGridIq3S, Iq3SCodebook::kValues) * odd_squares(16) * kScaleMeanSquare,
+              patch_signed<0>},
+    RandomRow{"tq1_0", 2.0 / 3 * kScaleMeanSquare, patch_signed<52>},
+    RandomRow{"tq2_0", 1.5 * kScaleMeanSquare, patch_signed<64>},  // of -1, 0, 1, 2
+    RandomRow{"u4_zero", around_zero(16) * kScaleMeanSquare, patch_u4_zero},
+    RandomRow{"f8_e4m3", e4m3_squares() * kScaleMeanSquare, patch_f8_e4m3},
 };
 
 // Sign and mantissa drawn, one of two exponents: |value| is uniform in [2^e, 2^(e + 1)), whose mean square is 4^e *

@@ -216,7 +216,7 @@ TEST(Gguf, RefusesBadTensors) {
   expect_refused(good().tensor_at("t", {uint64_t{1} << 32, uint64_t{1} << 32}, 0, 0), "dimensions overflows");
   expect_refused(good().tensor_at("t", {uint64_t{1} << 62}, 0, 0), "its size in bytes overflows");
   expect_refused(good().tensor_at("t", {4, 33}, 2, 0), "rows of 33 elements are not whole q4_0 blocks of 32");
-  expect_refused(good().tensor_at("t", {4}, 21, 0), "type 21 (iq3_s) is not supported");
+  expect_refused(good().tensor_at("t", {4}, 15, 0), "type 15 (q8_k) is not supported");
   expect_refused(good().tensor_at("t", {4}, 4, 0), "type 4 (unknown) is not supported");
   expect_refused(good().tensor_at("t", {4}, 0, 4), "offset 4 is not a multiple of the alignment 32");
   expect_refused(good().tensor_at("t", {4}, 0, 256), "reach beyond the file's 256 bytes of tensor data");

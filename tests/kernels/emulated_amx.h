@@ -12,6 +12,7 @@ namespace tern {
 
 extern const LinearImplSpan kEmulatedAmx;
 extern const LinearImplSpan kEmulatedAmxKquants;
+extern const LinearImplSpan kEmulatedAmxCodebooks;
 extern const LinearImplSpan kEmulatedAmxBf16;
 extern const AttentionImplSpan kEmulatedAttentionAmx;
 
@@ -29,7 +30,7 @@ inline std::vector<const AttentionImpl*> emulated_attention_impls() {
 inline std::vector<const LinearImpl*> emulated_amx_impls() {
   std::vector<const LinearImpl*> all;
   const uint32_t isa = detect_isa() | kIsaAmxInt8 | kIsaAmxBf16;
-  for (const LinearImplSpan* span : {&kEmulatedAmx, &kEmulatedAmxKquants, &kEmulatedAmxBf16}) {
+  for (const LinearImplSpan* span : {&kEmulatedAmx, &kEmulatedAmxKquants, &kEmulatedAmxCodebooks, &kEmulatedAmxBf16}) {
     for (int i = 0; i < span->count; ++i) {
       if ((span->rows[i].needs & ~isa) == 0) all.push_back(span->rows + i);
     }

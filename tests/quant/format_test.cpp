@@ -16,18 +16,19 @@ TEST(Format, RowsFindThemselves) {
     EXPECT_EQ(&format_info(info.format), &info);
     EXPECT_EQ(name_of(info.format), info.name);
     EXPECT_EQ(find_format(info.name), &info);
-    EXPECT_EQ(find_ggml_type(info.ggml_type), &info);
     EXPECT_NE(info.decode, nullptr);
+    if (info.ggml_type == kNoGgmlType) continue;
+    EXPECT_EQ(find_ggml_type(info.ggml_type), &info);
     numbers.insert(info.ggml_type);
   }
-  EXPECT_EQ(numbers.size(), formats().size());
-  EXPECT_EQ(formats().size(), 16u);
+  EXPECT_EQ(numbers.size(), 26u);
+  EXPECT_EQ(formats().size(), 28u) << "two of them are not GGUF's";
 }
 
 TEST(Format, UnknownIsAbsent) {
   EXPECT_EQ(find_format("q4_k_m"), nullptr);
   EXPECT_EQ(find_format(""), nullptr);
-  for (const uint32_t type : {4u, 5u, 9u, 15u, 16u, 31u, 41u, 0xffffffffu}) EXPECT_EQ(find_ggml_type(type), nullptr);
+  for (const uint32_t type : {4u, 5u, 9u, 15u, 31u, 41u, kNoGgmlType}) EXPECT_EQ(find_ggml_type(type), nullptr);
 }
 
 // Element counts at which something could go wrong: around powers of two, block multiples and the ends of 64 bits.

@@ -29,12 +29,23 @@ Drawn draw(Format format, double deviation, uint64_t seed) {
   return out;
 }
 
-TEST(RandomBlocks, EveryFormatHasThem) {
-  for (const FormatInfo& info : formats()) EXPECT_TRUE(has_random_blocks(info.format)) << info.name;
+// NVFP4's scales have too little room without the tensor's own.
+TEST(RandomBlocks, EveryOtherFormatHasThem) {
+  for (const FormatInfo& info : formats()) {
+    EXPECT_EQ(has_random_blocks(info.format), info.format != Format::kNVFP4) << info.name;
+  }
+}
+
+std::vector<FormatInfo> drawn_formats() {
+  std::vector<FormatInfo> drawn;
+  for (const FormatInfo& info : formats()) {
+    if (has_random_blocks(info.format)) drawn.push_back(info);
+  }
+  return drawn;
 }
 
 TEST(RandomBlocks, MeanIsZeroAndDeviationIsAsAsked) {
-  for (const FormatInfo& info : formats()) {
+  for (const FormatInfo& info : drawn_formats()) {
     for (const double deviation : {1.0 / 1024, 0.02, 1.0, 3.3}) {
       double sum = 0, squares = 0;
       for (const float value : draw(info.format, deviation, 5).values) {
@@ -51,7 +62,7 @@ TEST(RandomBlocks, MeanIsZeroAndDeviationIsAsAsked) {
 }
 
 TEST(RandomBlocks, TheSeedDecides) {
-  for (const FormatInfo& info : formats()) {
+  for (const FormatInfo& info : drawn_formats()) {
     const Drawn first = draw(info.format, 0.1, 1);
     EXPECT_EQ(first.bytes, draw(info.format, 0.1, 1).bytes) << info.name;
     EXPECT_NE(first.bytes, draw(info.format, 0.1, 2).bytes) << info.name;
@@ -60,7 +71,7 @@ TEST(RandomBlocks, TheSeedDecides) {
 
 // Columns must not be alike: a kernel that mixes up rows or elements would go unnoticed.
 TEST(RandomBlocks, BlocksAndElementsDiffer) {
-  for (const FormatInfo& info : formats()) {
+  for (const FormatInfo& info : drawn_formats()) {
     const Drawn drawn = draw(info.format, 0.1, 3);
     int64_t equal = 0;
     for (size_t i = 256; i < drawn.values.size(); ++i) equal += drawn.values[i] == drawn.values[i - 256] ? 1 : 0;

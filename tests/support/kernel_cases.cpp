@@ -3,11 +3,21 @@
 #include <algorithm>
 #include <cstring>
 #include <random>
+#include <type_traits>
 
 #include "core/half.h"
+#include "quant/f8_e4m3.h"
+#include "quant/iq1_m.h"
+#include "quant/iq1_s.h"
+#include "quant/iq2_s.h"
+#include "quant/iq2_xs.h"
+#include "quant/iq2_xxs.h"
+#include "quant/iq3_s.h"
+#include "quant/iq3_xxs.h"
 #include "quant/iq4_nl.h"
 #include "quant/iq4_xs.h"
 #include "quant/mxfp4.h"
+#include "quant/nvfp4.h"
 #include "quant/q2_k.h"
 #include "quant/q3_k.h"
 #include "quant/q4_0.h"
@@ -18,6 +28,9 @@
 #include "quant/q5_k.h"
 #include "quant/q6_k.h"
 #include "quant/q8_0.h"
+#include "quant/tq1_0.h"
+#include "quant/tq2_0.h"
+#include "quant/u4_zero.h"
 
 namespace tern::test {
 namespace {
@@ -66,22 +79,46 @@ class Scales {
   int64_t block_ = 0;
 };
 
+// Four bits of each of the words are the scale's.
+void spread_scale(uint16_t scale, BlockIQ1_M& block) {
+  for (int j = 0; j < 4; ++j) {
+    block.scales[j] = static_cast<uint16_t>((block.scales[j] & 0x0fff) | (scale >> 4 * j & 15) << 12);
+  }
+}
+
 template <typename Block>
 void set_scales(Block& block, Scales& scales) {
+  if constexpr (std::is_same_v<Block, BlockIQ1_M>) spread_scale(scales.next(), block);
+  if constexpr (std::is_same_v<Block, BlockU4Zero>) {
+    block.d = scales.next();
+    block.m = f16_from_f32(-static_cast<float>(4 + (block.qs[0] & 7)));  // not all codes cancel
+    return;
+  }
+  if constexpr (std::is_same_v<Block, BlockF8E4M3>) {
+    block.d = f32_from_f16(scales.next());
+    for (uint8_t& q : block.qs) q = static_cast<uint8_t>(q - ((q & 0x7f) == 0x7f ? 1 : 0));  // those are no numbers
+    return;
+  }
   if constexpr (requires { block.d; }) block.d = scales.next();
   if constexpr (requires { block.e; }) block.e = scales.next_exponent();
   if constexpr (requires { block.m; }) block.m = scales.next();
   if constexpr (requires { block.dmin; }) block.dmin = scales.next();
 }
 
-template <typename Block>
+// Extreme codes are all ones or all zeros in a block, or in most bytes of those whose bytes are numbers of a codebook's
+// entries: two entries everywhere would make all rows alike.
+enum class Extremes { kOfBlocks, kOfBytes };
+
+template <typename Block, Extremes kExtremes = Extremes::kOfBlocks>
 std::vector<std::byte> blocks(int64_t count, WeightCase kind, Generator& random) {
   std::vector<std::byte> bytes(static_cast<size_t>(count) * sizeof(Block));
   Scales scales(kind, random);
   for (int64_t b = 0; b < count; ++b, scales.next_block()) {
     std::byte* place = bytes.data() + b * static_cast<int64_t>(sizeof(Block));
-    const int ones = static_cast<int>(random() & 1) * 255;
+    int ones = static_cast<int>(random() & 1) * 255;
     for (size_t i = 0; i < sizeof(Block); ++i) {
+      if (kExtremes == Extremes::kOfBytes)
+        ones = static_cast<int>(random() % 4 == 0 ? random() & 255 : random() % 2 * 255);
       const int byte = kind == WeightCase::kExtremeCodes ? ones : static_cast<int>(random() & 255);
       place[i] = static_cast<std::byte>(byte);
     }
@@ -146,6 +183,30 @@ std::vector<std::byte> random_weights(Format format, int64_t rows, int64_t cols,
       return blocks<BlockIQ4_XS>(count / 256, kind, random);
     case Format::kMXFP4:
       return blocks<BlockMXFP4>(count / 32, kind, random);
+    case Format::kIQ1_S:
+      return blocks<BlockIQ1_S, Extremes::kOfBytes>(count / 256, kind, random);
+    case Format::kIQ1_M:
+      return blocks<BlockIQ1_M, Extremes::kOfBytes>(count / 256, kind, random);
+    case Format::kIQ2_XXS:
+      return blocks<BlockIQ2_XXS, Extremes::kOfBytes>(count / 256, kind, random);
+    case Format::kIQ2_XS:
+      return blocks<BlockIQ2_XS, Extremes::kOfBytes>(count / 256, kind, random);
+    case Format::kIQ2_S:
+      return blocks<BlockIQ2_S, Extremes::kOfBytes>(count / 256, kind, random);
+    case Format::kIQ3_XXS:
+      return blocks<BlockIQ3_XXS, Extremes::kOfBytes>(count / 256, kind, random);
+    case Format::kIQ3_S:
+      return blocks<BlockIQ3_S, Extremes::kOfBytes>(count / 256, kind, random);
+    case Format::kTQ1_0:
+      return blocks<BlockTQ1_0>(count / 256, kind, random);
+    case Format::kTQ2_0:
+      return blocks<BlockTQ2_0>(count / 256, kind, random);
+    case Format::kNVFP4:
+      return blocks<BlockNVFP4>(count / 64, kind, random);
+    case Format::kU4Zero:
+      return blocks<BlockU4Zero>(count / 32, kind, random);
+    case Format::kF8E4M3:
+      return blocks<BlockF8E4M3>(count / 32, kind, random);
   }
   return {};
 }

@@ -12,17 +12,18 @@
 #include "quant/q5_0.h"
 #include "quant/q5_1.h"
 #include "quant/q8_0.h"
+#include "quant/u4_zero.h"
 
 namespace tern {
 namespace {
 
 // Per format: the value is d * (code - kZero), plus m where there is one. With kTable the codes stand for kValues, and
-// kZero is what kernels add to them. scale() is the head's 16 bits, f16 but for kScaleBf16; none() is a block that
-// packs to zeros but for an exponent.
+// kZero is what kernels add to them. With kZeroPoint m counts in steps of d. scale() is the head's 16 bits, f16 but for
+// kScaleBf16; none() is a block that packs to zeros but for an exponent.
 template <typename B>
 struct Plain {
   using Block = B;
-  static constexpr bool kMinimum = false, kTable = false, kScaleBf16 = false;
+  static constexpr bool kMinimum = false, kTable = false, kScaleBf16 = false, kZeroPoint = false;
   static constexpr int8_t kValues[16] = {};
   static uint16_t scale(const Block& block) { return block.d; }
   static constexpr Block none() { return {}; }
@@ -44,6 +45,11 @@ struct Q5_1 : Plain<BlockQ5_1> {
   static constexpr Format kFormat = Format::kQ5_1;
   static constexpr int kBits = 5, kZero = 0;
   static constexpr bool kMinimum = true;
+};
+struct U4Zero : Plain<BlockU4Zero> {
+  static constexpr Format kFormat = Format::kU4Zero;
+  static constexpr int kBits = 4, kZero = 0;
+  static constexpr bool kMinimum = true, kZeroPoint = true;
 };
 struct Q8_0 : Plain<BlockQ8_0> {
   static constexpr Format kFormat = Format::kQ8_0;

@@ -1,6 +1,6 @@
-// Packed panels of 8 rows of the formats of 32-element blocks: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, MXFP4.
-// blocks = cols / 32:
-//   heads [blocks] x {d[8] f16 (MXFP4: bf16), for Q4_1 and Q5_1 m[8] f16}, padded to 64 bytes
+// Packed panels of 8 rows of the formats of 32-element blocks: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, MXFP4,
+// U4_ZERO. blocks = cols / 32:
+//   heads [blocks] x {d[8] f16 (MXFP4: bf16), with minima m[8] f16}, padded to 64 bytes
 //   codes [blocks] x {4-bit: 4 vectors; 5-bit: 4 vectors and one of fifth bits; 8-bit: 8 vectors}, padded to 64 bytes
 // A group is 4 consecutive k: 8 rows x 4 bytes = one vector of 32 bytes. 4-bit vector i carries group 2i in its low and
 // group 2i + 1 in its high nibbles; bit g of the fifth-bit vector belongs to group g; 8-bit vector g is group g.
@@ -90,7 +90,7 @@ struct Panel32 {
       __builtin_memcpy(&d, head, 2);
       if constexpr (F::kMinimum) __builtin_memcpy(&m, head + 16, 2);
       const float scale = F::kScaleBf16 ? _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(d << 16))) : _cvtsh_ss(d);
-      const float minimum = _cvtsh_ss(m);
+      const float minimum = F::kZeroPoint ? scale * _cvtsh_ss(m) : _cvtsh_ss(m);
       for (int k = 0; k < 32; ++k) {
         int q;
         if constexpr (F::kBits == 8) {

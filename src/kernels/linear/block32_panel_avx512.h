@@ -3,7 +3,7 @@
 // Layout. A panel is 16 weight rows, one a lane of a zmm, in units of 64 k (two blocks; an odd last block is followed
 // by a zero one); chunked_panels.h says in which order they lie. A unit is
 //   scales  [2 blocks][16 rows] f16      64 bytes
-//   minima  [2 blocks][16 rows] f16      64 bytes, Q4_1 and Q5_1
+//   minima  [2 blocks][16 rows] f16      64 bytes, Q4_1, Q5_1 and U4_ZERO
 //   high    [2 blocks][16 rows][4] u8   128 bytes, q5x32: bit g of byte i is the fifth bit of element 4 g + i
 //   codes   4 and 5 bits: [2 blocks][4 pairs][16 rows][4] u8, low nibble element 8 p + i, high nibble 8 p + 4 + i
 //           8 bits: [2 blocks][8 groups][16 rows][4] u8, element 4 g + i, stored + 128
@@ -114,7 +114,8 @@ template <typename F>
 void unpack_block(const std::byte* unit, int lane, int half, float* out) {
   const auto* scales = reinterpret_cast<const uint16_t*>(unit) + half * 16 + lane;
   const float d = F::kScaleBf16 ? f32_of_bf16(*scales) : _cvtsh_ss(*scales);
-  const float m = Unit<F>::kMins ? _cvtsh_ss(scales[Unit<F>::kMinsAt / 2]) : 0.0f;
+  float m = Unit<F>::kMins ? _cvtsh_ss(scales[Unit<F>::kMinsAt / 2]) : 0.0f;
+  if constexpr (F::kZeroPoint) m *= d;
   const auto* codes = reinterpret_cast<const uint8_t*>(unit) + Unit<F>::kCodesAt + half * Unit<F>::kBlockCodes;
   for (int k = 0; k < kBlock; ++k) {
     int code;

@@ -1,5 +1,5 @@
 // A panel's super-block of the formats of kquants_panel.h as tile products want it: sub-scales multiplied into the
-// weights, in two planes of bytes. Included by linear_kquants_amx.cpp only; everything is local to it. Pure.
+// weights, in two planes of bytes. Included by kquants_kernel_amx.h only; everything is local to it. Pure.
 #pragma once
 
 #include <immintrin.h>
@@ -128,6 +128,7 @@ void expand(const uint8_t* head, const uint8_t* codes, Expanded& to) {
   }
   for (int pair = 0; pair < kMinimumPairs<F>; ++pair) to.minima[pair] = minima_of<F>(head, pair);
   to.d = _mm512_cvtph_ps(load_ymm(head));
+  if constexpr (F::kFactor != 1.0f) to.d = _mm512_mul_ps(to.d, _mm512_set1_ps(F::kFactor));
   if constexpr (F::kMinimum) to.dmin = _mm512_cvtph_ps(load_ymm(head + 32));
 }
 

@@ -1,16 +1,17 @@
-// Packed panels of the formats of 256-element super-blocks (Q2_K to Q6_K, IQ4_XS) and the activations that go with
-// them.
+// Packed panels of the formats of 256-element super-blocks (Q2_K to Q6_K, IQ4_XS, those of codebook_formats.h) and the
+// activations that go with them.
 //
 // A panel holds R weight rows (16 for AVX-512, 8 for AVX2), blocks = cols / 256:
 //   heads [blocks] x kHeadBytes, padded to 64 bytes
 //   codes [blocks] x kCodeBytes, padded to 64 bytes
 // A head, R rows side by side in each part:
 //   d[R] f16; with minima dmin[R] f16; then the sub-scales as small integers:
-//   sub-blocks of 32 (Q4_K, Q5_K): scale[8][R] u8, minimum[4][R][2] u8;  (IQ4_XS): scale[8][R] i8
-//   sub-blocks of 16 (Q3_K, Q6_K): scale[8][R][2] i8;   (Q2_K): [8][R][2] u8, scale in the low nibble, minimum above
+//   sub-blocks of 32 (Q4_K, Q5_K): scale[8][R] u8, minimum[4][R][2] u8;  (IQ4_XS, other codebooks): scale[8][R] i8
+//   sub-blocks of 16 (Q3_K, Q6_K, some codebooks): scale[8][R][2] i8;   (Q2_K): [8][R][2] u8, scale in the low nibble,
+//   minimum above
 // [2] are two neighbouring sub-blocks, which a 16-bit multiply-and-add takes together.
 // Codes: a group is 4 consecutive k: R rows x 4 bytes, one vector. Planes of vectors, the low bits of all codes first:
-//   4-bit plane, 32 vectors: groups 2i, 2i + 1 at shifts 0, 4      (Q4_K, Q5_K, Q6_K, IQ4_XS)
+//   4-bit plane, 32 vectors: groups 2i, 2i + 1 at shifts 0, 4      (Q4_K, Q5_K, Q6_K, IQ4_XS, codebooks)
 //   2-bit plane, 16 vectors: groups 4i .. 4i + 3 at shifts 0 .. 6  (Q2_K, Q3_K low; Q6_K high)
 //   1-bit plane, 8 vectors: groups 8i .. 8i + 7 at bits 0 .. 7     (Q3_K, Q5_K high)
 // Against the file Q4_K, Q5_K and Q3_K keep their 6-bit scales as bytes: 2.8, 2.3 and 3.6 % more, IQ4_XS 1.5 %;
@@ -58,8 +59,9 @@ struct KParts {
 };
 
 // Per format: plane widths, sub-block length, and split(). The value is d * scale * (code - kZero) - dmin * minimum.
-// With kTable the codes stand for kValues, and kZero is what kernels add to them.
+// With kTable the codes stand for kValues, and kZero is what kernels add to them; d is used times kFactor.
 struct Direct {
+  static constexpr float kFactor = 1.0f;
   static constexpr bool kTable = false;
   static constexpr int8_t kValues[16] = {};
 };
@@ -177,6 +179,7 @@ struct IQ4_XS {
   static constexpr Format kFormat = Format::kIQ4_XS;
   static constexpr int kLowBits = 4, kHighBits = 0, kSubBlock = 32, kZero = 128;
   static constexpr bool kMinimum = false, kTable = true;
+  static constexpr float kFactor = 1.0f;
   static constexpr const int8_t (&kValues)[16] = kIq4Values;
   static void split(const Block& block, KParts& parts) {
     parts.d = block.d;
@@ -201,7 +204,7 @@ struct KPanel {
   static constexpr int kVector = R * 4;
   static constexpr int kScalesAt = F::kMinimum ? R * 4 : R * 2;
   static constexpr int kMinimaAt = kScalesAt + R * 8;  // sub-blocks of 32 only
-  static constexpr int kHeadBytes = kScalesAt + (F::kTable ? R * 8 : R * 16);
+  static constexpr int kHeadBytes = kScalesAt + (F::kTable && F::kSubBlock == 32 ? R * 8 : R * 16);
   static constexpr int kHighAt = F::kLowBits * 8 * kVector;
   static constexpr int kCodeBytes = kHighAt + F::kHighBits * 8 * kVector;
 
@@ -298,7 +301,7 @@ struct KPanel {
             packed_scale = static_cast<int8_t>(packed_scale);
           }
         }
-        const float scale = _cvtsh_ss(d) * static_cast<float>(packed_scale);
+        const float scale = _cvtsh_ss(d) * F::kFactor * static_cast<float>(packed_scale);
         const float minimum = _cvtsh_ss(dmin) * static_cast<float>(packed_minimum);
         for (int k = j * F::kSubBlock; k < (j + 1) * F::kSubBlock; ++k) {
           const int q = read_plane<F::kLowBits>(codes, k) | read_plane<F::kHighBits>(codes + kHighAt, k) << F::kLowBits;

@@ -48,8 +48,9 @@ void prepare_token(const LinearImpl& impl, const float* x, int64_t cols, std::by
 std::vector<const LinearImpl*> linear_impls() {
   std::vector<const LinearImpl*> all;
   for (const LinearImplSpan* span :
-       {&kLinearAmx, &kLinearAmxKquants, &kLinearAmxBf16, &kLinearAvx512, &kLinearAvx512Kquants, &kLinearAvx512Float,
-        &kLinearAvx2, &kLinearAvx2Kquants, &kLinearAvx2Float, &kLinearRef}) {
+       {&kLinearAmx, &kLinearAmxKquants, &kLinearAmxCodebooks, &kLinearAmxBf16, &kLinearAvx512, &kLinearAvx512Kquants,
+        &kLinearAvx512Codebooks, &kLinearAvx512Float, &kLinearAvx512Fp8, &kLinearAvx2, &kLinearAvx2Kquants,
+        &kLinearAvx2Codebooks, &kLinearAvx2Float, &kLinearAvx2Fp8, &kLinearRef}) {
     for (int i = 0; i < span->count; ++i) all.push_back(span->rows + i);
   }
   return all;

@@ -1,7 +1,8 @@
 // AVX2 products of the formats of 32-element blocks, in panels of 8 rows (layout: block32_panel.h).
 //
 // Activations are int8 a block of 32 (scale = max|x| / 127). For a row and a token, block after block:
-//   y = fma(float(sum q*a - z * sum a), d * s, y), then for formats with minimum y = fma(m, s * sum a, y),
+//   y = fma(float(sum q*a - z * sum a), d * s, y), then for formats with minimum y = fma(m, s * sum a, y) (U4_ZERO: d *
+//   m),
 // z = 8 (Q4_0), 16 (Q5_0, MXFP4), 128 (Q8_0, IQ4_NL), 0 otherwise. The sums over k are exact integers: |a| <= 127 keeps
 // every int16 in range, 15*127*2*8 = 30480 for 4-bit codes and for each half of an 8-bit code, 31*127*2*4 = 31496 for
 // 5-bit codes; IQ4_NL's and MXFP4's codes become the values of their tables plus z, 8-bit ones and at most 28.
@@ -174,7 +175,8 @@ struct Kernel : Panel32<F> {
         sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t]), scale, sums[t]);
       }
       if constexpr (F::kMinimum) {
-        const __m256 m = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(head + 16)));
+        __m256 m = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(head + 16)));
+        if constexpr (F::kZeroPoint) m = _mm256_mul_ps(d, m);
 #pragma GCC unroll 4
         for (int t = 0; t < T; ++t) sums[t] = _mm256_fmadd_ps(m, _mm256_set1_ps(x[t]->scaled_sum), sums[t]);
       }
@@ -245,10 +247,10 @@ constexpr LinearImpl row(const char* name, const char* layout) {
           .cost = panel_cost<K>};
 }
 
-constexpr LinearImpl kImpls[] = {row<Q4_0>("avx2_q4_0x32", "q4_0x32r8"),   row<Q4_1>("avx2_q4_1x32", "q4_1x32r8"),
-                                 row<Q5_0>("avx2_q5_0x32", "q5_0x32r8"),   row<Q5_1>("avx2_q5_1x32", "q5_1x32r8"),
-                                 row<Q8_0>("avx2_q8_0x32", "q8_0x32r8"),   row<IQ4_NL>("avx2_iq4_nlx32", "q4_0x32r8"),
-                                 row<MXFP4>("avx2_mxfp4x32", "mxfp4x32r8")};
+constexpr LinearImpl kImpls[] = {row<Q4_0>("avx2_q4_0x32", "q4_0x32r8"),    row<Q4_1>("avx2_q4_1x32", "q4_1x32r8"),
+                                 row<Q5_0>("avx2_q5_0x32", "q5_0x32r8"),    row<Q5_1>("avx2_q5_1x32", "q5_1x32r8"),
+                                 row<Q8_0>("avx2_q8_0x32", "q8_0x32r8"),    row<IQ4_NL>("avx2_iq4_nlx32", "q4_0x32r8"),
+                                 row<MXFP4>("avx2_mxfp4x32", "mxfp4x32r8"), row<U4Zero>("avx2_u4zx32", "u4zx32r8")};
 
 }  // namespace
 

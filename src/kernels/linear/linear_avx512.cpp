@@ -1,5 +1,6 @@
 // Linear for weights in blocks of 32 elements, on AVX-512 VNNI. Layouts (block32_panel_avx512.h): q4x32 (Q4_0, Q4_1,
-// IQ4_NL), q5x32 (Q5_0, Q5_1), q8x32 (Q8_0) and mxfp4x32 (MXFP4: q4x32 with scales in bf16).
+// IQ4_NL), q5x32 (Q5_0, Q5_1), q8x32 (Q8_0), mxfp4x32 (MXFP4: q4x32 with scales in bf16) and u4zx32 (U4_ZERO: as
+// Q4_1, minima in steps of the scale).
 //
 // Activations. Blocks of 32: q = round(x * (127 / amax)) to nearest even, scale = amax / 127. Per block and row:
 //
@@ -177,7 +178,8 @@ TERN_INLINE void add_block(const std::byte* unit, int half, Rows<T>& rows, __m51
   }
   if constexpr (Unit<F>::kMins) {
     rows.forget();
-    const __m512 mins = load_f16(unit + Unit<F>::kMinsAt + half * 32);
+    __m512 mins = load_f16(unit + Unit<F>::kMinsAt + half * 32);
+    if constexpr (F::kZeroPoint) mins = _mm512_mul_ps(scales, mins);
     TERN_UNROLL
     for (int t = 0; t < T; ++t) {
       sums[t] = _mm512_fmadd_ps(mins, _mm512_set1_ps(block_at(rows[t]).scaled_sum), sums[t]);
@@ -277,7 +279,7 @@ struct Row {
 constexpr LinearImpl kRows[] = {
     Row<Q4_0, Q4_1>::make("avx512_q4x32", "q4x32"),         Row<Q5_0, Q5_1>::make("avx512_q5x32", "q5x32"),
     Row<Q8_0, Q8_0>::make("avx512_q8x32", "q8x32"),         Row<IQ4_NL, IQ4_NL>::make("avx512_iq4x32", "q4x32"),
-    Row<MXFP4, MXFP4>::make("avx512_mxfp4x32", "mxfp4x32"),
+    Row<MXFP4, MXFP4>::make("avx512_mxfp4x32", "mxfp4x32"), Row<U4Zero, U4Zero>::make("avx512_u4zx32", "u4zx32"),
 };
 
 }  // namespace

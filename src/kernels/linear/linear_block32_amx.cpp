@@ -97,8 +97,12 @@ void expand(const std::byte* unit, int64_t units, Expanded& to) {
     expand_group<F, 5>(codes, high, to.codes[b]);
     expand_group<F, 6>(codes, high, to.codes[b]);
     expand_group<F, 7>(codes, high, to.codes[b]);
-    _mm512_store_ps(to.scales[b], load_scales<F>(unit + half * 32));
-    if constexpr (Unit<F>::kMins) _mm512_store_ps(to.mins[b], load_f16(unit + Unit<F>::kMinsAt + half * 32));
+    const __m512 scales = load_scales<F>(unit + half * 32);
+    _mm512_store_ps(to.scales[b], scales);
+    if constexpr (Unit<F>::kMins) {
+      const __m512 mins = load_f16(unit + Unit<F>::kMinsAt + half * 32);
+      _mm512_store_ps(to.mins[b], F::kZeroPoint ? _mm512_mul_ps(scales, mins) : mins);
+    }
     unit += half * Unit<F>::kBytes;
   }
 }
@@ -278,6 +282,7 @@ constexpr LinearImpl kRows[] = {
     Row<"avx512_q8x32", Q8_0>::make("amx_q8x32", "q8x32"),
     Row<"avx512_iq4x32", IQ4_NL>::make("amx_iq4x32", "q4x32"),
     Row<"avx512_mxfp4x32", MXFP4>::make("amx_mxfp4x32", "mxfp4x32"),
+    Row<"avx512_u4zx32", U4Zero>::make("amx_u4zx32", "u4zx32"),
 };
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "kernels/linear/linear_impl.h"
 #include "kernels/linear/panel_pack.h"
 #include "kernels/linear/panel_run.h"
+#include "quant/nvfp4.h"
 
 namespace tern {
 namespace {
@@ -192,8 +193,38 @@ constexpr LinearImpl row(const char* name, const char* layout) {
           .cost = panel_cost<K>};
 }
 
+// NVFP4 as the bf16 that hold it exactly.
+struct Nvfp4 : BF16 {
+  static constexpr Format kFormat = Format::kNVFP4;
+};
+void pack_nvfp4(const LinearDesc& desc, const std::byte* source, std::byte* packed, int64_t begin, int64_t end) {
+  using K = Kernel<Nvfp4>;
+  const auto* blocks = reinterpret_cast<const BlockNVFP4*>(source);
+  for (int64_t p = begin; p < end; ++p) {
+    auto* panel = reinterpret_cast<uint8_t*>(packed) + static_cast<uint64_t>(p) * K::panel_bytes(desc.cols);
+    for (int64_t r = 0; r < K::kRows; ++r) {
+      const int64_t row = p * K::kRows + r;
+      for (int64_t k = 0; k < desc.cols; ++k) {
+        const int64_t at = row * desc.cols + k;
+        const float value = row < desc.rows ? value_nvfp4(blocks[at / 64], at % 64) : 0.0f;
+        uint32_t bits;
+        __builtin_memcpy(&bits, &value, 4);
+        const auto upper = static_cast<uint16_t>(bits >> 16);
+        __builtin_memcpy(K::element(panel, k, r), &upper, 2);
+      }
+    }
+  }
+}
+bool supports_nvfp4(const LinearDesc& desc) { return Kernel<Nvfp4>::supports(desc) && desc.cols % 64 == 0; }
+constexpr LinearImpl nvfp4_row() {
+  LinearImpl nvfp4 = row<Nvfp4>("avx2_nvfp4_bf16", "bf16x2r16");
+  nvfp4.supports = supports_nvfp4;
+  nvfp4.pack = pack_nvfp4;
+  return nvfp4;
+}
+
 constexpr LinearImpl kImpls[] = {row<F32>("avx2_f32", "f32r16"), row<F16>("avx2_f16", "f16r16"),
-                                 row<BF16>("avx2_bf16", "bf16x2r16")};
+                                 row<BF16>("avx2_bf16", "bf16x2r16"), nvfp4_row()};
 
 }  // namespace
 

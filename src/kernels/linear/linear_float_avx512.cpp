@@ -16,6 +16,7 @@
 #include "kernels/linear/chunked_panels.h"
 #include "kernels/linear/linear_impl.h"
 #include "kernels/linear/panel_pack.h"
+#include "quant/nvfp4.h"
 
 namespace tern {
 namespace {
@@ -102,6 +103,27 @@ void pack(const LinearDesc& desc, const std::byte* source, std::byte* packed, in
       packer.pack(chunks.first_unit(chunk) * kUnit, chunks.first_unit(chunk + 1) * kUnit, desc.cols,
                   reinterpret_cast<uint8_t*>(packed) + chunks.offset(panel, chunk));
     }
+  }
+}
+
+// NVFP4 as the bf16 that hold it exactly.
+template <int A>
+void pack_nvfp4(const LinearDesc& desc, const std::byte* source, std::byte* packed, int64_t begin, int64_t end) {
+  const Chunks<Unit<BF16, A>> chunks(desc);
+  const auto* blocks = reinterpret_cast<const BlockNVFP4*>(source);
+  for (int64_t panel = begin; panel < end; ++panel) {
+    chunks.each_unit(panel, [&](int64_t unit, int64_t at) {
+      for (int lane = 0; lane < kPanelRows; ++lane) {
+        const int64_t row = panel * kPanelRows + lane, first = row * desc.cols + unit * kUnit;
+        for (int c = 0; c < kUnit; ++c) {
+          const float value = row < desc.rows ? value_nvfp4(blocks[(first + c) / 64], (first + c) % 64) : 0.0f;
+          uint32_t bits;
+          __builtin_memcpy(&bits, &value, sizeof(bits));
+          const auto upper = static_cast<uint16_t>(bits >> 16);
+          __builtin_memcpy(packed + at + BF16::at(lane, c), &upper, sizeof(upper));
+        }
+      }
+    });
   }
 }
 
@@ -247,26 +269,42 @@ constexpr LinearImpl with_f32(const char* name, const char* layout) {
           .cost = cost<W, Arithmetic::kF32>};
 }
 
+bool supports_nvfp4(const LinearDesc& desc) {
+  return desc.format == Format::kNVFP4 && desc.cols > 0 && desc.cols % 64 == 0;
+}
+// The row over packed bf16 for NVFP4.
+constexpr LinearImpl for_nvfp4(LinearImpl row, const char* name, decltype(LinearImpl::pack) pack) {
+  row.name = name;
+  row.supports = supports_nvfp4;
+  row.pack = pack;
+  return row;
+}
+
+constexpr LinearImpl kBf16Dot = {.name = "avx512_bf16dot",
+                                 .layout = "bf16x16",
+                                 .needs = kIsaAvx2 | kIsaAvx512 | kIsaAvx512Bf16,
+                                 .panel_rows = kPanelRows,
+                                 .supports = supports<Format::kBF16>,
+                                 .packed_bytes = packed_bytes<BF16, 2>,
+                                 .pack = pack<BF16, 2>,
+                                 .prepared_bytes = prepared_bytes<2>,
+                                 .prepare = prepare_bf16,
+                                 .run = run_bf16,
+                                 .read_row = read_row<BF16, 2>,
+                                 .cost = cost<BF16, Arithmetic::kBf16>};
+constexpr LinearImpl kBf16 = with_f32<BF16, Format::kBF16>("avx512_bf16", "bf16x16");
+
 constexpr LinearImpl kRows[] = {
-    {.name = "avx512_bf16dot",
-     .layout = "bf16x16",
-     .needs = kIsaAvx2 | kIsaAvx512 | kIsaAvx512Bf16,
-     .panel_rows = kPanelRows,
-     .supports = supports<Format::kBF16>,
-     .packed_bytes = packed_bytes<BF16, 2>,
-     .pack = pack<BF16, 2>,
-     .prepared_bytes = prepared_bytes<2>,
-     .prepare = prepare_bf16,
-     .run = run_bf16,
-     .read_row = read_row<BF16, 2>,
-     .cost = cost<BF16, Arithmetic::kBf16>},
-    with_f32<BF16, Format::kBF16>("avx512_bf16", "bf16x16"),
+    kBf16Dot,
+    kBf16,
     with_f32<F16, Format::kF16>("avx512_f16", "f16x16"),
     with_f32<F32, Format::kF32>("avx512_f32", "f32x16"),
+    for_nvfp4(kBf16Dot, "avx512_nvfp4_bf16dot", pack_nvfp4<2>),
+    for_nvfp4(kBf16, "avx512_nvfp4_bf16", pack_nvfp4<4>),
 };
 
 }  // namespace
 
-const LinearImplSpan kLinearAvx512Float = {kRows, 4};
+const LinearImplSpan kLinearAvx512Float = {kRows, sizeof(kRows) / sizeof(kRows[0])};
 
 }  // namespace tern

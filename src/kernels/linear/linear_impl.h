@@ -64,16 +64,21 @@ struct LinearImplSpan {
   int count;
 };
 
-// One per implementation file; empty in none_<isa>.cpp. kquants: formats of 256-element super-blocks.
+// One per implementation file; empty in none_<isa>.cpp. kquants and codebooks: formats of 256-element super-blocks.
 extern const LinearImplSpan kLinearAmx;
 extern const LinearImplSpan kLinearAmxKquants;
+extern const LinearImplSpan kLinearAmxCodebooks;
 extern const LinearImplSpan kLinearAmxBf16;
 extern const LinearImplSpan kLinearAvx512;
 extern const LinearImplSpan kLinearAvx512Kquants;
+extern const LinearImplSpan kLinearAvx512Codebooks;
 extern const LinearImplSpan kLinearAvx512Float;
+extern const LinearImplSpan kLinearAvx512Fp8;
 extern const LinearImplSpan kLinearAvx2;
 extern const LinearImplSpan kLinearAvx2Kquants;
+extern const LinearImplSpan kLinearAvx2Codebooks;
 extern const LinearImplSpan kLinearAvx2Float;
+extern const LinearImplSpan kLinearAvx2Fp8;
 extern const LinearImplSpan kLinearRef;
 
 }  // namespace tern

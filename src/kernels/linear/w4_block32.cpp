@@ -5,6 +5,7 @@
 #include "core/half.h"
 #include "quant/q4_0.h"
 #include "quant/q4_k.h"
+#include "quant/u4_zero.h"
 
 namespace tern::w4 {
 namespace {
@@ -31,6 +32,13 @@ void place_scale(uint16_t value, int64_t row, int64_t step, std::byte* block) {
 void place(const BlockQ4_0& from, int64_t row, int64_t step, std::byte* block) {
   place_codes([&](int64_t c) { return from.qs[c % 16] >> (c / 16 * 4) & 15; }, row, step, block);
   place_scale(from.d, row, step, block);
+}
+
+void place(const BlockU4Zero& from, int64_t row, int64_t step, std::byte* block) {
+  place_codes([&](int64_t c) { return from.qs[c % 16] >> (c / 16 * 4) & 15; }, row, step, block);
+  place_scale(from.d, row, step, block);
+  const float offset = f32_from_f16(from.d) * (kZeroCode + f32_from_f16(from.m));
+  place_scale(f16_from_f32(offset), row, kSteps + step, block);
 }
 
 // Of 256 columns those of sub-block `sub`.
@@ -66,13 +74,26 @@ void pack(int64_t rows, int64_t cols, bool offsets, std::byte* packed, PlaceStep
   }
 }
 
+template <typename Block>
+void pack_blocks32(const std::byte* blocks, int64_t rows, int64_t cols, bool offsets, std::byte* packed) {
+  const auto* from = reinterpret_cast<const Block*>(blocks);
+  pack(rows, cols, offsets, packed, [&](int64_t row, int64_t i, int64_t in_tile, int64_t step, std::byte* block) {
+    place(from[row * (cols / 32) + i], in_tile, step, block);
+  });
+}
+
 }  // namespace
 
 void pack_q4_0(const std::byte* blocks, int64_t rows, int64_t cols, std::byte* packed) {
-  const auto* from = reinterpret_cast<const BlockQ4_0*>(blocks);
-  pack(rows, cols, false, packed, [&](int64_t row, int64_t i, int64_t in_tile, int64_t step, std::byte* block) {
-    place(from[row * (cols / 32) + i], in_tile, step, block);
-  });
+  pack_blocks32<BlockQ4_0>(blocks, rows, cols, false, packed);
+}
+
+void pack_q4_0_offset(const std::byte* blocks, int64_t rows, int64_t cols, std::byte* packed) {
+  pack_blocks32<BlockQ4_0>(blocks, rows, cols, true, packed);
+}
+
+void pack_u4_zero(const std::byte* blocks, int64_t rows, int64_t cols, std::byte* packed) {
+  pack_blocks32<BlockU4Zero>(blocks, rows, cols, true, packed);
 }
 
 void pack_q4_k(const std::byte* blocks, int64_t rows, int64_t cols, std::byte* packed) {

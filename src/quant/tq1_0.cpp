@@ -1,0 +1,11 @@
+#include "quant/tq1_0.h"
+
+#include "quant/codebook_decode.h"
+
+namespace tern {
+
+void decode_tq1_0(const std::byte* data, int64_t blocks, float* out) {
+  decode_codebook<NarrowCodebook>(data, blocks, take_apart_tq1_0, out);
+}
+
+}  // namespace tern
