@@ -61,6 +61,8 @@ const TensorInfo& WeightMap::rows_of(const TensorInfo& whole, const WeightUse& u
   if (view.data.empty()) {
     const size_t row_bytes = whole.data.size() / static_cast<size_t>(whole.rows());
     view = {whole.name, whole.format, {use.rows, use.cols}, {}};
+    view.scale_rows = use.first_row % whole.scale_rows == 0 ? whole.scale_rows : 1;
+    view.scale_cols = whole.scale_cols;
     view.data =
         whole.data.subspan(static_cast<size_t>(use.first_row) * row_bytes, static_cast<size_t>(use.rows) * row_bytes);
   }

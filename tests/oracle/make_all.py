@@ -1,6 +1,7 @@
 """Makes every committed fixture under tests/golden, in about ten minutes on two cores (nearly all of it SmolLM2)."""
 import make_models
 import make_quant
+import make_quantized
 import make_sentencepiece
 import make_smollm2
 import make_templates
@@ -8,7 +9,7 @@ import make_tokenizers
 
 
 def main():
-    for module in (make_quant, make_models, make_tokenizers, make_sentencepiece, make_templates, make_smollm2):
+    for module in (make_quant, make_quantized, make_models, make_tokenizers, make_sentencepiece, make_templates, make_smollm2):
         print(f"== {module.__name__}", flush=True)
         module.main()
 

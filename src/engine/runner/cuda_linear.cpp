@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "kernels/linear/bias_gpu.h"
 #include "kernels/linear/fp8_rows_gpu.h"
+#include "kernels/linear/fp8_unpack_gpu.h"
 #include "kernels/linear/w4_block32.h"
 #include "kernels/linear/w4_unpack_gpu.h"
 
@@ -24,6 +25,19 @@ const DecodeProductImpl* find_few(const DecodeProductDesc& desc, int capability)
   return nullptr;
 }
 
+// What F8_E4M3 parts are kept as: with a scale a row, or for 128 x 128, where their scales reach so far.
+DecodeWeight choose_fp8(std::span<const TensorInfo* const> parts) {
+  constexpr int64_t kEdge = 128;
+  bool channel = true, block = true;
+  for (const TensorInfo* part : parts) {
+    const bool last = part == parts.back();
+    channel &= part->scale_cols >= part->cols();
+    block &= (part->scale_rows % kEdge == 0 || part->scale_rows >= part->rows()) &&
+             (part->scale_cols % kEdge == 0 || part->scale_cols >= part->cols()) && (last || part->rows() % kEdge == 0);
+  }
+  return channel ? DecodeWeight::kFp8Channel : block ? DecodeWeight::kFp8Block : DecodeWeight::kBf16;
+}
+
 }  // namespace
 
 DecodeWeight choose_weight(std::span<const TensorInfo* const> parts, bool to_f32, GpuQuantization wish,
@@ -37,8 +51,12 @@ DecodeWeight choose_weight(std::span<const TensorInfo* const> parts, bool to_f32
   const auto all_are = [&](Format format) {
     return all([&](const TensorInfo* part) { return part->format == format; });
   };
+  if (all_are(Format::kF8E4M3)) return choose_fp8(parts);  // columns are whole blocks of 32
   if (all_are(Format::kQ4_0)) return DecodeWeight::kW4Block32;
-  return all_are(Format::kQ4_K) ? DecodeWeight::kW4Block32Offset : DecodeWeight::kBf16;
+  const bool w4 = all([](const TensorInfo* part) {
+    return part->format == Format::kQ4_0 || part->format == Format::kU4Zero || part->format == Format::kQ4_K;
+  });
+  return w4 ? DecodeWeight::kW4Block32Offset : DecodeWeight::kBf16;
 }
 
 void CudaProducts::need_fp8(int64_t tokens, int64_t cols) {
@@ -74,6 +92,22 @@ void CudaProducts::run_fp8(const MatmulShape& shape, const MatmulOperands& opera
   MatmulShape fp8 = shape;
   fp8.fp8 = true;
   matmul_.run(fp8, rounded, stream);
+}
+
+void CudaProducts::run_fp8_blocks(const MatmulShape& shape, const MatmulOperands& operands, bool overlap,
+                                  void* stream) {
+  check_cuda(kGpuFp8UnpackSm90.run({.weights = operands.w,
+                                    .scales = operands.w_scales,
+                                    .out = matrix_.data(),
+                                    .rows = shape.rows,
+                                    .cols = shape.cols,
+                                    .overlap = overlap},
+                                   stream),
+             "fp8_unpack");
+  MatmulOperands decoded = operands;
+  decoded.w = matrix_.data();
+  decoded.w_scales = nullptr;
+  matmul_.run(shape, decoded, stream);
 }
 
 void CudaProducts::run_w4(const MatmulShape& shape, const MatmulOperands& operands, bool offsets, bool overlap,
@@ -121,6 +155,8 @@ void CudaLinearStep::run_many(int64_t tokens, const CudaStepContext& context) co
       return products_.run_bf16(shape, operands, context.stream);
     case DecodeWeight::kFp8Channel:
       return products_.run_fp8(shape, operands, context.overlap, context.stream);
+    case DecodeWeight::kFp8Block:
+      return products_.run_fp8_blocks(shape, operands, context.overlap, context.stream);
     case DecodeWeight::kW4Block32:
       return products_.run_w4(shape, operands, false, context.overlap, context.stream);
     case DecodeWeight::kW4Block32Offset:
@@ -148,6 +184,7 @@ void CudaLinearStep::run(const CudaStepContext& context) const {
 std::string CudaLinearStep::kernel() const {
   std::string text = few_ == nullptr ? "" : std::string(few_->name) + " | ";
   if (weights_.weight == DecodeWeight::kFp8Channel) text += std::string(kGpuFp8RowsSm90.name) + " > cublaslt_fp8";
+  if (weights_.weight == DecodeWeight::kFp8Block) text += std::string(kGpuFp8UnpackSm90.name) + " > cublaslt";
   if (is_w4(weights_.weight)) text += std::string(kGpuW4UnpackSm90.name) + " > cublaslt";
   if (weights_.weight == DecodeWeight::kBf16) text += "cublaslt";
   return bias_ == nullptr ? text : text + " > " + kGpuBiasSm80.name;

@@ -31,6 +31,8 @@ class CudaProducts {
   void run_bf16(const MatmulShape& shape, const MatmulOperands& operands, void* stream);
   // operands.x is bf16 and rounded to e4m3, a scale a token.
   void run_fp8(const MatmulShape& shape, const MatmulOperands& operands, bool overlap, void* stream);
+  // operands.w is e4m3 with a scale for 128 x 128.
+  void run_fp8_blocks(const MatmulShape& shape, const MatmulOperands& operands, bool overlap, void* stream);
   // operands.w is packed (w4_block32.h).
   void run_w4(const MatmulShape& shape, const MatmulOperands& operands, bool offsets, bool overlap, void* stream);
 

@@ -178,7 +178,7 @@ std::unique_ptr<CudaStep> CudaRunner::bind_linear(const Op& op) {
   const DecodeWeight as = choose_weight(parts, to.f32, quantization_, device_.capability());
   const int64_t most = from.rows == RowCount::kTokens ? options_.max_batched_tokens : options_.max_rows;
   if (as == DecodeWeight::kFp8Channel) products_.need_fp8(most, from.cols);
-  if (is_w4(as)) products_.need_matrix(to.cols, from.cols);
+  if (is_w4(as) || as == DecodeWeight::kFp8Block) products_.need_matrix(to.cols, from.cols);
   return std::make_unique<CudaLinearStep>(products_, weights_.matrix(op.weights, as),
                                           weights_.biases(op.biases, op.weights), from, to, device_.capability());
 }

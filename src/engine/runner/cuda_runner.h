@@ -12,7 +12,7 @@ namespace tern {
 
 // What the weights of products are kept as. The embedding and what makes logits stay bf16.
 enum class GpuQuantization : uint8_t {
-  kAuto,  // as in the file where kernels compute on that (Q4_0, Q4_K), else as kNone
+  kAuto,  // as in the file where kernels compute on that (Q4_0, U4_ZERO, Q4_K, F8_E4M3), else as kNone
   kNone,  // bf16, decoded from whatever the file has
   kFp8,   // e4m3 with one scale an output feature, made from whatever the file has
 };

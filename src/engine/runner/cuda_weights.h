@@ -1,5 +1,6 @@
 // The weights of a program in device memory: matrices as bf16 decoded from whatever the file has, as e4m3 made from
-// that, or as the file's 4-bit codes in another order; norms and biases as f32. What two ops use is there once.
+// that or as the file's own, or as the file's 4-bit codes in another order; norms and biases as f32. What two ops use
+// is there once.
 //
 // Loading reads the checkpoint through two pinned buffers: workers decode into one while the other is copied. Engine
 // thread only.
@@ -24,9 +25,9 @@ inline bool is_w4(DecodeWeight weight) {
 
 // A matrix as products read it.
 struct CudaMatrix {
-  DecodeWeight weight = DecodeWeight::kBf16;  // kBf16, kFp8Channel, kW4Block32, kW4Block32Offset
+  DecodeWeight weight = DecodeWeight::kBf16;  // kBf16, kFp8Channel, kFp8Block, kW4Block32, kW4Block32Offset
   std::byte* data = nullptr;
-  float* scales = nullptr;  // of kFp8Channel, one a row
+  float* scales = nullptr;  // of kFp8Channel, one a row; of kFp8Block, one for 128 x 128
   uint64_t bytes = 0;       // of both
 };
 
@@ -37,7 +38,8 @@ class CudaWeights {
  public:
   CudaWeights(const WeightMap& weights, ThreadPool& pool, void* stream);
   // [sum of rows, cols], the parts one below the other; kW4Block32 takes parts that are Q4_0 (with
-  // offsets: Q4_K) and whole tiles of rows.
+  // offsets: also U4_ZERO or Q4_K) and whole tiles of rows; kFp8Block takes F8_E4M3 whose scales reach as far, all
+  // parts but the last of whole blocks.
   CudaMatrix matrix(std::span<const WeightUse> parts, DecodeWeight as = DecodeWeight::kBf16);
   // bf16 [experts, sum of rows, cols]: the parts of each expert one below the other.
   CudaMatrix experts(std::span<const WeightUse> parts);
@@ -59,6 +61,7 @@ class CudaWeights {
   CudaMatrix reserve_matrix(int64_t rows, int64_t cols, DecodeWeight as);
   void upload(const TensorInfo& tensor, int64_t first_row, const CudaMatrix& to);
   void send(const TensorInfo& tensor, int64_t begin, int64_t end, int64_t first_row, const CudaMatrix& to);
+  void send_scales(const TensorInfo& tensor, int64_t first_row, const CudaMatrix& to);
   void send_fp8(const std::byte* rows, int64_t count, int64_t cols, int64_t at_row, const CudaMatrix& to);
 
   const WeightMap& weights_;
