@@ -130,10 +130,13 @@ def check_vector_units(info, kernels, flags=None):
 
 
 def finished(directory, peer=LLAMA_CPP):
-    """The description of a finished build of this version, or None."""
-    stamp = Path(directory).resolve() / "build.json"
+    """The description of a finished build of this version, or None. Programs are kept by their paths below `directory`,
+    so that the folder may have been made elsewhere (carry.py)."""
+    directory = Path(directory).resolve()
+    stamp = directory / "build.json"
     if stamp.exists():
         made = json.loads(stamp.read_text())
+        made["binaries"] = {name: str(directory / path) for name, path in made["binaries"].items()}
         if made["version"] == peer.version and all(Path(p).exists() for p in made["binaries"].values()):
             return made
     return None
@@ -160,10 +163,10 @@ def build(peer, directory, jobs=os.cpu_count()):
         "version": peer.version,
         "commit": commit or "of an unstated commit",
         "system_info": info,
-        "binaries": {name: str(peer.binary(directory, name)) for name in peer.targets},
+        "binaries": {name: str(peer.binary(directory, name).relative_to(directory)) for name in peer.targets},
     }
     (directory / "build.json").write_text(json.dumps(made, indent=2) + "\n")
-    return made
+    return finished(directory, peer)
 
 
 def main():
