@@ -36,6 +36,7 @@ class Peer:
     kernels: str  # the library with its products, below the build folder
     llama: str  # the library that says what the build uses
     supplied: tuple = ()  # (path, text): files of its build that the source distribution lacks
+    mended: tuple = ()  # (path, line, line before it): for what a compiler makes of it
 
     def source(self, directory):
         folder = f"{self.package.replace('-', '_')}-{self.version}"
@@ -51,7 +52,11 @@ LLAMA_CPP = Peer(
      "llama-server", "llama-tokenize"),
     ("-DLLAMA_OPENSSL=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_APP=OFF", "-DLLAMA_USE_PREBUILT_UI=OFF",
      "-DLLAMA_BUILD_NUMBER=0"),
-    "bin/libggml-cpu.so", "bin/libllama.so")
+    "bin/libggml-cpu.so", "bin/libllama.so",
+    # g++ 12's _tile_loadconfig claims to read 8 of the 64 bytes, so -O3 drops the stores of the others, and the first
+    # product on tiles is an illegal instruction.
+    mended=(("ggml/src/ggml-cpu/amx/mmq.cpp", "    _tile_loadconfig(&tc);\n",
+             '    asm volatile("" : : "r"(&tc) : "memory");\n'),))
 # Without FA_ALL_QUANTS only attention over 4-bit caches is left out, which nothing here uses: it halves the build.
 IK_LLAMA_CPP = Peer(
     "ik_llama.cpp", "ik-llama-cpp-python", "0.1.5",
@@ -87,6 +92,11 @@ def download(peer, directory):
     for name, text in peer.supplied:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text(text)
+    for name, line, before in peer.mended:
+        text = (source / name).read_text()
+        if text.count(line) != 1:
+            raise SystemExit(f"error: {name} of {peer.name} {peer.version} is not as expected: {line.strip()}")
+        (source / name).write_text(text.replace(line, before + line))
     (root / "unpacked").touch()
     return source
 
@@ -130,10 +140,13 @@ def check_vector_units(info, kernels, flags=None):
 
 
 def finished(directory, peer=LLAMA_CPP):
-    """The description of a finished build of this version, or None."""
-    stamp = Path(directory).resolve() / "build.json"
+    """The description of a finished build of this version, or None. Programs are kept by their paths below `directory`,
+    so that the folder may have been made elsewhere (carry.py)."""
+    directory = Path(directory).resolve()
+    stamp = directory / "build.json"
     if stamp.exists():
         made = json.loads(stamp.read_text())
+        made["binaries"] = {name: str(directory / path) for name, path in made["binaries"].items()}
         if made["version"] == peer.version and all(Path(p).exists() for p in made["binaries"].values()):
             return made
     return None
@@ -160,10 +173,10 @@ def build(peer, directory, jobs=os.cpu_count()):
         "version": peer.version,
         "commit": commit or "of an unstated commit",
         "system_info": info,
-        "binaries": {name: str(peer.binary(directory, name)) for name in peer.targets},
+        "binaries": {name: str(peer.binary(directory, name).relative_to(directory)) for name in peer.targets},
     }
     (directory / "build.json").write_text(json.dumps(made, indent=2) + "\n")
-    return made
+    return finished(directory, peer)
 
 
 def main():

@@ -2,14 +2,20 @@
 """Pack the comparison for a machine without compiler and network: programs, libraries and scripts in one folder.
 
     python3 bench/peers/carry.py FOLDER [--tern PATH]
-    there: OUT=results bash FOLDER/run.sh
+    there: bash FOLDER/run.sh [options of table.py]
 
-The peers are those that builds.py made here, of which two things depend on the machine they run on: llama.cpp's CPU
-library, built again for the AMX units of Sapphire Rapids and later, and ik_llama.cpp, which has no AMX code and is taken
-as built here, where this machine has the same AVX-512 units. The models are synthetic: they are made there by tern.
+The peers are those that builds.py made here. Two things depend on the machine they run on: llama.cpp's CPU library, built
+again with AMX where this machine lacks it (Sapphire Rapids and later have it), and ik_llama.cpp, which has no AMX code and
+is taken as built here, so that this machine must have the other's AVX-512 units. The models are synthetic: they are made
+there by tern. Results lie in FOLDER/results unless --dir says otherwise, and go along: packed again with them, on a
+machine of the same kind, the next run goes on where the last one ended.
+
+Parts of a machine, beside each other, each with processors of its own:
+    for lane in 0,2 4,6; do taskset -c $lane bash FOLDER/run.sh --threads 2 --dir results/$lane ... & done; wait
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -23,28 +29,20 @@ import compare
 AMX_OPTIONS = ["-DGGML_NATIVE=OFF", *(f"-DGGML_{unit}=ON" for unit in (
     "SSE42", "AVX", "AVX2", "BMI2", "FMA", "F16C", "AVX_VNNI", "AVX512", "AVX512_VBMI", "AVX512_VNNI", "AVX512_BF16",
     "AMX_TILE", "AMX_INT8", "AMX_BF16"))]
-PROGRAMS = ("llama-bench", "llama-batched-bench")
-STARTS = {"llama.cpp": "llama-completion", "ik_llama.cpp": "llama-cli"}
+PROGRAMS = {"llama.cpp": ("llama-bench", "llama-batched-bench", "llama-completion", "llama-server"),
+            "ik_llama.cpp": ("llama-bench", "llama-batched-bench", "llama-cli")}
 # What every Linux of these years has; everything else comes along.
 SYSTEM = re.compile(r"(ld-linux.*|lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s)\.so.*|linux-vdso.*)$")
 
 RUN = """#!/bin/bash
-# Synthetic models of two sizes, tern beside the peers, at one thread and all: about four minutes on 16 cores.
-cd "$(dirname "$0")" || exit 1
-out=$(realpath -m "${OUT:-results}")
-mkdir -p "$out"
-export LD_LIBRARY_PATH=$PWD/tern-libraries TERN_CACHE=$PWD/cache
-cores=$(nproc)
-grep -m1 'model name' /proc/cpuinfo
-grep -owE 'amx_[a-z0-9]+|avx512_(vnni|bf16|fp16)' /proc/cpuinfo | sort -u | tr '\\n' ' '
-echo
-table() {
-  python3 peers/table.py --tern "$PWD/tern" --llama-cpp "$PWD/llama.cpp" --ik "$PWD/ik_llama.cpp" --models "$PWD/models" \\
-    --dir "$out/cases" --threads "1,$cores" --busy 1 "$@"
-}
-table --cases 'speed-synth135m-*' --all-threads --turns 3 --minutes "${SMALL:-1.6}" > "$out/small.md"
-table --cases 'speed-synth1b-*,together-synth135m-*' --turns 2 --minutes "${LARGE:-2.4}" > "$out/large.md"
-cat "$out/small.md" "$out/large.md"
+# table.py with the programs of this folder; without options the synthetic models of two sizes, at one thread and all.
+here=$(cd "$(dirname "$0")" && pwd) || exit 1
+export LD_LIBRARY_PATH=$here/tern-libraries TERN_CACHE=$here/cache
+grep -m1 'model name' /proc/cpuinfo >&2
+grep -owE 'amx_[a-z0-9]+|avx512_(vnni|bf16|fp16)' /proc/cpuinfo | sort -u | tr '\\n' ' ' >&2
+[ $# -gt 0 ] || set -- --cases 'speed-synth135m-*,together-synth135m-q4_0,speed-synth1b-*' --turns 3 --minutes 8
+exec python3 "$here/peers/table.py" --tern "$here/tern" --llama-cpp "$here/llama.cpp" --ik "$here/ik_llama.cpp" \\
+  --peer-dir "$here" --models "$here/models" --dir "$here/results" "$@"
 """
 
 
@@ -68,12 +66,13 @@ def carry_peer(peer, directory, folder, replaced):
     if not made:
         raise SystemExit(f"error: no build in {directory}; run bench/peers/builds.py {peer.name}")
     libraries = {Path(name).name: directory / "build" / name for name in (peer.llama, peer.kernels)}
-    for name in (*PROGRAMS, STARTS[peer.name]):
+    for name in PROGRAMS[peer.name]:
         copy(peer.binary(directory, name), folder / name)
         libraries |= libraries_of(peer.binary(directory, name))
     for name, path in (libraries | replaced).items():
         copy(path, folder / name)
-    shutil.copy(directory / "build.json", folder)
+    stamp = {**made, "binaries": {name: name for name in PROGRAMS[peer.name]}}
+    (folder / "build.json").write_text(json.dumps(stamp, indent=2) + "\n")
 
 
 def amx_library(directory, jobs):
@@ -95,8 +94,10 @@ def main():
     parser.add_argument("--dir", type=Path, default=builds.cache_dir() / "peers", help="default: %(default)s")
     parser.add_argument("--jobs", "-j", type=int, default=os.cpu_count())
     args = parser.parse_args()
-    kernels = amx_library(args.dir / "llama.cpp", args.jobs)
-    carried = {"libggml-cpu.so": kernels, "libggml-cpu.so.0": kernels}
+    carried = {}
+    if "amx_int8" not in Path("/proc/cpuinfo").read_text().split():
+        kernels = amx_library(args.dir / "llama.cpp", args.jobs)
+        carried = {"libggml-cpu.so": kernels, "libggml-cpu.so.0": kernels}
     carry_peer(builds.LLAMA_CPP, args.dir / "llama.cpp", args.folder / "llama.cpp", carried)
     carry_peer(builds.IK_LLAMA_CPP, args.dir / "ik_llama.cpp", args.folder / "ik_llama.cpp", {})
     copy(args.tern, args.folder / "tern")

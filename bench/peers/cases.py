@@ -57,7 +57,9 @@ MODELS = {
     "qwen1.5b-q4_k_m": File(alias="qwen2.5-coder-1.5b"),
     "synth1b-q4_k_m": File(synth="llama-3.2-1b", type="q4_k_m"),
     "synth1b-q4_0": File(synth="llama-3.2-1b", type="q4_0"),
-    **{f"synth135m-{t}": File(synth="smollm2-135m", type=t) for t in ("q4_0", "q4_k_m", "q8_0", "bf16")},
+    **{f"synth135m-{t}": File(synth="smollm2-135m", type=t) for t in ("q4_1", "q4_0", "q4_k_m", "q8_0", "bf16")},
+    **{f"synth0.5b-{t}": File(synth="qwen2.5-0.5b", type=t) for t in ("q4_k_m", "q4_0", "q8_0")},
+    "synth1.5b-q4_k_m": File(synth="qwen2.5-1.5b", type="q4_k_m"),
     "synth8b-q4_k_m": File(synth="llama-3.1-8b", type="q4_k_m"),
 }
 
@@ -132,11 +134,17 @@ CASES = [
     Case("kl-smollm2-q8_0", "smollm2-q8_0", "kl", 70, full=1),
     Case("serving-smollm2-q4_1", "smollm2-q4_1", "serving", 1200, full=1),
     # Only where they are named: for a machine to which no file can be brought (carry.py).
-    speed("synth135m-q4_0", 7, full=0),
-    speed("synth135m-q4_k_m", 8, full=0),
-    speed("synth135m-q8_0", 8, full=0),
-    speed("synth135m-bf16", 9, full=0),
-    together("synth135m-q4_0", (1, 4, 16, 32), 12, full=0),
+    *(speed(f"synth135m-{t}", 8, full=0) for t in ("q4_1", "q4_0", "q4_k_m", "q8_0", "bf16")),
+    *(speed(f"synth0.5b-{t}", 16, full=0, decode=32) for t in ("q4_k_m", "q4_0", "q8_0")),
+    speed("synth1.5b-q4_k_m", 30, full=0, prompts=(512,), decode=32),
+    *(together(f"synth135m-{t}", (1, 2, 4, 8, 16, 32), 16, full=0) for t in ("q4_1", "q4_0")),
+    together("synth0.5b-q4_k_m", (1, 4, 16), 20, full=0),
+    together("synth1b-q4_k_m", (1, 16), 25, full=0),
+    long("synth135m-q4_0", 4096, 24, full=0),
+    long("synth0.5b-q4_k_m", 4096, 40, full=0),
+    long("synth1.5b-q4_k_m", 4096, 150, full=0),
+    long("synth0.5b-q4_k_m", 16384, 500, full=0),
+    *(Case(f"start-{m}", m, "start", 6, full=0) for m in ("synth135m-q4_1", "synth0.5b-q4_k_m", "synth1.5b-q4_k_m")),
 ]
 
 

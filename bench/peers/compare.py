@@ -48,10 +48,19 @@ def machine():
 
 
 def cpu_seconds():
-    """CPU time used since boot by everything on the machine, steal included."""
-    user, nice, system, _, _, irq, softirq, steal = map(
-        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    """CPU time used since boot by everything on the processors that this process may use (`taskset` narrows them),
+    steal included."""
+    return busy_ticks(Path("/proc/stat").read_text(), os.sched_getaffinity(0)) / os.sysconf("SC_CLK_TCK")
+
+
+def busy_ticks(stat, processors):
+    """Of these processors, from the text of /proc/stat."""
+    ticks = 0
+    for number, times in re.findall(r"^cpu(\d+) (.*)$", stat, re.M):
+        if int(number) in processors:
+            user, nice, system, _, _, irq, softirq, steal = map(int, times.split()[:8])
+            ticks += user + nice + system + irq + softirq + steal
+    return ticks
 
 
 def own_seconds():

@@ -24,17 +24,17 @@ class Goal:
 
 GOALS = [
     # Decoding, one sequence.
-    Goal("synth1b-* synth8b-* qwen1.5b-*", "decode", ratio=1.1, share=0.90, stretch=0.95),
-    Goal("qwen0.5b-q4_k_m", "decode", ratio=1.7, share=0.80, stretch=0.90),
-    Goal("qwen0.5b-q4_0", "decode", ratio=1.4, share=0.80, stretch=0.90),
-    Goal("qwen0.5b-q8_0", "decode", ratio=1.3, share=0.80, stretch=0.90),
-    Goal("smollm2-q4_1 smollm2-q4_k_m synth135m-q4_k_m", "decode", ratio=2.0, share=0.75, stretch=1.0),
+    Goal("synth1b-* synth8b-* qwen1.5b-* synth1.5b-*", "decode", ratio=1.1, share=0.90, stretch=0.95),
+    Goal("qwen0.5b-q4_k_m synth0.5b-q4_k_m", "decode", ratio=1.7, share=0.80, stretch=0.90),
+    Goal("qwen0.5b-q4_0 synth0.5b-q4_0", "decode", ratio=1.4, share=0.80, stretch=0.90),
+    Goal("qwen0.5b-q8_0 synth0.5b-q8_0", "decode", ratio=1.3, share=0.80, stretch=0.90),
+    Goal("smollm2-q4_1 smollm2-q4_k_m synth135m-q4_1 synth135m-q4_k_m", "decode", ratio=2.0, share=0.75, stretch=1.0),
     Goal("smollm2-q4_0 synth135m-q4_0", "decode", ratio=1.5, share=0.75, stretch=1.0),
     Goal("smollm2-q8_0 synth135m-q8_0", "decode", ratio=1.7, share=0.75, stretch=1.0),
     Goal("smollm2-bf16 synth135m-bf16", "decode", ratio=1.15, share=0.75, stretch=1.0),
     Goal("*", "decode", context=16384, ratio=1.6),
     # Prompts.
-    Goal("smollm2-q4_1", "prompt", 512, ratio=5.0, share=0.35, stretch=0.45),
+    Goal("smollm2-q4_1 synth135m-q4_1", "prompt", 512, ratio=5.0, share=0.35, stretch=0.45),
     Goal("smollm2-q4_0 synth135m-q4_0", "prompt", 512, ratio=2.0, share=0.35, stretch=0.45),
     Goal("smollm2-q4_k_m synth135m-q4_k_m", "prompt", 512, ratio=4.0, share=0.35, stretch=0.45),
     Goal("smollm2-q8_0 synth135m-q8_0", "prompt", 512, ratio=2.7, share=0.35, stretch=0.45),

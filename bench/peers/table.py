@@ -64,7 +64,7 @@ class Bench:
             return path
         if file.alias:
             return Path(self.pull(file.alias))
-        scratch = path.with_suffix(".part")
+        scratch = path.with_suffix(f".{os.getpid()}.part")  # other lanes may make the same file
         if file.synth:
             command = [self.tern.program("tern"), "synth", file.synth, "--type", file.type, "--seed", "0"]
             command += ["-o", str(scratch)]
@@ -129,7 +129,7 @@ class Bench:
     def fingerprint(self, case, model):
         """Changes with anything that the case's figures depend on."""
         programs = [Path(e.program("tern" if e is self.tern else "llama-bench")) for e in self.engines]
-        marks = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in (*programs, model)]
+        marks = [measure.file_mark(p) for p in (*programs, model)]
         words = [marks, [e.version for e in self.engines[1:]], repr(case), self.args.threads, self.args.all_threads]
         return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 

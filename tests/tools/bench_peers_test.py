@@ -22,6 +22,7 @@ sys.dont_write_bytecode = True
 
 import builds
 import cases
+import compare
 import engines
 import goals
 import kl
@@ -55,6 +56,20 @@ class Builds(unittest.TestCase):
             library.write_bytes(b"nothing of the kind")
             with self.assertRaises(SystemExit):
                 builds.check_vector_units("AVX512_VNNI = 1", library, {"avx512_vnni"})
+
+
+    def test_a_build_that_was_carried_elsewhere_is_found_with_its_programs(self):
+        made = {"version": builds.LLAMA_CPP.version, "commit": "", "binaries": {"llama-bench": "bin/llama-bench"}}
+        with tempfile.TemporaryDirectory() as folder:
+            here, there = Path(folder).resolve() / "here", Path(folder).resolve() / "there"
+            (here / "bin").mkdir(parents=True)
+            (here / "build.json").write_text(json.dumps(made))
+            self.assertIsNone(builds.finished(here))
+            (here / "bin/llama-bench").touch()
+            here.rename(there)
+            self.assertEqual(builds.finished(there)["binaries"], {"llama-bench": str(there / "bin/llama-bench")})
+            (there / "build.json").write_text(json.dumps({**made, "version": "another"}))
+            self.assertIsNone(builds.finished(there))
 
 
 class Answers(unittest.TestCase):
@@ -165,6 +180,22 @@ class Shares(unittest.TestCase):
         self.assertAlmostEqual(measure.cores_of_others([run(10, 0.5), run(2, 0.4)]), 0.2)
         self.assertAlmostEqual(measure.cores_of_others([run(0.1, 0.02), run(0.1, 0.0)]), 0.02)
         self.assertAlmostEqual(measure.cores_of_others([run(0.5, 0.5)] * 4 + [run(9, 0)]), 1.0)
+
+    def test_others_are_those_on_the_own_processors(self):
+        stat = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 2 3 100 100 4 5 6 0 0\ncpu1 10 0 0 1 1 0 0 0 0 0\ncpu12 7 0 0 1 1 0 0 0 0 0\nintr 5"
+        self.assertEqual(compare.busy_ticks(stat, {0}), 21)
+        self.assertEqual(compare.busy_ticks(stat, {1, 12}), 17)
+        self.assertEqual(compare.busy_ticks(stat, {2}), 0)
+
+    def test_a_file_is_known_wherever_it_lies(self):
+        with tempfile.TemporaryDirectory() as folder:
+            marks = []
+            for place, text in (("a", b"one"), ("b", b"one"), ("c", b"two")):
+                (Path(folder) / place).mkdir()
+                (Path(folder) / place / "model").write_bytes(text)
+                marks.append(measure.file_mark(Path(folder) / place / "model"))
+            self.assertEqual(marks[0], marks[1])
+            self.assertNotEqual(marks[0], marks[2])
 
     def test_kind_of_cpu(self):
         text = "vendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\n"
