@@ -113,6 +113,9 @@ std::unique_ptr<Model> Model::load(const std::string& name, const LoadOptions& o
   const auto start = std::chrono::steady_clock::now();
   std::unique_ptr<Model> model(new Model);
   model->facts_ = ModelFacts::read(name, Weights::kReady, options.threads);
+  if (!model->facts_.config.causal) {
+    bad_input(model->facts_.checkpoint->metadata.source() + ": is an encoder, which makes vectors and no text");
+  }
   model->options_ = options;
   LoadOptions& o = model->options_;
   fill_defaults(o, model->facts_);

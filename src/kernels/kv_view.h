@@ -17,6 +17,9 @@
 
 namespace tern {
 
+// Elements of a key, or value, at most: 576 of a latent with its rotated part, in whole vectors.
+inline constexpr int32_t kMaxHeadDim = 640;
+
 struct KvLayerView {
   std::byte* pool;
   int64_t block_bytes;

@@ -3,6 +3,15 @@
 #include <cmath>
 
 namespace tern {
+namespace {
+
+WeightUse bias_of(Role weight, int32_t layer, int64_t cols) {
+  WeightUse use{weight, layer, 1, cols};
+  use.bias = true;
+  return use;
+}
+
+}  // namespace
 
 ProgramBuilder::ProgramBuilder(const ModelConfig& config) : config_(config) {
   program_.vocabulary = config.vocabulary;
@@ -35,11 +44,15 @@ Operand ProgramBuilder::embed() {
   Op& op = append(OpKind::kEmbed, -1);
   op.outputs = {out};
   op.weights = {{Role::kTokenEmbedding, -1, config_.vocabulary, config_.hidden}};
+  if (config_.token_types) {
+    op.weights.push_back({.role = Role::kTokenTypes, .rows = 1, .cols = config_.hidden, .first_row = 0});
+  }
+  if (config_.learned_positions) op.weights.push_back({Role::kPositions, -1, config_.context, config_.hidden});
   op.scale = config_.embedding_scale;
   return out;
 }
 
-Operand ProgramBuilder::rms_norm(Operand in, Role weight, int32_t layer) {
+Operand ProgramBuilder::norm(Operand in, Role weight, int32_t layer) {
   const Operand out = new_buffer("norm", in.cols, rows_of(in));
   Op& op = append(OpKind::kRmsNorm, layer);
   op.inputs = {in};
@@ -47,24 +60,27 @@ Operand ProgramBuilder::rms_norm(Operand in, Role weight, int32_t layer) {
   op.weights = {{weight, layer, 1, in.cols}};
   op.weights[0].plus = config_.norm_plus;
   op.eps = config_.norm_eps;
+  op.centered = config_.layer_norms;
+  if (config_.norm_bias) op.biases = {bias_of(weight, layer, in.cols)};
   return out;
 }
 
-Operand ProgramBuilder::linear(Operand in, Role weight, Role bias, int32_t layer, int64_t out_features,
+Operand ProgramBuilder::linear(Operand in, Role weight, bool bias, int32_t layer, int64_t out_features,
                                std::string name) {
   const Operand out = new_buffer(std::move(name), out_features, rows_of(in));
   Op& op = append(OpKind::kLinear, layer);
   op.inputs = {in};
   op.outputs = {out};
   op.weights = {{weight, layer, out_features, in.cols}};
-  if (bias != Role::kNone) op.biases = {{bias, layer, 1, out_features}};
+  if (bias) op.biases = {bias_of(weight, layer, out_features)};
   return out;
 }
 
 Operand ProgramBuilder::linear_rows(Operand in, Role weight, int64_t first_row, int32_t layer, int64_t out_features,
-                                    std::string name) {
-  const Operand out = linear(in, weight, Role::kNone, layer, out_features, std::move(name));
+                                    std::string name, bool bias) {
+  const Operand out = linear(in, weight, bias, layer, out_features, std::move(name));
   program_.ops.back().weights[0].first_row = first_row;
+  if (bias) program_.ops.back().biases[0].first_row = first_row;
   return out;
 }
 
@@ -121,6 +137,8 @@ Operand ProgramBuilder::attention(Operand q, int32_t layer, int32_t cache_group)
   op.outputs = {out};
   op.cache_group = cache_group;
   op.soft_cap = config_.attention_soft_cap;
+  op.causal = config_.causal;
+  if (config_.attention_sinks) op.weights = {{Role::kAttentionSinks, layer, 1, config_.heads}};
   return out;
 }
 
@@ -139,6 +157,38 @@ Operand ProgramBuilder::route(Operand scores, int32_t layer) {
   op.inputs = {scores};
   op.outputs = {out};
   op.route = config_.route;
+  if (config_.choice_bias) op.weights = {{Role::kChoiceBias, layer, 1, config_.route.experts}};
+  return out;
+}
+
+Operand ProgramBuilder::head_product(Operand in, WeightUse matrix, const HeadColumns& columns, std::string name) {
+  const Operand out = new_buffer(std::move(name), columns.heads * (columns.kept + matrix.rows), rows_of(in));
+  Op& op = append(OpKind::kHeadProduct, matrix.layer);
+  op.inputs = {in};
+  op.outputs = {out};
+  op.weights = {matrix};
+  op.weights[0].experts = columns.heads;
+  op.head_columns = columns;
+  return out;
+}
+
+Operand ProgramBuilder::short_conv(Operand in, int64_t length, int32_t layer, int32_t cache_group) {
+  const Operand out = new_buffer("convolved", in.cols / 3, rows_of(in));
+  Op& op = append(OpKind::kShortConv, layer);
+  op.inputs = {in};
+  op.outputs = {out};
+  op.weights = {{Role::kConv, layer, out.cols, length}};
+  op.cache_group = cache_group;
+  return out;
+}
+
+Operand ProgramBuilder::latent_key(Operand in, Role norm, int64_t rank, int32_t layer) {
+  const Operand out = new_buffer("latent", in.cols, rows_of(in));
+  Op& op = append(OpKind::kLatentKey, layer);
+  op.inputs = {in};
+  op.outputs = {out};
+  op.weights = {{norm, layer, 1, rank}};
+  op.eps = config_.norm_eps;
   return out;
 }
 
@@ -151,7 +201,12 @@ Operand ProgramBuilder::experts(Operand in, Operand route, int32_t layer) {
   op.weights = {{Role::kExpertGate, layer, ffn, in.cols},
                 {Role::kExpertUp, layer, ffn, in.cols},
                 {Role::kExpertDown, layer, in.cols, ffn}};
+  if (config_.expert_bias) {
+    op.biases = {bias_of(Role::kExpertGate, layer, ffn), bias_of(Role::kExpertUp, layer, ffn),
+                 bias_of(Role::kExpertDown, layer, in.cols)};
+  }
   for (WeightUse& use : op.weights) use.experts = config_.route.experts;
+  for (WeightUse& use : op.biases) use.experts = config_.route.experts;
   op.route = config_.route;
   op.activation = config_.activation;
   return out;

@@ -12,13 +12,13 @@ class ProgramBuilder {
  public:
   explicit ProgramBuilder(const ModelConfig& config);
 
-  // Each appends one op and returns the buffer that it assigns.
+  // Each appends one op and returns the buffer that it assigns. With `bias`: of the vector beside the weight.
   Operand embed();
-  Operand rms_norm(Operand in, Role weight, int32_t layer);
-  Operand linear(Operand in, Role weight, Role bias, int32_t layer, int64_t out_features, std::string name);
+  Operand norm(Operand in, Role weight, int32_t layer);
+  Operand linear(Operand in, Role weight, bool bias, int32_t layer, int64_t out_features, std::string name);
   // `weight`, as it lies in rows of a larger tensor from `first_row` on.
-  Operand linear_rows(Operand in, Role weight, int64_t first_row, int32_t layer, int64_t out_features,
-                      std::string name);
+  Operand linear_rows(Operand in, Role weight, int64_t first_row, int32_t layer, int64_t out_features, std::string name,
+                      bool bias = false);
   Operand head_norm(Operand in, Role weight, int32_t layer);
   Operand rope(Operand in, int32_t layer, std::string name);
   Operand scale(Operand in, float scale, int32_t layer);  // `in` itself for 1
@@ -28,6 +28,10 @@ class ProgramBuilder {
   Operand activation(Operand in, int32_t layer);
   Operand route(Operand scores, int32_t layer);
   Operand experts(Operand in, Operand route, int32_t layer);
+  // See OpKind. `matrix`: of one head.
+  Operand head_product(Operand in, WeightUse matrix, const HeadColumns& columns, std::string name);
+  Operand short_conv(Operand in, int64_t length, int32_t layer, int32_t cache_group);
+  Operand latent_key(Operand in, Role norm, int64_t rank, int32_t layer);
   Operand mul(Operand a, Operand b, int32_t layer);
   Operand add(Operand a, Operand b, int32_t layer);
   Operand select_rows(Operand in);

@@ -1,5 +1,6 @@
 #include "model/config.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
@@ -52,9 +53,26 @@ void validate(const ModelConfig& c, const std::string& source) {
     require(layer.window >= 0 && layer.rope >= -1 && layer.rope <= 1, source, "a layer's attention is out of range");
   }
   if (c.route.experts > 0) {
-    in_range(c.route.experts, 4096, source, "expert count");
+    in_range(c.route.experts, kMaxExperts, source, "expert count");
     in_range(c.route.used, static_cast<uint64_t>(c.route.experts), source, "experts of a token");
     in_range(c.expert_ffn, Limits::kModelDim, source, "experts' feed-forward size");
+    in_range(c.route.groups, static_cast<uint64_t>(c.route.experts), source, "groups of experts");
+    in_range(c.route.groups_used, static_cast<uint64_t>(c.route.groups), source, "groups of a token");
+    require(
+        c.route.experts % c.route.groups == 0 && c.route.used <= c.route.experts / c.route.groups * c.route.groups_used,
+        source, "experts do not fit their groups");
+    require(std::isfinite(c.route.scale) && c.route.scale > 0, source, "scale of experts is not a finite number > 0");
+    require(c.shared_ffn >= 0 && static_cast<uint64_t>(c.shared_ffn) <= Limits::kModelDim, source,
+            "shared experts' feed-forward size is out of range");
+  }
+  if (std::any_of(c.layer_attention.begin(), c.layer_attention.end(), [](const auto& layer) { return layer.conv; })) {
+    require(c.conv_length >= 2 && c.conv_length <= kMaxShortConv, source, "length of convolutions is out of range");
+  }
+  if (c.latent.rank > 0) {
+    in_range(c.latent.plain, 1024, source, "unrotated size of a query");
+    in_range(c.latent.value, 1024, source, "value size");
+    require(c.latent.query_rank >= 0 && static_cast<uint64_t>(c.latent.query_rank) <= Limits::kModelDim, source,
+            "rank of queries is out of range");
   }
   require(c.window >= 0, source, "attention window is negative");
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/activation/glu.h"
+#include "kernels/conv/short_conv.h"
 #include "kernels/moe/route.h"
 #include "kernels/rope/rope.h"
 
@@ -31,6 +32,7 @@ struct RopeConfig {
   double high_frequency_factor = 4.0;
   double beta_fast = 32.0;
   double beta_slow = 1.0;
+  bool yarn_whole_pairs = true;   // kYarn: the ramp begins and ends at whole pairs
   double attention_factor = 1.0;  // multiplies cosines and sines
   int64_t original_context = 0;
   // kLong. The long ones where sequences may be longer than the original context: one choice for all positions, so that
@@ -38,10 +40,22 @@ struct RopeConfig {
   std::vector<float> short_factors, long_factors;
 };
 
+// What makes one vector of a text of those of its tokens.
+enum class Pooling : uint8_t { kNone, kMean, kFirst, kLast };
+
 // What differs from layer to layer.
 struct LayerAttention {
   int64_t window = 0;  // keys further back are not seen; 0: all
   int32_t rope = 0;    // 0: ModelConfig::rope, 1: local_rope, -1: positions are not rotated
+  bool conv = false;   // a short convolution stands in the place of attention
+};
+
+// Keys and values of all heads as one vector a token (blocks/latent_attention.h).
+struct LatentFacts {
+  int64_t rank = 0;        // of the vector, beside RopeConfig::dims that are rotated; 0: heads have keys of their own
+  int64_t query_rank = 0;  // queries are made of so many numbers; 0: of the layer's input
+  int64_t plain = 0;       // of a head's query: elements that do not rotate
+  int64_t value = 0;       // elements of a head's output
 };
 
 struct ModelConfig {
@@ -58,20 +72,35 @@ struct ModelConfig {
   float norm_eps = 1e-5f;
   RouteFacts route;              // experts 0: feed-forwards are dense
   int64_t expert_ffn = 0;        // of one expert
+  int64_t shared_ffn = 0;        // of the experts that every token goes to, together
+  int64_t dense_layers = 0;      // the first so many have a dense feed-forward
   bool tied_embeddings = false;  // the output head is the token embedding
   bool qkv_bias = false;
   bool output_bias = false;  // bias on the attention's output projection
-  int64_t window = 0;        // keys further back are not seen; 0: all
+  bool router_bias = false, expert_bias = false;
+  bool choice_bias = false;      // added where experts are chosen
+  bool attention_sinks = false;  // a score of each head that adds no value
+  int64_t window = 0;            // keys further back are not seen; 0: all
   Activation activation = Activation::kSilu;
+  LatentFacts latent;
+  int64_t conv_length = 0;  // tokens that a short convolution reaches
   RopeConfig rope;
   RopeConfig local_rope;                        // of layers that say so
   std::vector<LayerAttention> layer_attention;  // empty: every layer has `window` and `rope`
-  bool head_norms = false;                      // of each head of q and k before they rotate
-  bool row_norms = false;                       // of all heads of q, and of k, together
-  bool input_norms = true;                      // in front of attention and feed-forward
-  bool post_norms = false;                      // of what they add to the residual stream
-  bool fused_projections = false;               // q, k and v are rows of one tensor, gate and up of another
-  float norm_plus = 0;                          // added to norm weights
+  bool layer_norms = false, norm_bias = false;  // norms take away the mean; they have a bias
+  bool gated = true;                            // feed-forwards: act(gate) * up; otherwise act(up)
+  bool ffn_bias = false;
+  bool parallel_blocks = false;      // attention and feed-forward read the same normed input
+  bool learned_positions = false;    // a row of a table is added to each token's embedding
+  bool token_types = false;          // and the first row of another
+  bool causal = true;                // a token sees those before it; otherwise all: an encoder
+  Pooling pooling = Pooling::kNone;  // of an encoder
+  bool head_norms = false;           // of each head of q and k before they rotate
+  bool row_norms = false;            // of all heads of q, and of k, together
+  bool input_norms = true;           // in front of attention and feed-forward
+  bool post_norms = false;           // of what they add to the residual stream
+  bool fused_projections = false;    // q, k and v are rows of one tensor, gate and up of another
+  float norm_plus = 0;               // added to norm weights
   float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
   float attention_scale = 0;                         // of scores; 0: 1 / sqrt(head_dim)
   float attention_soft_cap = 0, logit_soft_cap = 0;  // 0: none

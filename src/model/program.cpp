@@ -9,10 +9,10 @@
 namespace tern {
 namespace {
 
-constexpr std::array<std::string_view, 19> kOpNames{"embed",     "rms_norm",     "linear",  "rope",    "kv_write",
-                                                    "attention", "activation",   "mul",     "add",     "select_rows",
-                                                    "head_norm", "scale",        "route",   "experts", "soft_cap",
-                                                    "hidden",    "add_rms_norm", "rope_kv", "glu"};
+constexpr std::array<std::string_view, 22> kOpNames{
+    "embed",      "rms_norm",     "linear",     "rope",         "kv_write", "attention", "activation", "mul",
+    "add",        "select_rows",  "head_norm",  "scale",        "route",    "experts",   "soft_cap",   "hidden",
+    "latent_key", "head_product", "short_conv", "add_rms_norm", "rope_kv",  "glu"};
 
 std::string operand_text(const Program& program, const Operand& operand) {
   const VirtualBuffer& buffer = program.buffers[static_cast<size_t>(operand.buffer)];
@@ -27,6 +27,10 @@ std::string weights_text(const std::vector<WeightUse>& weights) {
   for (const WeightUse& use : weights) {
     if (!text.empty()) text += " | ";
     if (use.experts > 0) text += fmt::format("{}x", use.experts);
+    if (use.bias) {
+      text += fmt::format("{}.bias[{}]", name_of(use.role), use.cols);
+      continue;
+    }
     text += use.rows > 1 ? fmt::format("{}[{},{}]", name_of(use.role), use.rows, use.cols)
                          : fmt::format("{}[{}]", name_of(use.role), use.cols);
   }
@@ -34,7 +38,10 @@ std::string weights_text(const std::vector<WeightUse>& weights) {
 }
 
 std::string op_text(const Program& program, const Op& op) {
-  std::string text = fmt::format("{:<13}", name_of(op.kind));
+  const std::string_view name = !op.centered                     ? name_of(op.kind)
+                                : op.kind == OpKind::kAddRmsNorm ? "add_layer_norm"
+                                                                 : "layer_norm";
+  std::string text = fmt::format("{:<13}", name);
   for (size_t o = 0; o < op.outputs.size(); ++o) text += (o ? ", " : " ") + operand_text(program, op.outputs[o]);
   if (!op.outputs.empty()) text += " =";
   for (size_t n = 0; n < op.inputs.size(); ++n) text += (n ? ", " : " ") + operand_text(program, op.inputs[n]);
@@ -43,6 +50,7 @@ std::string op_text(const Program& program, const Op& op) {
   if (op.scale != 1) text += fmt::format(" * {:g}", op.scale);
   if (op.soft_cap > 0) text += fmt::format(" soft cap {:g}", op.soft_cap);
   if (op.rope != 0) text += op.rope < 0 ? " no rotation" : fmt::format(" rotation {}", op.rope);
+  if (!op.causal) text += " both ways";
   if (op.by_head) text += " by head";
   if (op.cache_group >= 0) text += fmt::format(" cache{}[{}]", op.cache_group, op.layer);
   return text;
@@ -53,7 +61,8 @@ std::string op_text(const Program& program, const Op& op) {
 std::string_view name_of(OpKind kind) { return kOpNames.at(static_cast<size_t>(kind)); }
 
 std::string short_name(const Op& op) {
-  if (op.weights.empty() || op.kind == OpKind::kEmbed || op.kind == OpKind::kRopeKv || op.kind == OpKind::kExperts) {
+  if (op.weights.empty() || op.kind == OpKind::kEmbed || op.kind == OpKind::kRopeKv || op.kind == OpKind::kExperts ||
+      op.kind == OpKind::kAttention || op.kind == OpKind::kShortConv) {
     return std::string(name_of(op.kind));
   }
   const Role first = op.weights[0].role;

@@ -19,22 +19,26 @@ namespace tern {
 
 enum class OpKind : uint8_t {
   // Source ops.
-  kEmbed,       // out[t] = weight[token[t]]
-  kRmsNorm,     // out = rms_norm(in) * weight
+  kEmbed,       // out[t] = weight[token[t]] (+ weight[position[t]]) (+ row 0 of a weight)
+  kRmsNorm,     // out = rms_norm(in) * weight, or layer_norm(in) * weight (+ bias)
   kLinear,      // out = in * weight^T (+ bias); several weights: stacked columns
   kRope,        // out = rotate(in)
   kKvWrite,     // cache[layer] <- (in0 = k, in1 = v)
-  kAttention,   // out = attention(in, cache[layer])
+  kAttention,   // out = attention(in, cache[layer]); weight: the heads' sinks, or none
   kActivation,  // out = act(in)
   kMul,         // out = in0 * in1
   kAdd,         // out = in0 + in1
   kSelectRows,  // the rows of `in` whose logits are wanted
   kHeadNorm,    // out = rms_norm of each head of `in` * weight
   kScale,       // out = scale * in
-  kRoute,       // out = experts that a token goes to and their weights, of in = scores
+  kRoute,       // out = experts that a token goes to and their weights, of in = scores; weight: their bias, or none
   kExperts,     // out = weighted sum of experts' gated products of in0, by the route in1; weights: gate, up, down
   kSoftCap,     // out = soft_cap * tanh(in / soft_cap)
   kHidden,      // out[t] = what another program ended in for that token (split_at())
+  kLatentKey,   // out = the last columns of in, then rms_norm of the first ones * weight
+  // out = of each head: columns of in's head that are kept as they are, then others * the head's matrix
+  kHeadProduct,
+  kShortConv,  // out = c * conv(b * x), in = b | c | x side by side; cache[layer] is its past
   // Fused ops, written by passes.
   kAddRmsNorm,  // out0 = in0 + in1, out1 = rms_norm(out0) * weight
   // out = rotate(q), cache[layer] <- (rotate(k), v); in0 = q | k | v side by side, or in0 = q, in1 = k, in2 = v; with
@@ -66,8 +70,17 @@ struct WeightUse {
   int64_t rows = 0;    // outputs; 1 for vectors
   int64_t cols = 0;
   int64_t first_row = -1;  // the use is of rows [first_row, first_row + rows) of the tensor; -1: of all of it
-  int64_t experts = 0;     // `rows` by `cols` of each, stacked in one tensor or each in its own; 0: one matrix
+  int64_t experts = 0;     // `rows` by `cols` of each expert, or head, in one tensor or each in its own; 0: one matrix
   float plus = 0;          // added to each element: norms that are kept as their distance from 1
+  bool bias = false;       // the vector beside the role's weight (bias_name())
+};
+
+// Columns of a head of kHeadProduct's input, whose heads lie side by side.
+struct HeadColumns {
+  int64_t heads = 0;
+  int64_t begin = 0;       // those that are multiplied, as many as the matrices have columns
+  int64_t kept_begin = 0;  // those that are copied in front of the result
+  int64_t kept = 0;
 };
 
 struct Op {
@@ -76,13 +89,17 @@ struct Op {
   std::vector<Operand> inputs;
   std::vector<Operand> outputs;
   std::vector<WeightUse> weights;  // kLinear: matrices in column order
-  std::vector<WeightUse> biases;   // kLinear: empty, or one a matrix (role kNone where a matrix has none)
-  int32_t cache_group = -1;        // what the op reads or writes, -1: none
-  float eps = 0;                   // norms
-  float scale = 1;                 // kScale; kEmbed: of the rows
-  float soft_cap = 0;              // kSoftCap; kAttention: of the scores, 0: none
-  RouteFacts route;                // kRoute, kExperts
-  int32_t rope = 0;                // kRope: which of the model's rotations, -1: none at all
+  std::vector<WeightUse>
+      biases;                // kLinear, kExperts, norms: empty, or one a matrix (role kNone where a matrix has none)
+  int32_t cache_group = -1;  // what the op reads or writes, -1: none
+  float eps = 0;             // norms
+  bool centered = false;     // norms: layer norms
+  float scale = 1;           // kScale; kEmbed: of the rows
+  float soft_cap = 0;        // kSoftCap; kAttention: of the scores, 0: none
+  RouteFacts route;          // kRoute, kExperts
+  HeadColumns head_columns;  // kHeadProduct
+  bool causal = true;        // kAttention: otherwise every token sees all of its sequence
+  int32_t rope = 0;          // kRope: which of the model's rotations, -1: none at all
   // kAttention: it waits for the KV heads of the op before it one by one, so it may begin while others are still in
   // that op.
   bool by_head = false;
@@ -94,6 +111,9 @@ struct Op {
 
 enum class CacheKind : uint8_t { kPagedTokens, kSlidingWindow, kLatent, kState };
 
+// A token goes on from the state behind the one before it: as a window, its own position and that.
+inline constexpr int64_t kStateReach = 2;
+
 // Storage that lives as long as a sequence. The block pool deals in its opaque bytes; runners lay them out.
 struct CacheGroup {
   CacheKind kind = CacheKind::kPagedTokens;
@@ -101,6 +121,7 @@ struct CacheGroup {
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
   int64_t window = 0;
+  int64_t state_floats = 0;  // kState: of one layer and sequence, in each block as it is behind the block's last token
   // Which of `layers` a layer is.
   int64_t place_of(int32_t layer) const { return std::find(layers.begin(), layers.end(), layer) - layers.begin(); }
   // Heads of keys and of values that one token has in all layers.

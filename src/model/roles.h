@@ -12,6 +12,9 @@ namespace tern {
 enum class Role : uint8_t {
   kNone,
   kTokenEmbedding,
+  kPositions,
+  kTokenTypes,
+  kEmbeddingNorm,
   kOutputNorm,
   kOutput,
   kAttentionNorm,
@@ -19,14 +22,21 @@ enum class Role : uint8_t {
   kAttentionK,
   kAttentionV,
   kAttentionQkv,
+  kAttentionQA,
+  kAttentionQANorm,
+  kAttentionQB,
+  kAttentionKvA,
+  kAttentionKvANorm,
+  kAttentionKB,
+  kAttentionVB,
   kAttentionOut,
-  kAttentionQBias,
-  kAttentionKBias,
-  kAttentionVBias,
-  kAttentionOutBias,
   kAttentionQNorm,
   kAttentionKNorm,
+  kAttentionSinks,
   kAttentionPostNorm,
+  kConvIn,
+  kConv,
+  kConvOut,
   kFfnNorm,
   kFfnGate,
   kFfnUp,
@@ -34,20 +44,40 @@ enum class Role : uint8_t {
   kFfnDown,
   kFfnPostNorm,
   kRouter,
+  kChoiceBias,
   kExpertGate,
   kExpertUp,
   kExpertDown,
+  kSharedGate,
+  kSharedUp,
+  kSharedDown,
   kRopeFactors,
 };
 
 std::string_view name_of(Role role);  // "attn_q"
+
+// Whether rows of a tensor belong to one use, or each matrix' share of them to two.
+enum class StoredShare : uint8_t { kWhole, kFront, kBack };
+
+// How a matrix lies in a tensor, where that is not a row an output.
+struct StoredForm {
+  bool transposed = false;  // a column an output
+  int64_t step = 1;         // several uses share the tensor by turns: this one has outputs first, first + step, ...
+  int64_t first = 0;
+  StoredShare share = StoredShare::kWhole;
+  bool plain() const { return !transposed && step == 1 && share == StoredShare::kWhole; }
+};
 
 // What one architecture calls a weight, where that differs from what most do. # stands for the layer, @ for the
 // expert where each has a tensor of its own.
 struct RoleName {
   Role role;
   std::string_view gguf, hugging_face;
+  StoredForm hugging_face_form = {};
 };
+
+// The tensor beside a weight that adds to what it makes: of the same name, ending in .bias or _bias.
+std::string bias_name(std::string weight_name);
 
 std::string layer_name(std::string_view pattern, int32_t layer);
 // The pattern of the tensor's name: # and @ are left in it.

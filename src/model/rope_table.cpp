@@ -31,8 +31,13 @@ double yarn_pair(const RopeConfig& rope, double rotations) {
 // In f32 throughout and in this order, as models were trained: a last-place difference in a frequency is 300 times as
 // large in the angle of position 300.
 float yarn_frequency(const RopeConfig& rope, float wavelength, int64_t pair) {
-  const double low = std::max(std::floor(yarn_pair(rope, rope.beta_fast)), 0.0);
-  double high = std::min(std::ceil(yarn_pair(rope, rope.beta_slow)), static_cast<double>(rope.dims - 1));
+  double low = yarn_pair(rope, rope.beta_fast), high = yarn_pair(rope, rope.beta_slow);
+  if (rope.yarn_whole_pairs) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, static_cast<double>(rope.dims - 1));
   if (high == low) high += 0.001;  // no division by zero when the ramp is empty
   const float ramp =
       std::clamp((static_cast<float>(pair) - static_cast<float>(low)) / static_cast<float>(high - low), 0.0f, 1.0f);

@@ -25,7 +25,14 @@ TEST(GpuSupport, WhatHasKernelsIsTaken) {
   EXPECT_EQ(refusal("mixtral-tiny"), "");
 }
 
-TEST(GpuSupport, RefusalsNameTheOp) { EXPECT_EQ(refusal("olmo2-tiny"), "op rope_kv wants q, k and v side by side"); }
+TEST(GpuSupport, RefusalsNameTheOp) {
+  EXPECT_EQ(refusal("olmo2-tiny"), "op rope_kv wants q, k and v side by side");
+  EXPECT_EQ(refusal("gptoss-tiny"), "op attention has no sinks");
+  EXPECT_EQ(refusal("deepseek3-tiny"), "op head_product has no CUDA kernel");
+  EXPECT_EQ(refusal("gpt2-tiny"), "op embed has no table of positions");
+  EXPECT_EQ(refusal("command-r-tiny"), "op layer_norm has no CUDA kernel");
+  EXPECT_EQ(refusal("lfm2-tiny"), "op short_conv has no CUDA kernel");
+}
 
 }  // namespace
 }  // namespace tern

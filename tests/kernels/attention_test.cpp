@@ -29,11 +29,16 @@ const Shape kShapes[] = {
     {3, 1, 64, 16, Format::kF32, 0, 30.0f},
     {4, 1, 16, 16, Format::kBF16, 64, 5.0f},
     {64, 1, 16, 16, Format::kF16},
+    {4, 2, 64, 16, Format::kF32, 100, 0, true},
+    {8, 1, 64, 16, Format::kF16, 0, 0, true},
+    {4, 1, 576, 16, Format::kF16},
+    {4, 1, 576, 16, Format::kF32},
     {3, 3, 64, 16, kKvInt8},
     {7, 1, 128, 64, kKvInt8},
     {4, 2, 80, 16, kKvInt8, 100},
     {1, 2, 16, 32, kKvInt8, 17, 30.0f},
     {64, 1, 16, 16, kKvInt8, 0, 5.0f},
+    {8, 1, 64, 16, kKvInt8, 0, 0, true},
 };
 
 const std::vector<int64_t> kLengths = {1, 350, 17, 600, 1501, 100, 64};
@@ -65,6 +70,7 @@ std::vector<double> formula(World& world, const Shape& shape, int sequence, int6
       out[static_cast<size_t>(d)] += weight * world.cache().value(s.table, p, head / shape.group, d);
     }
   }
+  if (desc.sinks != nullptr) sum += std::exp(static_cast<double>(desc.sinks[head]) - max);
   for (double& o : out) o /= sum;
   return out;
 }

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "emulated_amx.h"
 #include "kernels/attention/attention.h"
@@ -20,13 +21,24 @@ struct Shape {
   Format format;
   int64_t window = 0;
   float soft_cap = 0;
+  bool sinks = false;
 };
+
+// Of up to 64 heads: below, among and above what scores come to.
+inline const float* sinks() {
+  static const std::vector<float> all = [] {
+    std::vector<float> values;
+    for (int head = 0; head < 64; ++head) values.push_back(-4.0f + 3.0f * static_cast<float>(head % 5));
+    return values;
+  }();
+  return all.data();
+}
 
 inline std::string describe(const Shape& s) {
   return "group " + std::to_string(s.group) + ", " + std::to_string(s.kv_heads) + " kv heads, head_dim " +
          std::to_string(s.head_dim) + ", blocks of " + std::to_string(s.block_tokens) + ", format " +
          std::to_string(static_cast<int>(s.format)) + ", window " + std::to_string(s.window) + ", cap " +
-         std::to_string(s.soft_cap);
+         std::to_string(s.soft_cap) + (s.sinks ? ", sinks" : "");
 }
 
 // Rows of the family's AMX file over tile registers in software.
@@ -66,7 +78,8 @@ inline AttentionDesc desc_of(const Shape& shape) {
           .head_dim = shape.head_dim,
           .scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim)),
           .window = shape.window,
-          .soft_cap = shape.soft_cap};
+          .soft_cap = shape.soft_cap,
+          .sinks = shape.sinks ? sinks() : nullptr};
 }
 
 inline Attention make(const Shape& shape, const std::string& name) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "paged_cache.h"
@@ -11,16 +12,21 @@ namespace {
 
 using test::random_floats;
 
-constexpr Activation kActivations[] = {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh};
+constexpr Activation kActivations[] = {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh,
+                                       Activation::kClampedSwiglu};
 
-double formula(Activation activation, double x) {
+double formula(Activation activation, double x, double up) {
   switch (activation) {
     case Activation::kSilu:
-      return x / (1 + std::exp(-x));
+      return x / (1 + std::exp(-x)) * up;
     case Activation::kGelu:
-      return x * 0.5 * std::erfc(-x / std::sqrt(2.0));
+      return x * 0.5 * std::erfc(-x / std::sqrt(2.0)) * up;
     case Activation::kGeluTanh:
-      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))) * up;
+    case Activation::kClampedSwiglu: {
+      const double gate = std::min(x, 7.0);
+      return gate / (1 + std::exp(-1.702 * gate)) * (std::clamp(up, -7.0, 7.0) + 1);
+    }
   }
   return 0;
 }
@@ -57,10 +63,10 @@ TEST(Glu, FollowsTheFormula) {
             for (int64_t i = 0; i < cols; ++i) {
               const double gate = gate_up[static_cast<size_t>(t * 2 * cols + i)];
               const double up = gate_up[static_cast<size_t>(t * 2 * cols + cols + i)];
-              const double want = formula(activation, gate) * up;
+              const double want = formula(activation, gate, up);
               // Absolute: 1 + tanh cancels in the reference where the gate is far below zero.
               ASSERT_NEAR(out[static_cast<size_t>(t * cols + i)], want,
-                          2e-6 * std::abs(want) + 1e-6 * std::abs(gate * up))
+                          2e-6 * std::abs(want) + 1e-6 * std::abs(gate) * std::max(1.0, std::abs(up)))
                   << name << " " << static_cast<int>(activation) << " gate " << gate;
             }
           }
@@ -77,7 +83,8 @@ TEST(Glu, EndsOfTheRange) {
     gate_up.insert(gate_up.end(), gates.size(), 1.0f);
     const auto out = run(name, Activation::kSilu, gate_up, static_cast<int64_t>(gates.size()), 1);
     for (size_t i = 0; i < gates.size(); ++i) {
-      ASSERT_NEAR(out[i], formula(Activation::kSilu, gates[i]), 1e-6 * std::abs(double(gates[i]))) << name << gates[i];
+      ASSERT_NEAR(out[i], formula(Activation::kSilu, gates[i], 1), 1e-6 * std::abs(double(gates[i])))
+          << name << gates[i];
     }
     const auto nan = run(name, Activation::kSilu, {NAN, 1.0f}, 1, 1);
     EXPECT_TRUE(std::isnan(nan[0])) << name;

@@ -91,6 +91,39 @@ TEST_P(LinearDriver, PartsThreadsAndBits) {
   }
 }
 
+// Products of no, one and many rows at once: each has the bits that it has alone.
+TEST_P(LinearDriver, SeveralProductsTogether) {
+  ThreadPool one(1, {.pin = false}), two(2, {.pin = false});
+  const Made made = make(two);
+  const int64_t rows = made.linear->rows();
+  const std::vector<int64_t> tokens{3, 0, 1, 21};
+  for (ThreadPool* pool : {&one, &two}) {
+    std::vector<std::vector<float>> x, out;
+    std::vector<std::unique_ptr<Storage>> prepared;
+    std::vector<LinearTask> tasks;
+    for (const int64_t count : tokens) {
+      x.push_back(test::random_activations(count, kCols, ActivationCase::kNormal, 7 + x.size()));
+      out.emplace_back(static_cast<size_t>(count * rows));
+      prepared.push_back(std::make_unique<Storage>(made.linear->prepared_bytes(count)));
+    }
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      tasks.push_back({made.linear.get(),
+                       {.x = x[i].data(),
+                        .x_stride = kCols,
+                        .tokens = tokens[i],
+                        .out = out[i].data(),
+                        .out_stride = rows,
+                        .workspace = prepared[i]->data()}});
+    }
+    Storage scratch(made.linear->scratch_bytes() * static_cast<uint64_t>(pool->size()));
+    pool->run([&](const Team& team) { Linear::run_together(tasks, scratch.data(), team); });
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      if (tokens[i] == 0) continue;
+      EXPECT_TRUE(same_bits(out[i], run(made, one, x[i].data(), tokens[i]).data())) << i;
+    }
+  }
+}
+
 // A product uses what another of the same layout packed, and sees whether it is of its own weights.
 TEST_P(LinearDriver, AdoptsWhatIsPacked) {
   ThreadPool one(1);

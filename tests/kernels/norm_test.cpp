@@ -18,8 +18,10 @@ struct Result {
   std::vector<float> out, sum;
 };
 
+// With a bias: the layer norm.
 Result run(const std::string& name, const std::vector<float>& x, const std::vector<float>* delta,
-           const std::vector<float>& weight, int threads = 1, bool in_place = false) {
+           const std::vector<float>& weight, int threads = 1, bool in_place = false,
+           const std::vector<float>* bias = nullptr) {
   const int64_t cols = static_cast<int64_t>(weight.size());
   Result result{.out = std::vector<float>(x.size() + 8, -7), .sum = std::vector<float>(x.size() + 8, -7)};
   if (in_place) std::copy(x.begin(), x.end(), result.sum.begin());
@@ -30,7 +32,9 @@ Result run(const std::string& name, const std::vector<float>& x, const std::vect
                       .out = result.out.data(),
                       .tokens = static_cast<int64_t>(x.size()) / cols,
                       .cols = cols,
-                      .eps = kEps};
+                      .eps = kEps,
+                      .centered = bias != nullptr,
+                      .bias = bias != nullptr ? bias->data() : nullptr};
   const RmsNorm norm(KernelSelection::parse("norm:" + name));
   EXPECT_EQ(norm.kernel_name(), name);
   ThreadPool pool(threads);
@@ -92,6 +96,33 @@ TEST(Norm, SameBitsAloneInPlaceAndShared) {
         const Result alone = run(name, row, &row_delta, weight);
         EXPECT_TRUE(std::equal(alone.out.begin(), alone.out.end(), whole.out.begin() + t * cols));
       }
+    }
+  }
+}
+
+// x has a mean of its own: without taking it away the result would be another.
+TEST(Norm, LayerNormFollowsTheFormulaAndKeepsItsBits) {
+  for (const std::string& name : names()) {
+    for (const int64_t cols : kCols) {
+      auto x = random_floats(static_cast<size_t>(5 * cols), 3, 1);
+      for (float& value : x) value += 2;
+      const auto delta = random_floats(x.size(), 1, 2);
+      const auto weight = random_floats(static_cast<size_t>(cols), 1, 3), bias = random_floats(weight.size(), 1, 4);
+      const Result fused = run(name, x, &delta, weight, 1, false, &bias);
+      for (int64_t t = 0; t < 5; ++t) {
+        const float* row = fused.sum.data() + t * cols;
+        double mean = 0, squares = 0;
+        for (int64_t i = 0; i < cols; ++i) mean += row[i] / double(cols);
+        for (int64_t i = 0; i < cols; ++i) squares += (row[i] - mean) * (row[i] - mean);
+        for (int64_t i = 0; i < cols; ++i) {
+          const size_t at = static_cast<size_t>(t * cols + i), c = static_cast<size_t>(i);
+          ASSERT_EQ(fused.sum[at], x[at] + delta[at]);
+          const double want = (row[i] - mean) / std::sqrt(squares / double(cols) + kEps) * weight[c] + bias[c];
+          ASSERT_NEAR(fused.out[at], want, 1e-5 * (std::abs(want) + 1)) << name << " " << cols;
+        }
+      }
+      EXPECT_EQ(run(name, fused.sum, nullptr, weight, 2, false, &bias).out, fused.out);
+      EXPECT_EQ(run(name, x, &delta, weight, 2, true, &bias).out, fused.out);
     }
   }
 }

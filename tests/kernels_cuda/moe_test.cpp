@@ -53,7 +53,7 @@ TEST_F(GpuExperts, RouteIsThatOfTheHost) {
     const auto got = out.to_host<float>();
     std::vector<float> want(static_cast<size_t>(2 * facts.used));
     for (int64_t t = 0; t < tokens; ++t) {
-      route_row(facts, scores.data() + t * facts.experts, want.data());
+      route_row(facts, scores.data() + t * facts.experts, nullptr, want.data());
       for (int64_t i = 0; i < facts.used; ++i) {
         const auto at = static_cast<size_t>(t * 2 * facts.used + i);
         ASSERT_EQ(got[at], want[static_cast<size_t>(i)]) << t << " " << i;

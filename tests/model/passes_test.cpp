@@ -104,7 +104,8 @@ TEST(LoweredProgram, MergedLinearsKeepTheirOrderAndBiases) {
   EXPECT_EQ(qkv->weights[0].role, Role::kAttentionQ);
   EXPECT_EQ(qkv->weights[2].role, Role::kAttentionV);
   ASSERT_EQ(qkv->biases.size(), 3u);
-  EXPECT_EQ(qkv->biases[1].role, Role::kAttentionKBias);
+  EXPECT_EQ(qkv->biases[1].role, Role::kAttentionK);
+  EXPECT_TRUE(qkv->biases[1].bias);
   EXPECT_EQ(qkv->outputs[0].cols, 64 + 32 + 32);
 }
 

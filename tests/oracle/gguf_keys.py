@@ -27,6 +27,8 @@ def add(writer, arch, config):
         writer.add_rope_scaling_orig_ctx_len(original)
         factor = config.max_position_embeddings / original
         writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(factor) / math.log(original)))
+    if config.model_type == "mistral" and config.sliding_window:
+        writer.add_sliding_window(config.sliding_window)
     if arch.startswith("gemma"):
         writer.add_sliding_window(config.sliding_window)
     if arch == "gemma2":

@@ -165,7 +165,7 @@ def logits(path, ids):
         v = linear(h, b + "attn_v").reshape(len(ids), kv_heads, dim)
         q, k = rotate(q, cos, sin, layout.neighbours), rotate(k, cos, sin, layout.neighbours)
         mixed = attention(q, k, v, key("attention.scale", dim ** -0.5),
-                          key("attention.sliding_window", 0) if layout.local else 0,
+                          key("attention.sliding_window", 0) if layout.local or arch == "llama" else 0,
                           key("attn_logit_softcapping", 0.0))
         residual = key("residual_scale", 1.0)
         x = x + residual * optional_norm(linear(mixed, b + "attn_output"), b + "post_attention_norm")

@@ -8,7 +8,7 @@
 namespace tern {
 namespace {
 
-AttentionDesc attention_desc(const AttentionFacts& facts, const CacheGroup& group, float soft_cap) {
+AttentionDesc attention_desc(const AttentionFacts& facts, const CacheGroup& group, float soft_cap, const float* sinks) {
   AttentionDesc desc{};
   desc.heads = static_cast<int32_t>(facts.heads);
   desc.kv_heads = static_cast<int32_t>(facts.kv_heads);
@@ -16,6 +16,7 @@ AttentionDesc attention_desc(const AttentionFacts& facts, const CacheGroup& grou
   desc.scale = facts.scale;
   desc.window = group.window;
   desc.soft_cap = soft_cap;
+  desc.sinks = sinks;
   return desc;
 }
 
@@ -48,6 +49,8 @@ CpuExecutable::CpuExecutable(const Checkpoint& checkpoint, const ModelConfig& co
   options_.max_model_len = std::min(options_.max_model_len, kv_.tokens());
   rope_ = rope_of(checkpoint, config.rope, options_.max_model_len);
   if (uses_local_rope(config)) local_rope_ = rope_of(checkpoint, config.local_rope, options_.max_model_len);
+  both_ways_ = std::any_of(program_.ops.begin(), program_.ops.end(), [](const Op& op) { return !op.causal; });
+  if (both_ways_) tokens_alone_.reserve(static_cast<size_t>(options_.max_batched_tokens));
   steps_.resize(program_.ops.size());
   bind_linears();
   reserve_workspace();
@@ -58,8 +61,8 @@ CpuExecutable::CpuExecutable(const Checkpoint& checkpoint, const ModelConfig& co
   storage_.fill(checkpoint, options_.pack_cache, pool);
 }
 
-Attention CpuExecutable::attention(const CacheGroup& group, float soft_cap) const {
-  return {attention_desc(program_.attention, group, soft_cap), options_.kv_format, options_.kernels};
+Attention CpuExecutable::attention(const CacheGroup& group, float soft_cap, const float* sinks) const {
+  return {attention_desc(program_.attention, group, soft_cap, sinks), options_.kv_format, options_.kernels};
 }
 
 // From the last op to the first: the order of the matrices in the arena, and so in sidecars.
@@ -67,6 +70,7 @@ void CpuExecutable::bind_linears() {
   for (size_t i = program_.ops.size(); i-- > 0;) {
     if (program_.ops[i].kind == OpKind::kLinear) steps_[i] = bind_linear(program_.ops[i]);
     if (program_.ops[i].kind == OpKind::kExperts) steps_[i] = bind_experts(program_.ops[i]);
+    if (program_.ops[i].kind == OpKind::kHeadProduct) steps_[i] = bind_head_product(program_.ops[i]);
   }
 }
 
@@ -101,38 +105,47 @@ std::unique_ptr<CpuStep> CpuExecutable::bind_linear(const Op& op) {
   return step;
 }
 
-// The product of an expert with the matrices of `uses`, stacked.
-const Linear* CpuExecutable::bind_expert(const Op& op, std::span<const WeightUse> uses, int64_t expert) {
+// The product of an expert, or head, with `count` of the op's matrices, stacked.
+const Linear* CpuExecutable::bind_expert(const Op& op, size_t first, size_t count, int64_t expert) {
   PackedLinear& packed = linears_.emplace_back();
   std::vector<LinearPart> parts;
   std::vector<const TensorInfo*> tensors;
-  std::string name = "expert " + std::to_string(expert) + " of layer " + std::to_string(op.layer);
-  for (const WeightUse& use : uses) {
+  std::string name = std::string(op.kind == OpKind::kExperts ? "expert " : "head ") + std::to_string(expert) +
+                     " of layer " + std::to_string(op.layer);
+  packed.biases.resize(count);
+  for (size_t i = 0; i < count; ++i) {
+    const WeightUse& use = op.weights[first + i];
     const TensorInfo& tensor = weights_.expert(use, expert);
-    parts.push_back({tensor.format, use.rows, tensor.data.data(), nullptr});
+    if (!op.biases.empty()) packed.biases[i] = weights_.vector(op.biases[first + i], expert);
+    parts.push_back(
+        {tensor.format, use.rows, tensor.data.data(), op.biases.empty() ? nullptr : packed.biases[i].data()});
     tensors.push_back(&tensor);
     name += ", " + std::string(tensor.name);
   }
-  packed.linear = std::make_unique<Linear>(std::move(name), uses[0].cols, std::move(parts), options_.kernels);
+  packed.linear = std::make_unique<Linear>(std::move(name), op.weights[first].cols, std::move(parts), options_.kernels);
   storage_.add(*packed.linear, std::move(tensors));
   return packed.linear.get();
 }
 
 std::unique_ptr<CpuStep> CpuExecutable::bind_experts(const Op& op) {
-  const std::span<const WeightUse> uses(op.weights);
   std::vector<const Linear*> gate_up, down;
   for (int64_t e = 0; e < op.route.experts; ++e) {
-    gate_up.push_back(bind_expert(op, uses.first(2), e));
-    down.push_back(bind_expert(op, uses.subspan(2), e));
-  }
-  if (expert_rows_.floats.empty()) {
-    const int64_t most = std::max(options_.max_batched_tokens, options_.max_rows);
-    expert_rows_ = ExpertRows(most, uses[0].cols, uses[0].rows);
-    expert_rows_.reserve_visits(most * op.route.used);
+    gate_up.push_back(bind_expert(op, 0, 2, e));
+    down.push_back(bind_expert(op, 2, 1, e));
+    expert_visits_.add(*gate_up.back());
+    expert_visits_.add(*down.back());
   }
   return std::make_unique<ExpertsStep>(op.route, Glu(op.activation, options_.kernels), std::move(gate_up),
                                        std::move(down), place_in(op, 0), place_in(op, 1), place_out(op, 0),
-                                       expert_rows_);
+                                       expert_visits_);
+}
+
+std::unique_ptr<CpuStep> CpuExecutable::bind_head_product(const Op& op) {
+  std::vector<const Linear*> products;
+  for (int64_t head = 0; head < op.head_columns.heads; ++head) products.push_back(bind_expert(op, 0, 1, head));
+  head_workspace_bytes_ = std::max(
+      head_workspace_bytes_, HeadProductStep::workspace_bytes(*products[0], options_.max_batched_tokens, workers_));
+  return std::make_unique<HeadProductStep>(op.head_columns, std::move(products), place_in(op, 0), place_out(op, 0));
 }
 
 void CpuExecutable::reserve_workspace() {
@@ -143,7 +156,14 @@ void CpuExecutable::reserve_workspace() {
     bytes = std::max(bytes, kernel.workspace_bytes(options_.max_model_len, workers_));
   }
   attention_workspace_ = Buffer(bytes, "kernel workspace");
-  bytes = 0;
+  const auto experts =
+      std::find_if(program_.ops.begin(), program_.ops.end(), [](const Op& op) { return op.kind == OpKind::kExperts; });
+  if (experts != program_.ops.end()) {
+    const WeightUse& gate = experts->weights[0];
+    expert_visits_.reserve(std::max(options_.max_batched_tokens, options_.max_rows), experts->route, gate.cols,
+                           gate.rows, workers_);
+  }
+  bytes = head_workspace_bytes_;
   for (const PackedLinear& packed : linears_) {
     bytes = std::max(bytes, packed.linear->workspace_bytes(options_.max_batched_tokens, workers_));
   }
@@ -153,7 +173,7 @@ void CpuExecutable::reserve_workspace() {
 std::unique_ptr<CpuStep> CpuExecutable::bind_step(const Op& op) {
   switch (op.kind) {
     case OpKind::kEmbed:
-      return std::make_unique<EmbedStep>(weights_.tensor(op.weights[0]), tied_head_, op.scale, place_out(op, 0));
+      return bind_embed(op);
     case OpKind::kHidden:
       return std::make_unique<HiddenStep>(place_out(op, 0));
     case OpKind::kAdd:
@@ -162,7 +182,17 @@ std::unique_ptr<CpuStep> CpuExecutable::bind_step(const Op& op) {
     case OpKind::kSoftCap:
       return std::make_unique<PointwiseStep>(op, place_in(op, 0), Place{}, place_out(op, 0));
     case OpKind::kRoute:
-      return std::make_unique<RouteStep>(op.route, place_in(op, 0), place_out(op, 0));
+      return std::make_unique<RouteStep>(op.route,
+                                         op.weights.empty() ? std::vector<float>{} : weights_.vector(op.weights[0]),
+                                         place_in(op, 0), place_out(op, 0));
+    case OpKind::kShortConv:
+      return std::make_unique<ShortConvStep>(decode_tensor(weights_.tensor(op.weights[0])), kv_.state(op),
+                                             static_cast<size_t>(op.cache_group), place_in(op, 0), place_out(op, 0));
+    case OpKind::kLatentKey:
+      return std::make_unique<LatentKeyStep>(RmsNorm(options_.kernels), weights_.vector(op.weights[0]), op.eps,
+                                             place_in(op, 0), place_out(op, 0));
+    case OpKind::kActivation:
+      return std::make_unique<ActivationStep>(Glu(op.activation, options_.kernels), place_in(op, 0), place_out(op, 0));
     case OpKind::kSelectRows:
       return std::make_unique<SelectRowsStep>(place_in(op, 0), place_out(op, 0));
     case OpKind::kRmsNorm:
@@ -181,9 +211,22 @@ std::unique_ptr<CpuStep> CpuExecutable::bind_step(const Op& op) {
   return nullptr;
 }
 
+std::unique_ptr<CpuStep> CpuExecutable::bind_embed(const Op& op) const {
+  // A type's row is the same for all tokens, so it is added to the positions' rows.
+  std::vector<float> positions, type;
+  for (const WeightUse& use : std::span(op.weights).subspan(1)) {
+    (use.role == Role::kPositions ? positions : type) = decode_tensor(weights_.tensor(use));
+  }
+  for (size_t i = 0; !type.empty() && i < positions.size(); ++i) positions[i] += type[i % type.size()];
+  return std::make_unique<EmbedStep>(weights_.tensor(op.weights[0]), tied_head_, op.scale, std::move(positions),
+                                     place_out(op, 0));
+}
+
 std::unique_ptr<NormStep> CpuExecutable::bind_norm(const Op& op) const {
   const bool alone = op.kind == OpKind::kRmsNorm;
-  return std::make_unique<NormStep>(RmsNorm(options_.kernels), weights_.vector(op.weights[0]), op.eps, place_in(op, 0),
+  NormStep::Facts facts{weights_.vector(op.weights[0]), {}, op.eps, op.centered};
+  if (!op.biases.empty()) facts.bias = weights_.vector(op.biases[0]);
+  return std::make_unique<NormStep>(RmsNorm(options_.kernels), std::move(facts), place_in(op, 0),
                                     alone ? Place{} : place_in(op, 1), alone ? Place{} : place_out(op, 0),
                                     place_out(op, alone ? 0 : 1));
 }
@@ -193,8 +236,10 @@ std::unique_ptr<AttentionStep> CpuExecutable::bind_attention(const Op& op) {
   const auto layers =
       std::count_if(program_.ops.begin(), at, [](const Op& before) { return before.kind == OpKind::kAttention; });
   const CacheGroup& group = program_.caches[static_cast<size_t>(op.cache_group)];
-  return std::make_unique<AttentionStep>(attention(group, op.soft_cap), kv_.place(op), place_in(op, 0),
-                                         place_out(op, 0), op.by_head ? &heads_ : nullptr,
+  const float* sinks = nullptr;
+  if (!op.weights.empty()) sinks = sinks_.emplace_back(weights_.vector(op.weights[0])).data();
+  return std::make_unique<AttentionStep>(attention(group, op.soft_cap, sinks), op.causal, kv_.place(op),
+                                         place_in(op, 0), place_out(op, 0), op.by_head ? &heads_ : nullptr,
                                          static_cast<uint32_t>(layers));
 }
 
@@ -225,7 +270,14 @@ StepContext CpuExecutable::begin(const Batch& batch) {
     rope_.cover(slice.history_len + slice.query_len);
     if (local_rope_.most_floats() > 0) local_rope_.cover(slice.history_len + slice.query_len);
   }
-  return {batch, batch.shape(), workspace_.data(), attention_workspace_.data()};
+  tokens_alone_.clear();
+  for (const SequenceSlice& slice : batch.slices[0]) {
+    TERN_CHECK(!both_ways_ || slice.history_len == 0);
+    for (int32_t t = 0; both_ways_ && t < slice.query_len; ++t) {
+      tokens_alone_.push_back({slice.query_begin + t, 1, slice.query_len - 1, slice.block_table});
+    }
+  }
+  return {batch, batch.shape(), workspace_.data(), attention_workspace_.data(), tokens_alone_};
 }
 
 std::span<const float> CpuExecutable::result(const BatchShape& shape) const {
@@ -241,7 +293,7 @@ std::span<const float> CpuExecutable::block_maxima(int64_t rows) const {
 MemoryReport CpuExecutable::memory() const {
   return {.packed_weights = storage_.packed_bytes(),
           .mapped_weights = storage_.mapped_bytes(),
-          .activations = arena_.bytes() + expert_rows_.bytes() + workspace_.bytes() + attention_workspace_.bytes() +
+          .activations = arena_.bytes() + expert_visits_.bytes() + workspace_.bytes() + attention_workspace_.bytes() +
                          (rope_.most_floats() + local_rope_.most_floats() + maxima_.size()) * sizeof(float),
           .kv_pool = kv_.bytes()};
 }

@@ -12,6 +12,8 @@
 #include "engine/runner/cpu_arena.h"
 #include "engine/runner/cpu_experts.h"
 #include "engine/runner/cpu_kv_pool.h"
+#include "engine/runner/cpu_latent.h"
+#include "engine/runner/cpu_short_conv.h"
 #include "engine/runner/cpu_steps.h"
 #include "engine/runner/runner.h"
 #include "engine/runner/weight_storage.h"
@@ -48,14 +50,16 @@ class CpuExecutable {
   void bind_linears();
   std::unique_ptr<CpuStep> bind_linear(const Op& op);
   std::unique_ptr<CpuStep> bind_experts(const Op& op);
-  const Linear* bind_expert(const Op& op, std::span<const WeightUse> uses, int64_t expert);
+  const Linear* bind_expert(const Op& op, size_t first, size_t count, int64_t expert);
+  std::unique_ptr<CpuStep> bind_head_product(const Op& op);
   void reserve_workspace();
   std::unique_ptr<CpuStep> bind_step(const Op& op);
+  std::unique_ptr<CpuStep> bind_embed(const Op& op) const;
   std::unique_ptr<NormStep> bind_norm(const Op& op) const;
   std::unique_ptr<RopeKvStep> bind_rope_kv(const Op& op);
   std::unique_ptr<AttentionStep> bind_attention(const Op& op);
   std::unique_ptr<GluStep> bind_glu(const Op& op) const;
-  Attention attention(const CacheGroup& group, float soft_cap) const;
+  Attention attention(const CacheGroup& group, float soft_cap, const float* sinks = nullptr) const;
   Place place_in(const Op& op, size_t i) const { return arena_.place(op.inputs[i]); }
   Place place_out(const Op& op, size_t i) const { return arena_.place(op.outputs[i]); }
   size_t vocabulary_blocks() const { return RowScan::blocks(static_cast<size_t>(program_.vocabulary)); }
@@ -69,8 +73,12 @@ class CpuExecutable {
   GrowingRopeTable rope_, local_rope_;
   HeadCounters heads_;
   std::vector<PackedLinear> linears_;
-  ExpertRows expert_rows_;
+  ExpertVisits expert_visits_;
+  bool both_ways_ = false;  // some attention is not causal
+  std::vector<SequenceSlice> tokens_alone_;
+  std::vector<std::vector<float>> sinks_;  // of the layers that have them; their data stays where it is
   const Linear* tied_head_ = nullptr;
+  uint64_t head_workspace_bytes_ = 0;
   Buffer workspace_, attention_workspace_;
   std::vector<float> maxima_;  // [max_rows, blocks of the vocabulary]; empty when no product makes the logits
   std::vector<std::unique_ptr<CpuStep>> steps_;

@@ -1,14 +1,16 @@
 #include "engine/runner/cpu_experts.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "engine/runner/runner.h"
+
 namespace tern {
+
 void RouteStep::run(const StepContext& context, const Team& team) const {
   const Team::Range share = team.share(count_of(scores_, context.shape));
   for (int64_t t = share.begin; t < share.end; ++t) {
-    route_row(facts_, scores_.data + t * scores_.stride, route_.data + t * route_.stride);
+    route_row(facts_, scores_.data + t * scores_.stride, bias_.empty() ? nullptr : bias_.data(),
+              route_.data + t * route_.stride);
   }
 }
 
@@ -18,82 +20,110 @@ Cost RouteStep::cost(const BatchShape& shape) const {
   return {.bytes = bytes, .ops = rows * static_cast<double>(facts_.experts * facts_.used), .activations = bytes};
 }
 
-ExpertRows::ExpertRows(int64_t tokens, int64_t hidden, int64_t ffn) {
-  floats.resize(static_cast<size_t>(tokens * (2 * hidden + 3 * ffn)));
-  x = floats.data();
-  gate_up = x + tokens * hidden;
-  product = gate_up + tokens * 2 * ffn;
-  out = product + tokens * ffn;
+void ExpertVisits::add(const Linear& linear) {
+  row_bytes_ = std::max(row_bytes_, linear.prepared_bytes(kAmongTokens) / kAmongTokens);
+  scratch_bytes_ = std::max(scratch_bytes_, linear.scratch_bytes());
 }
 
-void ExpertsStep::sort_visits(int64_t tokens) const {
-  rows_.visits = 0;
+void ExpertVisits::reserve(int64_t tokens, const RouteFacts& facts, int64_t hidden, int64_t ffn, int workers) {
+  const int64_t most = tokens * facts.used, experts = std::min(most, facts.experts);
+  visits.resize(static_cast<size_t>(most));
+  place.resize(static_cast<size_t>(most));
+  seen_.resize(static_cast<size_t>(tokens));
+  gate_up_tasks.reserve(static_cast<size_t>(experts));
+  down_tasks.reserve(static_cast<size_t>(experts));
+  gathers_.reserve(static_cast<size_t>(experts));
+  floats_.resize(static_cast<size_t>(most * (3 * ffn + hidden)));
+  gate_up = floats_.data();
+  product = gate_up + most * 2 * ffn;
+  out = product + most * ffn;
+  // Each expert's prepared rows are rounded up to whole groups.
+  const auto rows = static_cast<uint64_t>(most + experts * (kAmongTokens - 1));
+  workspace_ = Buffer(static_cast<uint64_t>(workers) * scratch_bytes_ + rows * row_bytes_, "experts' workspace");
+  scratch = workspace_.data();
+  prepared_ = scratch + static_cast<uint64_t>(workers) * scratch_bytes_;
+}
+
+uint64_t ExpertVisits::bytes() const {
+  return floats_.size() * sizeof(float) + visits.size() * (sizeof(Visit) + sizeof(int64_t)) + workspace_.bytes();
+}
+
+void ExpertVisits::sort(const Place& route, const Place& x, int64_t tokens, const RouteFacts& facts,
+                        const std::vector<const Linear*>& gate_up_products,
+                        const std::vector<const Linear*>& down_products) {
+  count = 0;
   for (int64_t t = 0; t < tokens; ++t) {
-    const float* route = route_.data + t * route_.stride;
-    for (int64_t i = 0; i < facts_.used; ++i) {
-      rows_.order[rows_.visits++] = {static_cast<int32_t>(route[i]), static_cast<int32_t>(t), route[facts_.used + i]};
+    const float* row = route.data + t * route.stride;
+    for (int64_t i = 0; i < facts.used; ++i) {
+      visits[static_cast<size_t>(count++)] = {static_cast<int32_t>(row[i]), static_cast<int32_t>(t),
+                                              row[facts.used + i]};
     }
   }
-  std::sort(
-      rows_.order.begin(), rows_.order.begin() + static_cast<std::ptrdiff_t>(rows_.visits),
-      [](const auto& a, const auto& b) { return a.expert != b.expert ? a.expert < b.expert : a.token < b.token; });
+  const auto end = visits.begin() + count;
+  std::sort(visits.begin(), end, [](const Visit& a, const Visit& b) {
+    return a.expert != b.expert ? a.expert < b.expert : a.token < b.token;
+  });
+  for (int64_t t = 0; t < tokens; ++t) seen_[static_cast<size_t>(t)] = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const auto token = static_cast<size_t>(visits[static_cast<size_t>(i)].token);
+    place[token * static_cast<size_t>(facts.used) + static_cast<size_t>(seen_[token]++)] = i;
+  }
+  gate_up_tasks.clear();
+  down_tasks.clear();
+  gathers_.clear();
+  std::byte *gate_up_prepared = prepared_, *down_prepared = prepared_;
+  for (int64_t first = 0, next; first < count; first = next) {
+    const auto expert = static_cast<size_t>(visits[static_cast<size_t>(first)].expert);
+    for (next = first + 1;
+         next < count && visits[static_cast<size_t>(next)].expert == visits[static_cast<size_t>(first)].expert;)
+      ++next;
+    const Linear &up = *gate_up_products[expert], &down = *down_products[expert];
+    const int64_t rows = next - first, hidden = up.cols(), ffn = down.cols();
+    gathers_.push_back({&x, visits.data() + first});
+    gate_up_tasks.push_back({&up,
+                             {.x = nullptr,
+                              .x_stride = 0,
+                              .tokens = rows,
+                              .out = gate_up + first * 2 * ffn,
+                              .out_stride = 2 * ffn,
+                              .workspace = gate_up_prepared,
+                              .row = gathers_.back()}});
+    down_tasks.push_back({&down,
+                          {.x = product + first * ffn,
+                           .x_stride = ffn,
+                           .tokens = rows,
+                           .out = out + first * hidden,
+                           .out_stride = hidden,
+                           .workspace = down_prepared}});
+    gate_up_prepared += up.prepared_bytes(rows);
+    down_prepared += down.prepared_bytes(rows);
+  }
 }
 
 void ExpertsStep::run(const StepContext& context, const Team& team) const {
-  const int64_t tokens = count_of(x_, context.shape);
-  if (team.index() == 0) sort_visits(tokens);
-  const Team::Range share = team.share(tokens);
-  for (int64_t t = share.begin; t < share.end; ++t) {
-    std::fill_n(out_.data + t * out_.stride, static_cast<size_t>(out_.cols), 0.0f);
-  }
+  const int64_t tokens = count_of(x_, context.shape), ffn = down_[0]->cols();
+  if (tokens == 0) return;
+  if (team.index() == 0) visits_.sort(route_, x_, tokens, facts_, gate_up_, down_);
   team.sync();
-  const std::span<const ExpertRows::Visit> all(rows_.order.data(), rows_.visits);
-  for (size_t begin = 0; begin < all.size();) {
-    size_t end = begin + 1;
-    while (end < all.size() && all[end].expert == all[begin].expert) ++end;
-    run_expert(context, team, all.subspan(begin, end - begin));
-    begin = end;
-  }
+  Linear::run_together(visits_.gate_up_tasks, visits_.scratch, team);
+  team.sync();
+  glu_.run({visits_.gate_up, visits_.product, visits_.count, ffn}, team);
+  team.sync();
+  Linear::run_together(visits_.down_tasks, visits_.scratch, team);
+  team.sync();
+  const Team::Range share = team.share(tokens);
+  for (int64_t t = share.begin; t < share.end; ++t) add_up(t);
 }
 
-void ExpertsStep::run_expert(const StepContext& context, const Team& team,
-                             std::span<const ExpertRows::Visit> visits) const {
-  const auto count = static_cast<int64_t>(visits.size());
-  const Linear& gate_up = *gate_up_[static_cast<size_t>(visits[0].expert)];
-  const Linear& down = *down_[static_cast<size_t>(visits[0].expert)];
-  const int64_t hidden = gate_up.cols(), ffn = down.cols();
-  const Team::Range share = team.share(count);
-  for (int64_t i = share.begin; i < share.end; ++i) {
-    std::memcpy(rows_.x + i * hidden, x_.data + visits[static_cast<size_t>(i)].token * x_.stride,
-                static_cast<size_t>(hidden) * sizeof(float));
+void ExpertsStep::add_up(int64_t token) const {
+  float* out = out_.data + token * out_.stride;
+  std::fill_n(out, static_cast<size_t>(out_.cols), 0.0f);
+  for (int64_t i = 0; i < facts_.used; ++i) {
+    const int64_t at = visits_.place[static_cast<size_t>(token * facts_.used + i)];
+    const float weight = visits_.visits[static_cast<size_t>(at)].weight;
+    const float* row = visits_.out + at * out_.cols;
+    for (int64_t c = 0; c < out_.cols; ++c) out[c] += weight * row[c];
   }
-  team.sync();
-  gate_up.run({.x = rows_.x,
-               .x_stride = hidden,
-               .tokens = count,
-               .out = rows_.gate_up,
-               .out_stride = 2 * ffn,
-               .workspace = context.workspace},
-              team);
-  team.sync();
-  glu_.run({rows_.gate_up, rows_.product, count, ffn}, team);
-  team.sync();
-  down.run({.x = rows_.product,
-            .x_stride = ffn,
-            .tokens = count,
-            .out = rows_.out,
-            .out_stride = hidden,
-            .workspace = context.workspace},
-           team);
-  team.sync();
-  for (int64_t i = share.begin; i < share.end; ++i) {
-    const ExpertRows::Visit& visit = visits[static_cast<size_t>(i)];
-    float* out = out_.data + visit.token * out_.stride;
-    const float* row = rows_.out + i * hidden;
-    for (int64_t c = 0; c < hidden; ++c) out[c] += visit.weight * row[c];
-  }
-  // The next expert's rows of the same token may be another worker's.
-  team.sync();
 }
 
 // As many experts as tokens can go to, each with an even share of the tokens.

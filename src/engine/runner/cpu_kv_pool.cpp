@@ -12,7 +12,15 @@
 namespace tern {
 namespace {
 
+// Blocks of that many tokens have a state each, where nothing else is said.
+constexpr int64_t kStateTokens = 16;
+
+int64_t state_bytes(const CacheGroup& group) {
+  return static_cast<int64_t>(group.layers.size()) * group.state_floats * static_cast<int64_t>(sizeof(float));
+}
+
 int64_t kv_bytes_per_token(const CacheGroup& group, Format kv_format) {
+  if (group.kind == CacheKind::kState) return (state_bytes(group) + kStateTokens - 1) / kStateTokens;
   return group.heads_per_token() * kv_head_bytes(kv_format, group.head_dim);
 }
 
@@ -37,6 +45,7 @@ std::vector<KvGroup> CpuKvPool::groups() const {
 }
 
 int64_t CpuKvPool::block_bytes(const CacheGroup& group) const {
+  if (group.kind == CacheKind::kState) return state_bytes(group);
   return kv_bytes_per_token(group, format_) * block_tokens_;
 }
 
@@ -48,6 +57,14 @@ CachePlace CpuKvPool::place(const Op& op) const {
                         format.format, format.element_bytes, format.scale_bytes, group.kv_heads, group.head_dim,
                         block_tokens_),
           index};
+}
+
+StateView CpuKvPool::state(const Op& op) const {
+  const auto index = static_cast<size_t>(op.cache_group);
+  const CacheGroup& group = program_.caches[index];
+  const int64_t layer_bytes = group.state_floats * static_cast<int64_t>(sizeof(float));
+  return {pools_[index].data(), block_bytes(group), group.place_of(op.layer) * layer_bytes,
+          static_cast<int32_t>(block_tokens_)};
 }
 
 void CpuKvPool::copy_blocks(const std::vector<BlockCopy>& copies, const Team& team) {

@@ -9,6 +9,7 @@
 #include "engine/batch.h"
 #include "engine/kv/kv_cache.h"
 #include "engine/runner/cpu_steps.h"
+#include "kernels/conv/short_conv.h"
 #include "model/program.h"
 
 namespace tern {
@@ -21,6 +22,7 @@ class CpuKvPool {
   std::vector<KvGroup> groups() const;
   // Of the op's layer in its group.
   CachePlace place(const Op& op) const;
+  StateView state(const Op& op) const;
   // In order, each by all workers: a block may be the source of one copy and the target of a later one.
   void copy_blocks(const std::vector<BlockCopy>& copies, const Team& team);
   uint64_t bytes() const;

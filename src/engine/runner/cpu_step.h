@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "core/thread_pool.h"
@@ -21,6 +22,8 @@ struct StepContext {
   BatchShape shape;
   std::byte* workspace;
   std::byte* attention_workspace;  // its own: attention may begin while a product is still at work
+  // Each token as a sequence of its own whose history is all the others: how attention sees both ways.
+  std::span<const SequenceSlice> tokens_alone = {};
 };
 
 class CpuStep {

@@ -1,24 +1,36 @@
 #include "engine/runner/cpu_steps.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "engine/runner/runner.h"
 #include "kernels/activation/pointwise.h"
 
 namespace tern {
+void EmbedStep::embed(int64_t id, float* out) const {
+  if (tied_ != nullptr) {
+    tied_->read_row(id, out);
+  } else {
+    const FormatInfo& info = format_info(table_.format);
+    const auto row_bytes = static_cast<int64_t>(table_.data.size()) / table_.rows();
+    info.decode(table_.data.data() + id * row_bytes, table_.cols() / info.block_elements, out);
+  }
+  if (scale_ != 1) scale_row(out, scale_, out, table_.cols());
+}
+
 void EmbedStep::run(const StepContext& context, const Team& team) const {
-  const FormatInfo& info = format_info(table_.format);
-  const auto row_bytes = static_cast<int64_t>(table_.data.size()) / table_.rows();
   const Team::Range share = team.share(context.shape.tokens);
+  const int64_t cols = table_.cols();
   for (int64_t t = share.begin; t < share.end; ++t) {
-    const int64_t id = context.batch.tokens[static_cast<size_t>(t)];
-    float* out = out_.data + t * out_.stride;
-    if (tied_ != nullptr) {
-      tied_->read_row(id, out);
-    } else {
-      info.decode(table_.data.data() + id * row_bytes, table_.cols() / info.block_elements, out);
+    embed(context.batch.tokens[static_cast<size_t>(t)], out_.data + t * out_.stride);
+  }
+  if (positions_.empty()) return;
+  for (const SequenceSlice& slice : context.batch.slices[0]) {
+    const int64_t first = slice.query_begin, end = first + slice.query_len;
+    for (int64_t t = std::max(share.begin, first); t < std::min(share.end, end); ++t) {
+      float* out = out_.data + t * out_.stride;
+      add_row(out, positions_.data() + (slice.history_len + t - first) * cols, out, cols);
     }
-    if (scale_ != 1) scale_row(out, scale_, out, table_.cols());
   }
 }
 
@@ -61,6 +73,15 @@ Cost HiddenStep::cost(const BatchShape& shape) const {
   const double bytes = 8.0 * static_cast<double>(shape.tokens * out_.cols);
   return {.bytes = bytes, .activations = bytes};
 }
+
+void ActivationStep::run(const StepContext& context, const Team& team) const {
+  const Team::Range share = team.share(count_of(in_, context.shape));
+  for (int64_t t = share.begin; t < share.end; ++t) {
+    glu_.run_row(in_.data + t * in_.stride, ones_.data(), out_.data + t * out_.stride, out_.cols);
+  }
+}
+
+Cost ActivationStep::cost(const BatchShape& shape) const { return Glu::cost(count_of(in_, shape), out_.cols); }
 
 void SelectRowsStep::run(const StepContext& context, const Team& team) const {
   const Team::Range share = team.share(context.shape.rows);
@@ -132,15 +153,25 @@ Cost LinearStep::cost(const BatchShape& shape) const {
   return sum;
 }
 
+NormArgs NormStep::args(const float* x, const float* delta, float* sum, float* out, int64_t tokens) const {
+  return {.x = x,
+          .delta = delta,
+          .sum = sum,
+          .weight = facts_.weight.data(),
+          .out = out,
+          .tokens = tokens,
+          .cols = in_.cols,
+          .eps = facts_.eps,
+          .centered = facts_.centered,
+          .bias = facts_.bias.empty() ? nullptr : facts_.bias.data()};
+}
+
 void NormStep::run(const StepContext& context, const Team& team) const {
   const int64_t rows = count_of(in_, context.shape);
-  if (in_.stride == in_.cols) {
-    return norm_.run({in_.data, delta_.data, sum_.data, weight_.data(), out_.data, rows, in_.cols, eps_}, team);
-  }
+  if (in_.stride == in_.cols) return norm_.run(args(in_.data, delta_.data, sum_.data, out_.data, rows), team);
   const Team::Range share = team.share(rows);  // columns of a wider buffer
   for (int64_t t = share.begin; t < share.end; ++t) {
-    norm_.run(
-        {in_.data + t * in_.stride, nullptr, nullptr, weight_.data(), out_.data + t * out_.stride, 1, in_.cols, eps_});
+    norm_.run(args(in_.data + t * in_.stride, nullptr, nullptr, out_.data + t * out_.stride, 1));
   }
 }
 
@@ -149,8 +180,7 @@ const float* NormStep::row(const StepContext&, int64_t token, bool owner, float*
   const int64_t at = token * in_.stride;
   float* sum = nullptr;
   if (delta_.data != nullptr) sum = owner ? sum_.data + at : scratch + in_.cols;
-  norm_.run({in_.data + at, delta_.data == nullptr ? nullptr : delta_.data + at, sum, weight_.data(), scratch, 1,
-             in_.cols, eps_});
+  norm_.run(args(in_.data + at, delta_.data == nullptr ? nullptr : delta_.data + at, sum, scratch, 1));
   return scratch;
 }
 
@@ -201,12 +231,21 @@ void AttentionStep::run(const StepContext& context, const Team& team) const {
                      .kv = cache_.kv,
                      .batch = context.batch.shape(cache_.group),
                      .workspace = context.attention_workspace};
+  if (!causal_) {
+    args.batch.sequences = context.tokens_alone.data();
+    args.batch.sequence_count = static_cast<int32_t>(context.tokens_alone.size());
+  }
   const auto ready = [&](int32_t kv_head) { heads_->wait(team, kv_head, layers_); };
   if (heads_ != nullptr) args.ready = ready;
   attention_.run(args, team);
 }
 
-Cost AttentionStep::cost(const BatchShape& shape) const { return attention_.cost(shape); }
+// Both ways there are about twice the pairs of a query and a key.
+Cost AttentionStep::cost(const BatchShape& shape) const {
+  Cost cost = attention_.cost(shape);
+  if (!causal_) cost.ops *= 2;
+  return cost;
+}
 
 void GluStep::run(const StepContext& context, const Team& team) const {
   glu_.run({in_.data, out_.data, count_of(in_, context.shape), out_.cols}, team);

@@ -22,16 +22,20 @@ namespace tern {
 // Rows of the token embedding: from the output head's packed weights when the two are tied, else from the file's.
 class EmbedStep final : public CpuStep {
  public:
-  EmbedStep(const TensorInfo& table, const Linear* tied, float scale, Place out)
-      : table_(table), tied_(tied), scale_(scale), out_(out) {}
+  // positions: [positions, cols] added to each token's row, or empty.
+  EmbedStep(const TensorInfo& table, const Linear* tied, float scale, std::vector<float> positions, Place out)
+      : table_(table), tied_(tied), scale_(scale), positions_(std::move(positions)), out_(out) {}
   void run(const StepContext& context, const Team& team) const override;
   std::string kernel() const override { return tied_ != nullptr ? tied_->kernel_names() : "file"; }
   Cost cost(const BatchShape& shape) const override;
 
  private:
   const TensorInfo& table_;
+  void embed(int64_t id, float* out) const;
+
   const Linear* tied_;
   float scale_;
+  std::vector<float> positions_;
   Place out_;
 };
 
@@ -60,6 +64,21 @@ class PointwiseStep final : public CpuStep {
   OpKind kind_;
   float factor_;
   Place a_, b_, out_;
+};
+
+// An activation whose input is nobody's gate.
+class ActivationStep final : public CpuStep {
+ public:
+  ActivationStep(Glu glu, Place in, Place out)
+      : glu_(glu), ones_(static_cast<size_t>(in.cols), 1.0f), in_(in), out_(out) {}
+  void run(const StepContext& context, const Team& team) const override;
+  std::string kernel() const override { return glu_.kernel_name(); }
+  Cost cost(const BatchShape& shape) const override;
+
+ private:
+  Glu glu_;
+  std::vector<float> ones_;  // what it is multiplied with
+  Place in_, out_;
 };
 
 class SelectRowsStep final : public CpuStep {
@@ -109,17 +128,23 @@ class LinearStep final : public CpuStep {
 // Norm alone (no delta) or behind a residual sum.
 class NormStep final : public CpuStep, public RowSource {
  public:
-  NormStep(RmsNorm norm, std::vector<float> weight, float eps, Place in, Place delta, Place sum, Place out)
-      : norm_(norm), weight_(std::move(weight)), eps_(eps), in_(in), delta_(delta), sum_(sum), out_(out) {}
+  struct Facts {
+    std::vector<float> weight, bias;  // [cols]; bias may be empty
+    float eps;
+    bool centered;
+  };
+  NormStep(RmsNorm norm, Facts facts, Place in, Place delta, Place sum, Place out)
+      : norm_(norm), facts_(std::move(facts)), in_(in), delta_(delta), sum_(sum), out_(out) {}
   void run(const StepContext& context, const Team& team) const override;
   const float* row(const StepContext& context, int64_t token, bool owner, float* scratch) const override;
   std::string kernel() const override { return norm_.kernel_name(); }
   Cost cost(const BatchShape& shape) const override;
 
  private:
+  NormArgs args(const float* x, const float* delta, float* sum, float* out, int64_t tokens) const;
+
   RmsNorm norm_;
-  std::vector<float> weight_;
-  float eps_;
+  Facts facts_;
   Place in_, delta_, sum_, out_;
 };
 
@@ -161,8 +186,10 @@ class RopeKvStep final : public CpuStep, public ColumnSink {
 class AttentionStep final : public CpuStep {
  public:
   // Waits for the heads of the first `layers` layers one by one; null: all heads are complete when it runs.
-  AttentionStep(Attention attention, CachePlace cache, Place q, Place out, HeadCounters* heads, uint32_t layers)
-      : attention_(attention), cache_(cache), q_(q), out_(out), heads_(heads), layers_(layers) {}
+  // Not causal: a step has all tokens of its sequences.
+  AttentionStep(Attention attention, bool causal, CachePlace cache, Place q, Place out, HeadCounters* heads,
+                uint32_t layers)
+      : attention_(attention), causal_(causal), cache_(cache), q_(q), out_(out), heads_(heads), layers_(layers) {}
   void run(const StepContext& context, const Team& team) const override;
   bool begins_at_once() const override { return heads_ != nullptr; }
   std::string kernel() const override { return attention_.kernel_name(); }
@@ -170,6 +197,7 @@ class AttentionStep final : public CpuStep {
 
  private:
   Attention attention_;
+  bool causal_;
   CachePlace cache_;
   Place q_, out_;
   HeadCounters* heads_;

@@ -8,19 +8,25 @@ namespace {
 // Of one op; empty: it can be run.
 std::string refusal_of(const Op& op) {
   switch (op.kind) {
+    case OpKind::kEmbed:
+      return op.weights.size() == 1 ? "" : "op embed has no table of positions";
     case OpKind::kRopeKv:
       return op.inputs.size() == 1 ? "" : "op rope_kv wants q, k and v side by side";
     case OpKind::kRoute:
+      if (op.route.sigmoid || op.route.groups > 1 || op.route.scale != 1) return "op route weighs by a softmax alone";
       return op.route.experts <= kGpuMostExperts ? "" : "op route has too many experts";
-    case OpKind::kEmbed:
-    case OpKind::kHidden:
-    case OpKind::kAttention:
     case OpKind::kExperts:
+      return op.biases.empty() && op.activation != Activation::kClampedSwiglu ? "" : "op experts has no biases";
+    case OpKind::kAttention:
+      if (!op.causal) return "op attention sees one way only";
+      return op.weights.empty() ? "" : "op attention has no sinks";
+    case OpKind::kRmsNorm:
+    case OpKind::kAddRmsNorm:
+      return op.centered ? "op layer_norm has no CUDA kernel" : "";
+    case OpKind::kHidden:
     case OpKind::kScale:
     case OpKind::kSoftCap:
     case OpKind::kSelectRows:
-    case OpKind::kRmsNorm:
-    case OpKind::kAddRmsNorm:
     case OpKind::kLinear:
     case OpKind::kGlu:
       return "";

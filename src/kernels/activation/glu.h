@@ -26,6 +26,10 @@ class Glu {
   void run(const GluArgs& args, const Team& team) const;
   // Columns [begin, end) of all tokens, by one worker.
   void run_columns(const GluArgs& args, int64_t begin, int64_t end) const;
+  // One row, by one worker: out[i] = act(gate[i]) * up[i].
+  void run_row(const float* gate, const float* up, float* out, int64_t count) const {
+    impl_->run(activation_, gate, up, out, count);
+  }
   static Cost cost(int64_t tokens, int64_t cols);
   std::string kernel_name() const;
 

@@ -7,7 +7,15 @@
 
 namespace tern {
 
-enum class Activation : uint8_t { kSilu, kGelu, kGeluTanh };
+enum class Activation : uint8_t {
+  kSilu,
+  kGelu,
+  kGeluTanh,
+  // g * sigmoid(1.702 g) * (u + 1) of g = min(gate, 7) and u = up within [-7, 7]: no function of the gate alone, so it
+  // occurs in gated products only.
+  kClampedSwiglu,
+};
+inline constexpr float kClampedSwigluSlope = 1.702f, kClampedSwigluLimit = 7.0f;
 
 struct GluImpl {
   const char* name;

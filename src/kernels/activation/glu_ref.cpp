@@ -22,14 +22,27 @@ float activate(Activation activation, float x) {
       return gelu(x);
     case Activation::kGeluTanh:
       return gelu_tanh(x);
+    case Activation::kClampedSwiglu:
+      break;
   }
   return x;
+}
+
+float clamped_swiglu(float gate, float up) {
+  const float g = gate > kClampedSwigluLimit ? kClampedSwigluLimit : gate;
+  const float bounded = up > kClampedSwigluLimit    ? kClampedSwigluLimit
+                        : up < -kClampedSwigluLimit ? -kClampedSwigluLimit
+                                                    : up;
+  return g / (1.0f + std::exp(-kClampedSwigluSlope * g)) * (bounded + 1.0f);
 }
 
 bool supports(Activation) { return true; }
 
 void run(Activation activation, const float* gate, const float* up, float* out, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) out[i] = activate(activation, gate[i]) * up[i];
+  for (int64_t i = 0; i < count; ++i) {
+    out[i] = activation == Activation::kClampedSwiglu ? clamped_swiglu(gate[i], up[i])
+                                                      : activate(activation, gate[i]) * up[i];
+  }
 }
 
 const GluImpl kRows[] = {{"ref", kIsaNone, supports, run}};

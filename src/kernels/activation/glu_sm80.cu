@@ -37,6 +37,8 @@ int run(const GpuGluArgs& args, void* stream) {
       return with(glu_kernel<Activation::kGelu>);
     case Activation::kGeluTanh:
       return with(glu_kernel<Activation::kGeluTanh>);
+    case Activation::kClampedSwiglu:
+      break;
   }
   return cudaErrorInvalidValue;
 }

@@ -158,7 +158,7 @@ void chunk(const AttentionBlock& block, int64_t chunk, const AttentionPartial& p
 }
 
 bool supports(const AttentionDesc& desc, Format format) {
-  return desc.head_dim % 16 == 0 && desc.head_dim <= 256 && (format == Format::kF16 || format == Format::kBF16);
+  return desc.head_dim % 16 == 0 && desc.head_dim <= kMaxHeadDim && (format == Format::kF16 || format == Format::kBF16);
 }
 
 const AttentionImpl kRows[] = {{.name = "amx_bf16",

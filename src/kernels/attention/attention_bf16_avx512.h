@@ -207,7 +207,7 @@ void pair_chunk(const AttentionBlock& block, int64_t chunk, const AttentionParti
 }
 
 bool pair_supports(const AttentionDesc& desc, Format format) {
-  return desc.head_dim % 16 == 0 && desc.head_dim <= 256 && (format == Format::kF16 || format == Format::kBF16);
+  return desc.head_dim % 16 == 0 && desc.head_dim <= kMaxHeadDim && (format == Format::kF16 || format == Format::kBF16);
 }
 
 }  // namespace

@@ -35,6 +35,8 @@ struct AttentionDesc {
   float scale;
   int64_t window = 0;  // keys further back than window - 1 are not seen; 0: all
   float soft_cap = 0;  // cap * tanh(score / cap); 0: none
+  // [heads] A score of each head beside its keys': it takes its share of the softmax and adds no value. Null: none.
+  const float* sinks = nullptr;
 };
 
 // One chunk's (or several merged chunks') share of a softmax, a row each. sum 0: the row sees no key there.
@@ -79,7 +81,7 @@ struct AttentionImpl {
   // into = into then from, for rows [begin, end).
   void (*merge)(const AttentionPartial& into, const AttentionPartial& from, int64_t begin, int64_t end,
                 int64_t head_dim);
-  // Divides by the sums and writes the block's rows [begin, end), counted from row_begin.
+  // Divides by the sums, which heads' sinks enlarge, and writes the block's rows [begin, end), counted from row_begin.
   void (*finish)(const AttentionBlock&, const AttentionPartial&, int64_t begin, int64_t end);
 };
 

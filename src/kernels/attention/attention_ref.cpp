@@ -13,8 +13,6 @@
 namespace tern {
 namespace {
 
-constexpr int64_t kMaxHeadDim = 256;
-
 float load_element(Format format, const std::byte* at, int64_t index) {
   if (format == Format::kF32) {
     float value;
@@ -135,8 +133,11 @@ void finish(const AttentionBlock& block, const AttentionPartial& partial, int64_
   const int64_t group = block.desc.heads / block.desc.kv_heads;
   for (int64_t r = begin; r < end; ++r) {
     const int64_t row = block.row_begin + r;
-    float* out = block.out + ((row / group) * block.desc.heads + block.kv_head * group + row % group) * dim;
-    for (int64_t d = 0; d < dim; ++d) out[d] = partial.out[r * dim + d] / partial.sum[r];
+    const int64_t head = block.kv_head * group + row % group;
+    float* out = block.out + ((row / group) * block.desc.heads + head) * dim;
+    float sum = partial.sum[r];
+    if (block.desc.sinks != nullptr) sum += std::exp(block.desc.sinks[head] - partial.max[r]);
+    for (int64_t d = 0; d < dim; ++d) out[d] = partial.out[r * dim + d] / sum;
   }
 }
 

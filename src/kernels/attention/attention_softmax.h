@@ -216,13 +216,25 @@ void attention_merge(const AttentionPartial& into, const AttentionPartial& from,
   }
 }
 
+// What a row's output is multiplied by: 1 / (sum of weights, the head's sink among them). With a sink above the row's
+// maximum both are taken relative to the sink.
+template <class V>
+typename V::Reg output_share(const AttentionDesc& desc, int64_t head, float max, float sum) {
+  if (desc.sinks == nullptr) return V::set1(1.0f / sum);
+  const float sink = desc.sinks[head] * kLog2E, top = sink > max ? sink : max;
+  const float keep = V::first(V::exp2_of_negative(V::set1(max - top)));
+  const float share = V::first(V::exp2_of_negative(V::set1(sink - top)));
+  return V::set1(keep / (sum * keep + share));
+}
+
 template <class V>
 void attention_finish(const AttentionBlock& block, const AttentionPartial& partial, int64_t begin, int64_t end) {
   const int64_t dim = block.desc.head_dim, group = block.desc.heads / block.desc.kv_heads;
   for (int64_t r = begin; r < end; ++r) {
     const int64_t row = block.row_begin + r;
-    float* out = block.out + ((row / group) * block.desc.heads + block.kv_head * group + row % group) * dim;
-    const typename V::Reg share = V::set1(1.0f / partial.sum[r]);
+    const int64_t head = block.kv_head * group + row % group;
+    float* out = block.out + ((row / group) * block.desc.heads + head) * dim;
+    const typename V::Reg share = output_share<V>(block.desc, head, partial.max[r], partial.sum[r]);
     for (int64_t d = 0; d < dim; d += V::kWidth) V::store(out + d, V::mul(V::load(partial.out + r * dim + d), share));
   }
 }

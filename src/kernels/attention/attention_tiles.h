@@ -333,7 +333,7 @@ void attention_chunk(const AttentionBlock& block, int64_t chunk, const Attention
 
 template <class V>
 bool attention_supports(const AttentionDesc& desc, Format format) {
-  return desc.head_dim % V::kWidth == 0 && desc.head_dim <= 256 &&
+  return desc.head_dim % V::kWidth == 0 && desc.head_dim <= kMaxHeadDim &&
          (format == Format::kF32 || format == Format::kF16 || format == Format::kBF16);
 }
 

@@ -17,9 +17,6 @@ constexpr uint64_t kAlignment = 64;  // a cache line, and a zmm
 
 uint64_t aligned(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-// Of one worker: a row that a LinearRow makes, and as much for its own use.
-uint64_t scratch_bytes(int64_t cols) { return aligned(2 * static_cast<uint64_t>(cols) * sizeof(float)); }
-
 LinearDesc desc_of(const LinearPart& part, int64_t cols) { return {part.rows, cols, part.format}; }
 
 const LinearImpl* choose(const std::string& name, const LinearDesc& desc, const KernelSelection& selection) {
@@ -166,9 +163,16 @@ bool Linear::agrees_with_file(uint64_t seed, float* scratch) const {
   return true;
 }
 
+// Of one worker: a row that a LinearRow makes, and as much for its own use.
+uint64_t Linear::scratch_bytes() const { return aligned(2 * static_cast<uint64_t>(cols_) * sizeof(float)); }
+
+uint64_t Linear::prepared_bytes(int64_t tokens) const {
+  return static_cast<uint64_t>(prepared_rows(tokens)) * prepared_row_bytes_;
+}
+
 uint64_t Linear::workspace_bytes(int64_t tokens, int workers) const {
-  return static_cast<uint64_t>(workers) * scratch_bytes(cols_) +
-         static_cast<uint64_t>(std::max<int64_t>(prepared_rows(tokens), workers)) * prepared_row_bytes_;
+  return static_cast<uint64_t>(workers) * scratch_bytes() +
+         std::max(prepared_bytes(tokens), static_cast<uint64_t>(workers) * prepared_row_bytes_);
 }
 
 void Linear::prepare_row(const LinearArgs& args, int64_t token, bool owner, float* scratch, std::byte* prepared) const {
@@ -184,8 +188,8 @@ void Linear::run(const LinearArgs& args, const Team& team) const {
   if (args.tokens <= 0) return;
   // A scratch a worker; then prepared rows, slot after slot, [tokens] rows in each. A single row is prepared by every
   // worker for itself: that is cheaper than a barrier.
-  auto* scratch = reinterpret_cast<float*>(args.workspace + static_cast<uint64_t>(team.index()) * scratch_bytes(cols_));
-  std::byte* prepared = args.workspace + static_cast<uint64_t>(team.size()) * scratch_bytes(cols_);
+  auto* scratch = reinterpret_cast<float*>(args.workspace + static_cast<uint64_t>(team.index()) * scratch_bytes());
+  std::byte* prepared = args.workspace + static_cast<uint64_t>(team.size()) * scratch_bytes();
   const bool one_token = args.tokens == 1;
   if (one_token) {
     prepared += static_cast<uint64_t>(team.index()) * prepared_row_bytes_;

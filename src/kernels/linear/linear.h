@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,14 @@ struct LinearArgs {
   std::byte* workspace;  // at least workspace_bytes(tokens, team size), 64-byte aligned
   LinearRow row = {};    // null: rows are read from x
   LinearDone done = {};  // null: nobody wants to know
+};
+
+class Linear;
+
+// One of several products that run together: what run() takes, but the workspace is of prepared_bytes() only.
+struct LinearTask {
+  const Linear* linear;
+  LinearArgs args;
 };
 
 // Which output features one worker completes together, for what goes on with them at once.
@@ -81,6 +90,11 @@ class Linear {
   // Grows with tokens and workers only.
   uint64_t workspace_bytes(int64_t tokens, int workers) const;
   void run(const LinearArgs& args, const Team& team) const;
+  // Several products as one, with one wait between preparing their rows and multiplying; tasks of no tokens are passed
+  // over. Each writes its own output. scratch: team size times scratch_bytes() of the widest, 64-byte aligned.
+  static void run_together(std::span<const LinearTask> tasks, std::byte* scratch, const Team& team);
+  uint64_t prepared_bytes(int64_t tokens) const;
+  uint64_t scratch_bytes() const;
   // Weight row `row` as f32: out[cols()]. Serves tied embeddings.
   void read_row(int64_t row, float* out) const;
 
@@ -101,6 +115,8 @@ class Linear {
     int64_t panels() const { return (part.rows + impl->panel_rows - 1) / impl->panel_rows; }
     int64_t unit_rows() const { return unit_panels * impl->panel_rows; }
   };
+  double work_of(int64_t tokens) const;  // in bytes read for one token
+  int64_t units() const { return parts_.back().first_unit + parts_.back().units; }
   int64_t unit_rows_of(const LinearImpl& impl) const;
   Team::Range share_of(int worker, int workers, bool one_token) const;
   void prepare_row(const LinearArgs& args, int64_t token, bool owner, float* scratch, std::byte* prepared) const;

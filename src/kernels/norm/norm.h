@@ -1,5 +1,6 @@
-// The norm family: root-mean-square norm, y = x / sqrt(mean(x^2) + eps) * weight, alone or fused with the residual sum
-// before it. Sums in f32 in one fixed order per implementation. Called by all workers; rows are shared out.
+// The norm family: root-mean-square norm, y = x / sqrt(mean(x^2) + eps) * weight, or layer norm, the same of x -
+// mean(x) with a bias added, alone or fused with the residual sum before it. Sums in f32 in one fixed order per
+// implementation. Called by all workers; rows are shared out.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // What one implementation of the norm family exports. ISA files include this. Bits: a row's output depends on that row
-// alone; the sum of squares has one fixed order per implementation.
+// alone; the sums have one fixed order per implementation.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +16,9 @@ struct NormArgs {
   int64_t tokens;
   int64_t cols;
   float eps;
+  // Layer norm: the row's mean is taken away first, and bias [cols], where there is one, added last.
+  bool centered = false;
+  const float* bias = nullptr;
 };
 
 struct NormImpl {

@@ -18,6 +18,18 @@ void norm_row(const float* x, const float* weight, float eps, float* out, int64_
   for (int64_t i = 0; i < cols; ++i) out[i] = x[i] * scale * weight[i];
 }
 
+void layer_norm_row(const NormArgs& args, const float* x, float* out) {
+  const auto count = static_cast<float>(args.cols);
+  float sum = 0, squares = 0;
+  for (int64_t i = 0; i < args.cols; ++i) sum += x[i];
+  const float mean = sum / count;
+  for (int64_t i = 0; i < args.cols; ++i) squares += (x[i] - mean) * (x[i] - mean);
+  const float scale = 1.0f / std::sqrt(squares / count + args.eps);
+  for (int64_t i = 0; i < args.cols; ++i) {
+    out[i] = (x[i] - mean) * scale * args.weight[i] + (args.bias != nullptr ? args.bias[i] : 0.0f);
+  }
+}
+
 void run(const NormArgs& args, int64_t begin, int64_t end) {
   for (int64_t t = begin; t < end; ++t) {
     const float* x = args.x + t * args.cols;
@@ -26,7 +38,8 @@ void run(const NormArgs& args, int64_t begin, int64_t end) {
       add_row(x, args.delta + t * args.cols, sum, args.cols);
       x = sum;
     }
-    norm_row(x, args.weight, args.eps, args.out + t * args.cols, args.cols);
+    float* out = args.out + t * args.cols;
+    args.centered ? layer_norm_row(args, x, out) : norm_row(x, args.weight, args.eps, out, args.cols);
   }
 }
 

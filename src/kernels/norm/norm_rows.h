@@ -51,10 +51,63 @@ void norm_row(const float* x, const float* delta, float* sum, const float* weigh
   }
 }
 
+// Sum of visit(x) over the row: vector j goes to sum j % 4, as above; elements behind the last whole vector are added
+// to their total one by one.
+template <class V, class Visit>
+float sum_row(const float* x, int64_t cols, const Visit& visit) {
+  constexpr int64_t kW = V::kWidth;
+  typename V::Reg sums[4] = {V::zero(), V::zero(), V::zero(), V::zero()};
+  int64_t j = 0, i = 0;
+  for (; i + kW <= cols; i += kW, j = (j + 1) % 4) sums[j] = V::add(sums[j], visit(V::load(x + i)));
+  float total = V::reduce_add(V::add(V::add(sums[0], sums[1]), V::add(sums[2], sums[3])));
+  if (i < cols) {
+    float rest[V::kWidth];
+    V::store(rest, visit(V::load(x + i, cols - i)));
+    for (int64_t k = 0; k < cols - i; ++k) total += rest[k];
+  }
+  return total;
+}
+
+template <class V>
+void layer_norm_row(const NormArgs& args, const float* x, float* out) {
+  constexpr int64_t kW = V::kWidth;
+  const auto count = static_cast<float>(args.cols);
+  const float mean = sum_row<V>(x, args.cols, [](typename V::Reg a) { return a; }) / count;
+  const typename V::Reg means = V::set1(mean);
+  const float squares = sum_row<V>(x, args.cols, [&](typename V::Reg a) {
+    const typename V::Reg b = V::sub(a, means);
+    return V::mul(b, b);
+  });
+  const typename V::Reg scales = V::set1(1.0f / __builtin_sqrtf(squares / count + args.eps));
+  for (int64_t i = 0; i < args.cols; i += kW) {
+    const int64_t n = args.cols - i < kW ? args.cols - i : kW;
+    const typename V::Reg bias = args.bias != nullptr ? V::load(args.bias + i, n) : V::zero();
+    const typename V::Reg y = V::mul(V::sub(V::load(x + i, n), means), scales);
+    V::store(out + i, V::fma(y, V::load(args.weight + i, n), bias), n);
+  }
+}
+
+template <class V>
+void layer_norm(const NormArgs& args, int64_t at) {
+  const float* x = args.x + at;
+  if (args.delta != nullptr) {
+    for (int64_t i = 0; i < args.cols; i += V::kWidth) {
+      const int64_t n = args.cols - i < V::kWidth ? args.cols - i : V::kWidth;
+      V::store(args.sum + at + i, V::add(V::load(x + i, n), V::load(args.delta + at + i, n)), n);
+    }
+    x = args.sum + at;
+  }
+  layer_norm_row<V>(args, x, args.out + at);
+}
+
 template <class V>
 void norm_rows(const NormArgs& args, int64_t begin, int64_t end) {
   for (int64_t t = begin; t < end; ++t) {
     const int64_t at = t * args.cols;
+    if (args.centered) {
+      layer_norm<V>(args, at);
+      continue;
+    }
     norm_row<V>(args.x + at, args.delta != nullptr ? args.delta + at : nullptr,
                 args.delta != nullptr ? args.sum + at : nullptr, args.weight, args.out + at, args.cols, args.eps);
   }

@@ -32,7 +32,7 @@ RopeRun run_of(const RopeKvArgs& args, const SequenceSlice& sequence, int64_t in
 }
 
 void check(const RopeKvArgs& args) {
-  TERN_CHECK(args.kv.block_tokens % kRopeRun == 0 && args.head_dim <= 256 && args.rope_dims <= args.head_dim &&
+  TERN_CHECK(args.kv.block_tokens % kRopeRun == 0 && args.head_dim <= kMaxHeadDim && args.rope_dims <= args.head_dim &&
              args.rope_dims % 2 == 0 && (args.kv.format != kKvInt8 || args.head_dim % 4 == 0));
 }
 

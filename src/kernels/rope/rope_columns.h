@@ -11,8 +11,6 @@
 namespace tern {
 namespace {
 
-constexpr int64_t kMaxHeadDim = 256;
-
 inline __attribute__((always_inline)) int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // x, out: [head_dim]; cos, sin: [rope_dims / 2] of the token's position.

@@ -32,8 +32,6 @@ void store_element(Format format, std::byte* at, int64_t index, float value) {
   std::memcpy(at + 2 * index, &bits, 2);
 }
 
-constexpr int32_t kMaxHeadDim = 256;
-
 // Where code d of a head's key, or value, of one token lies in an int8 cache, counted from the part's beginning.
 int64_t int8_key_at(const KvLayerView& kv, int64_t head, int64_t slot, int64_t d) {
   return ((head * kv.head_dim / 4 + d / 4) * kv.block_tokens + slot) * 4 + d % 4;

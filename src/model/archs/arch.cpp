@@ -8,14 +8,23 @@
 namespace tern {
 namespace {
 
-constexpr std::array kArchs{&kArchLlama,  &kArchQwen2,  &kArchQwen3, &kArchQwen3Moe, &kArchMixtral, &kArchPhi3,
-                            &kArchGemma2, &kArchGemma3, &kArchOlmo2, &kArchSmollm3,  &kArchGranite};
+constexpr std::array kArchs{&kArchLlama,    &kArchQwen2,  &kArchQwen3,     &kArchQwen3Moe, &kArchMixtral,
+                            &kArchPhi3,     &kArchGemma2, &kArchGemma3,    &kArchOlmo2,    &kArchSmollm3,
+                            &kArchGranite,  &kArchGptOss, &kArchDeepseek2, &kArchGpt2,     &kArchStarcoder2,
+                            &kArchCommandR, &kArchOlmoe,  &kArchBert,      &kArchLfm2};
 
 std::string_view declared_name(const Checkpoint& checkpoint) {
   if (checkpoint.kind == CheckpointKind::kGguf) return checkpoint.metadata.string("general.architecture");
   const auto names = checkpoint.metadata.strings("architectures");
   if (names.empty()) checkpoint.metadata.refuse("architectures", "is empty");
   return names[0];
+}
+
+// Where the checkpoint's architecture has one.
+const RoleName* own_name(Role role, const Checkpoint& checkpoint) {
+  const std::span<const RoleName> names = arch_of(checkpoint).names;
+  const auto found = std::find_if(names.begin(), names.end(), [&](const RoleName& name) { return name.role == role; });
+  return found == names.end() ? nullptr : &*found;
 }
 
 }  // namespace
@@ -35,12 +44,18 @@ const ArchSpec& arch_of(const Checkpoint& checkpoint) {
 }
 
 std::string tensor_name(Role role, int32_t layer, const Checkpoint& checkpoint) {
-  for (const RoleName& name : arch_of(checkpoint).names) {
-    if (name.role == role) {
-      return layer_name(checkpoint.kind == CheckpointKind::kGguf ? name.gguf : name.hugging_face, layer);
-    }
-  }
-  return tensor_name(role, layer, checkpoint.kind);
+  const RoleName* name = own_name(role, checkpoint);
+  if (name == nullptr) return tensor_name(role, layer, checkpoint.kind);
+  if (checkpoint.kind == CheckpointKind::kGguf) return layer_name(name->gguf, layer);
+  std::string full = layer_name(name->hugging_face, layer);
+  const std::string_view prefix = arch_of(checkpoint).optional_prefix;
+  const bool lacks = !prefix.empty() && full.starts_with(prefix) && checkpoint.find(full) == nullptr;
+  return lacks ? full.substr(prefix.size()) : full;
+}
+
+StoredForm stored_form(Role role, const Checkpoint& checkpoint) {
+  const RoleName* name = checkpoint.kind == CheckpointKind::kGguf ? nullptr : own_name(role, checkpoint);
+  return name == nullptr ? StoredForm{} : name->hugging_face_form;
 }
 
 ModelConfig model_config(const Checkpoint& checkpoint) {

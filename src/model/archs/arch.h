@@ -19,8 +19,9 @@ struct ArchSpec {
   std::span<const std::string_view> hugging_face_names;  // config.json, architectures[0]
   ModelConfig (*config)(const Checkpoint& checkpoint);
   Program (*program)(const ModelConfig& config);
-  std::string_view models;               // what people call those that it covers
-  std::span<const RoleName> names = {};  // where they differ from most
+  std::string_view models;                // what people call those that it covers
+  std::span<const RoleName> names = {};   // where they differ from most
+  std::string_view optional_prefix = {};  // of names in Hugging Face files, which some lack
 };
 
 extern const ArchSpec kArchLlama;
@@ -34,6 +35,14 @@ extern const ArchSpec kArchGemma3;
 extern const ArchSpec kArchOlmo2;
 extern const ArchSpec kArchSmollm3;
 extern const ArchSpec kArchGranite;
+extern const ArchSpec kArchGptOss;
+extern const ArchSpec kArchDeepseek2;
+extern const ArchSpec kArchGpt2;
+extern const ArchSpec kArchStarcoder2;
+extern const ArchSpec kArchCommandR;
+extern const ArchSpec kArchOlmoe;
+extern const ArchSpec kArchBert;
+extern const ArchSpec kArchLfm2;
 
 std::span<const ArchSpec* const> archs();
 
@@ -42,6 +51,9 @@ const ArchSpec& arch_of(const Checkpoint& checkpoint);
 
 // The tensor's name as the checkpoint's architecture has it.
 std::string tensor_name(Role role, int32_t layer, const Checkpoint& checkpoint);
+
+// How the role's matrix lies in that tensor.
+StoredForm stored_form(Role role, const Checkpoint& checkpoint);
 
 // Reads and validates the facts.
 ModelConfig model_config(const Checkpoint& checkpoint);

@@ -1,11 +1,15 @@
 #include "model/archs/keys.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <initializer_list>
 #include <limits>
+#include <variant>
 
 #include "core/error.h"
 #include "core/limits.h"
+#include "model/archs/arch.h"
 #include "model/roles.h"
 #include "model/weights.h"
 
@@ -25,7 +29,16 @@ class GgufKeys {
   int64_t optional(const char* key, int64_t fallback, int64_t max) const {
     return metadata_.integer_or(prefix_ + key, fallback, 0, max);
   }
+  // Of one number for all layers, or one a layer: the largest.
+  int64_t most(const char* key, int64_t fallback) const {
+    const MetadataValue* said = metadata_.find(prefix_ + key);
+    if (said == nullptr || !std::holds_alternative<MetadataArray>(said->value)) return optional(key, fallback, kDimMax);
+    int64_t largest = 0;
+    for (const int64_t value : metadata_.integers(prefix_ + key)) largest = std::max(largest, value);
+    return largest;
+  }
   double number_or(const char* key, double fallback) const { return metadata_.number_or(prefix_ + key, fallback); }
+  bool has(const char* key) const { return metadata_.has(prefix_ + key); }
   double number(const char* key) const { return metadata_.number(prefix_ + key); }
   std::string_view string_or(const char* key, std::string_view fallback) const {
     return metadata_.string_or(prefix_ + key, fallback);
@@ -38,8 +51,6 @@ class GgufKeys {
   const Metadata& metadata_;
   std::string prefix_;
 };
-
-double yarn_attention_factor(double factor) { return factor > 1.0 ? 0.1 * std::log(factor) + 1.0 : 1.0; }
 
 void read_gguf_rope(const Checkpoint& checkpoint, const GgufKeys& keys, ModelConfig& config) {
   RopeConfig& rope = config.rope;
@@ -54,7 +65,7 @@ void read_gguf_rope(const Checkpoint& checkpoint, const GgufKeys& keys, ModelCon
     rope.scaling = RopeScaling::kYarn;
     rope.beta_fast = keys.number_or("rope.scaling.yarn_beta_fast", 32.0);
     rope.beta_slow = keys.number_or("rope.scaling.yarn_beta_slow", 1.0);
-    rope.attention_factor = keys.number_or("rope.scaling.attn_factor", 1.0) * yarn_attention_factor(rope.factor);
+    rope.attention_factor = keys.number_or("rope.scaling.attn_factor", 1.0) * yarn_magnitude(rope.factor);
   } else if (type != "none") {
     keys.refuse("rope.scaling.type", "\"" + printable(type) + "\" is not supported; known: none, linear, yarn");
   }
@@ -78,14 +89,17 @@ ModelConfig from_gguf(const Checkpoint& checkpoint) {
   config.hidden = keys.required("embedding_length", kDimMax);
   config.ffn = keys.required("feed_forward_length", kDimMax);
   config.heads = keys.required("attention.head_count", kDimMax);
-  config.kv_heads = keys.optional("attention.head_count_kv", config.heads, kDimMax);
+  config.kv_heads = keys.most("attention.head_count_kv", config.heads);
   config.head_dim = keys.optional("attention.key_length", config.hidden / config.heads, kDimMax);
-  if (keys.optional("attention.value_length", config.head_dim, kDimMax) != config.head_dim) {
+  const bool latent = keys.optional("attention.kv_lora_rank", 0, kDimMax) > 0;  // whose values are a part of its keys
+  if (!latent && keys.optional("attention.value_length", config.head_dim, kDimMax) != config.head_dim) {
     keys.refuse("attention.value_length", "differs from attention.key_length, which is not supported");
   }
   config.context = keys.required("context_length", kContextMax);
   config.window = keys.optional("attention.sliding_window", 0, kContextMax);
-  config.norm_eps = static_cast<float>(keys.number("attention.layer_norm_rms_epsilon"));
+  config.norm_eps =
+      static_cast<float>(keys.has("attention.layer_norm_epsilon") ? keys.number("attention.layer_norm_epsilon")
+                                                                  : keys.number("attention.layer_norm_rms_epsilon"));
   config.tied_embeddings = checkpoint.find(tensor_name(Role::kOutput, -1, CheckpointKind::kGguf)) == nullptr;
   read_gguf_rope(checkpoint, keys, config);
   return config;
@@ -139,13 +153,24 @@ void read_hugging_face_rope(const Metadata& metadata, ModelConfig& config) {
     rope.scaling = RopeScaling::kYarn;
     rope.beta_fast = metadata.number_or(group + "beta_fast", 32.0);
     rope.beta_slow = metadata.number_or(group + "beta_slow", 1.0);
-    rope.attention_factor = metadata.number_or(group + "attention_factor", yarn_attention_factor(rope.factor));
+    rope.yarn_whole_pairs = metadata.boolean_or(group + "truncate", true);
+    const double scale = metadata.number_or(group + "mscale", 0), all = metadata.number_or(group + "mscale_all_dim", 0);
+    const double by_formula = scale != 0 && all != 0
+                                  ? yarn_magnitude(rope.factor, scale) / yarn_magnitude(rope.factor, all)
+                                  : yarn_magnitude(rope.factor);
+    rope.attention_factor = metadata.number_or(group + "attention_factor", by_formula);
   } else if (type == "longrope" || type == "su") {
     read_long_rope(metadata, group, config, rope);
   } else if (type != "default") {
     metadata.refuse(group + "rope_type",
                     "\"" + printable(type) + "\" is not supported; known: default, linear, llama3, yarn, longrope");
   }
+}
+
+// The name under which the file says it; the first of them where it does not.
+const char* said(const Metadata& metadata, std::initializer_list<const char*> names) {
+  const auto* at = std::find_if(names.begin(), names.end(), [&](const char* name) { return metadata.has(name); });
+  return at == names.end() ? *names.begin() : *at;
 }
 
 Activation activation_of(const Metadata& metadata) {
@@ -155,28 +180,30 @@ Activation activation_of(const Metadata& metadata) {
   };
   constexpr std::array kRows{Row{"silu", Activation::kSilu}, Row{"gelu", Activation::kGelu},
                              Row{"gelu_new", Activation::kGeluTanh}, Row{"gelu_pytorch_tanh", Activation::kGeluTanh}};
-  const char* key = metadata.has("hidden_activation") ? "hidden_activation" : "hidden_act";
-  const std::string_view said = metadata.string_or(key, "silu");
+  const char* key = said(metadata, {"hidden_act", "hidden_activation", "activation_function"});
+  const std::string_view name = metadata.string_or(key, "silu");
   std::string known;
   for (const Row& row : kRows) {
-    if (row.name == said) return row.activation;
+    if (row.name == name) return row.activation;
     known += (known.empty() ? "" : ", ") + std::string(row.name);
   }
-  metadata.refuse(key, "\"" + printable(said) + "\" is not supported; known: " + known);
+  metadata.refuse(key, "\"" + printable(name) + "\" is not supported; known: " + known);
 }
 
 ModelConfig from_hugging_face(const Checkpoint& checkpoint) {
   const Metadata& metadata = checkpoint.metadata;
   ModelConfig config;
   config.model_name = std::string(metadata.string_or("_name_or_path", ""));
-  config.layers = metadata.integer("num_hidden_layers", 1, static_cast<int64_t>(Limits::kLayers));
-  config.hidden = metadata.integer("hidden_size", 1, kDimMax);
-  config.ffn = metadata.integer("intermediate_size", 1, kDimMax);
-  config.heads = metadata.integer("num_attention_heads", 1, kDimMax);
+  const auto of = [&](std::initializer_list<const char*> names) { return said(metadata, names); };
+  config.layers = metadata.integer(of({"num_hidden_layers", "n_layer"}), 1, static_cast<int64_t>(Limits::kLayers));
+  config.hidden = metadata.integer(of({"hidden_size", "n_embd"}), 1, kDimMax);
+  config.ffn = metadata.integer_or(of({"intermediate_size", "n_inner"}), 4 * config.hidden, 1, kDimMax);
+  config.heads = metadata.integer(of({"num_attention_heads", "n_head"}), 1, kDimMax);
   config.kv_heads = metadata.integer_or("num_key_value_heads", config.heads, 1, kDimMax);
   config.head_dim = metadata.integer_or("head_dim", config.hidden / config.heads, 1, kDimMax);
-  config.context = metadata.integer("max_position_embeddings", 1, kContextMax);
-  config.norm_eps = static_cast<float>(metadata.number("rms_norm_eps"));
+  config.context = metadata.integer(of({"max_position_embeddings", "n_positions"}), 1, kContextMax);
+  config.norm_eps = static_cast<float>(
+      metadata.number(of({"rms_norm_eps", "layer_norm_eps", "norm_epsilon", "layer_norm_epsilon", "norm_eps"})));
   config.tied_embeddings = metadata.boolean_or("tie_word_embeddings", false);
   config.activation = activation_of(metadata);
   read_hugging_face_rope(metadata, config);
@@ -187,7 +214,7 @@ ModelConfig from_hugging_face(const Checkpoint& checkpoint) {
 
 ModelConfig decoder_config(const Checkpoint& checkpoint) {
   ModelConfig config = checkpoint.kind == CheckpointKind::kGguf ? from_gguf(checkpoint) : from_hugging_face(checkpoint);
-  const std::string embedding = tensor_name(Role::kTokenEmbedding, -1, checkpoint.kind);
+  const std::string embedding = tensor_name(Role::kTokenEmbedding, -1, checkpoint);
   config.vocabulary = checkpoint.tensor(embedding).rows();
   const char* key = checkpoint.kind == CheckpointKind::kGguf ? "tokenizer.ggml.tokens" : "vocab_size";
   if (checkpoint.metadata.has(key)) {
@@ -201,6 +228,8 @@ ModelConfig decoder_config(const Checkpoint& checkpoint) {
   }
   return config;
 }
+
+double yarn_magnitude(double factor, double scale) { return factor > 1 ? 0.1 * scale * std::log(factor) + 1 : 1; }
 
 void refuse_flag(const Metadata& metadata, const char* key) {
   if (metadata.boolean_or(key, false)) metadata.refuse(key, "is not supported yet");
@@ -224,13 +253,14 @@ void read_experts(const Checkpoint& checkpoint, ModelConfig& config) {
   const Metadata& metadata = checkpoint.metadata;
   if (checkpoint.kind == CheckpointKind::kGguf) {
     const GgufKeys keys(metadata);
-    config.route.experts = keys.optional("expert_count", 0, kDimMax);
+    config.route.experts = keys.optional("expert_count", 0, kMaxExperts);
     if (config.route.experts == 0) return;
     config.route.used = keys.required("expert_used_count", kDimMax);
     config.expert_ffn = keys.optional("expert_feed_forward_length", config.ffn, kDimMax);
   } else {
-    const char* key = metadata.has("num_experts") ? "num_experts" : "num_local_experts";
-    config.route.experts = metadata.integer_or(key, 0, 0, kDimMax);
+    for (const char* key : {"num_experts", "num_local_experts", "n_routed_experts"}) {
+      config.route.experts = std::max(config.route.experts, metadata.integer_or(key, 0, 0, kMaxExperts));
+    }
     if (config.route.experts == 0) return;
     config.route.used = metadata.integer("num_experts_per_tok", 1, kDimMax);
     config.expert_ffn = metadata.integer_or("moe_intermediate_size", config.ffn, 1, kDimMax);

@@ -11,6 +11,9 @@ namespace tern {
 // number of rows of the token embedding and must agree with what the metadata says.
 ModelConfig decoder_config(const Checkpoint& checkpoint);
 
+// What YaRN multiplies rotated vectors with, for a scaling by `factor`; `scale` is the models' mscale.
+double yarn_magnitude(double factor, double scale = 1);
+
 // Refuses a Hugging Face flag that is set and that no block answers to.
 void refuse_flag(const Metadata& metadata, const char* key);
 

@@ -3,8 +3,13 @@
 namespace tern {
 
 Operand mixture_of_experts(ProgramBuilder& b, const ModelConfig& c, Operand normed, int32_t layer) {
-  const Operand scores = b.linear(normed, Role::kRouter, Role::kNone, layer, c.route.experts, "expert_scores");
-  return b.experts(normed, b.route(scores, layer), layer);
+  const Operand scores = b.linear(normed, Role::kRouter, c.router_bias, layer, c.route.experts, "expert_scores");
+  const Operand routed = b.experts(normed, b.route(scores, layer), layer);
+  if (c.shared_ffn == 0) return routed;
+  const Operand gate = b.linear(normed, Role::kSharedGate, false, layer, c.shared_ffn, "gate");
+  const Operand up = b.linear(normed, Role::kSharedUp, false, layer, c.shared_ffn, "up");
+  const Operand product = b.mul(b.activation(gate, layer), up, layer);
+  return b.add(routed, b.linear(product, Role::kSharedDown, false, layer, c.hidden, "shared_out"), layer);
 }
 
 }  // namespace tern

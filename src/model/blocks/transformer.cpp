@@ -2,19 +2,21 @@
 
 #include <algorithm>
 
+#include "model/blocks/latent_attention.h"
 #include "model/blocks/mixture.h"
+#include "model/blocks/short_conv.h"
 
 namespace tern {
 
 namespace {
 
 Operand input_norm(ProgramBuilder& b, const ModelConfig& c, Operand hidden, Role weight, int32_t layer) {
-  return c.input_norms ? b.rms_norm(hidden, weight, layer) : hidden;
+  return c.input_norms ? b.norm(hidden, weight, layer) : hidden;
 }
 
 // hidden + scale * norm(delta), where the model has either.
 Operand add_residual(ProgramBuilder& b, const ModelConfig& c, Operand hidden, Operand delta, Role norm, int32_t layer) {
-  if (c.post_norms) delta = b.rms_norm(delta, norm, layer);
+  if (c.post_norms) delta = b.norm(delta, norm, layer);
   return b.add(hidden, b.scale(delta, c.residual_scale, layer), layer);
 }
 
@@ -25,42 +27,20 @@ struct Projections {
 Projections project(ProgramBuilder& b, const ModelConfig& c, Operand x, int32_t layer) {
   const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
   if (c.fused_projections) {
-    return {b.linear_rows(x, Role::kAttentionQkv, 0, layer, q, "q"),
-            b.linear_rows(x, Role::kAttentionQkv, q, layer, kv, "k"),
-            b.linear_rows(x, Role::kAttentionQkv, q + kv, layer, kv, "v")};
+    return {b.linear_rows(x, Role::kAttentionQkv, 0, layer, q, "q", c.qkv_bias),
+            b.linear_rows(x, Role::kAttentionQkv, q, layer, kv, "k", c.qkv_bias),
+            b.linear_rows(x, Role::kAttentionQkv, q + kv, layer, kv, "v", c.qkv_bias)};
   }
-  const auto bias = [&](Role role) { return c.qkv_bias ? role : Role::kNone; };
-  return {b.linear(x, Role::kAttentionQ, bias(Role::kAttentionQBias), layer, q, "q"),
-          b.linear(x, Role::kAttentionK, bias(Role::kAttentionKBias), layer, kv, "k"),
-          b.linear(x, Role::kAttentionV, bias(Role::kAttentionVBias), layer, kv, "v")};
+  return {b.linear(x, Role::kAttentionQ, c.qkv_bias, layer, q, "q"),
+          b.linear(x, Role::kAttentionK, c.qkv_bias, layer, kv, "k"),
+          b.linear(x, Role::kAttentionV, c.qkv_bias, layer, kv, "v")};
 }
 
-// One cache group for each window that layers have, in the order in which they first come.
-std::vector<int32_t> cache_groups(ProgramBuilder& b, const ModelConfig& c) {
-  std::vector<CacheGroup> groups;
-  std::vector<int32_t> group_of;
-  for (int32_t layer = 0; layer < static_cast<int32_t>(c.layers); ++layer) {
-    const int64_t window = c.attention_of(layer).window;
-    auto at = std::find_if(groups.begin(), groups.end(), [&](const CacheGroup& g) { return g.window == window; });
-    if (at == groups.end()) {
-      const CacheKind kind = window > 0 ? CacheKind::kSlidingWindow : CacheKind::kPagedTokens;
-      groups.push_back({.kind = kind, .layers = {}, .kv_heads = c.kv_heads, .head_dim = c.head_dim, .window = window});
-      at = groups.end() - 1;
-    }
-    at->layers.push_back(layer);
-    group_of.push_back(static_cast<int32_t>(at - groups.begin()));
-  }
-  for (CacheGroup& group : groups) b.cache_group(std::move(group));
-  return group_of;
-}
-
-}  // namespace
-
-Operand self_attention(ProgramBuilder& b, const ModelConfig& c, Operand hidden, int32_t layer, int32_t cache) {
-  auto [q, k, v] = project(b, c, input_norm(b, c, hidden, Role::kAttentionNorm, layer), layer);
+Operand grouped_attention(ProgramBuilder& b, const ModelConfig& c, Operand x, int32_t layer, int32_t cache) {
+  auto [q, k, v] = project(b, c, x, layer);
   if (c.row_norms) {
-    q = b.rms_norm(q, Role::kAttentionQNorm, layer);
-    k = b.rms_norm(k, Role::kAttentionKNorm, layer);
+    q = b.norm(q, Role::kAttentionQNorm, layer);
+    k = b.norm(k, Role::kAttentionKNorm, layer);
   }
   if (c.head_norms) {
     q = b.head_norm(q, Role::kAttentionQNorm, layer);
@@ -70,24 +50,78 @@ Operand self_attention(ProgramBuilder& b, const ModelConfig& c, Operand hidden, 
   const Operand rotated_k = b.rope(k, layer, "rotated_k");
   b.kv_write(rotated_k, v, layer, cache);
   const Operand mixed = b.attention(rotated_q, layer, cache);
-  const Role out_bias = c.output_bias ? Role::kAttentionOutBias : Role::kNone;
-  const Operand delta = b.linear(mixed, Role::kAttentionOut, out_bias, layer, c.hidden, "attention_out");
-  return add_residual(b, c, hidden, delta, Role::kAttentionPostNorm, layer);
+  return b.linear(mixed, Role::kAttentionOut, c.output_bias, layer, c.hidden, "attention_out");
+}
+
+Operand dense(ProgramBuilder& b, const ModelConfig& c, Operand x, int32_t layer) {
+  const bool fused = c.gated && c.fused_projections;
+  Operand product = x;
+  if (c.gated) {
+    const Operand gate = fused ? b.linear_rows(x, Role::kFfnGateUp, 0, layer, c.ffn, "gate")
+                               : b.linear(x, Role::kFfnGate, c.ffn_bias, layer, c.ffn, "gate");
+    const Operand up = fused ? b.linear_rows(x, Role::kFfnGateUp, c.ffn, layer, c.ffn, "up")
+                             : b.linear(x, Role::kFfnUp, c.ffn_bias, layer, c.ffn, "up");
+    product = b.mul(b.activation(gate, layer), up, layer);
+  } else {
+    product = b.activation(b.linear(x, Role::kFfnUp, c.ffn_bias, layer, c.ffn, "up"), layer);
+  }
+  return b.linear(product, Role::kFfnDown, c.ffn_bias, layer, c.hidden, "ffn_out");
+}
+
+}  // namespace
+
+Operand attention_delta(ProgramBuilder& b, const ModelConfig& c, Operand x, int32_t layer, int32_t cache) {
+  if (c.attention_of(layer).conv) return short_convolution(b, c, x, layer, cache);
+  return c.latent.rank > 0 ? latent_attention(b, c, x, layer, cache) : grouped_attention(b, c, x, layer, cache);
+}
+
+Operand feed_forward_delta(ProgramBuilder& b, const ModelConfig& c, Operand x, int32_t layer) {
+  const bool mixture = c.route.experts > 0 && layer >= c.dense_layers;
+  return mixture ? mixture_of_experts(b, c, x, layer) : dense(b, c, x, layer);
+}
+
+Operand self_attention(ProgramBuilder& b, const ModelConfig& c, Operand hidden, int32_t layer, int32_t cache) {
+  const Operand x = input_norm(b, c, hidden, Role::kAttentionNorm, layer);
+  return add_residual(b, c, hidden, attention_delta(b, c, x, layer, cache), Role::kAttentionPostNorm, layer);
 }
 
 Operand feed_forward(ProgramBuilder& b, const ModelConfig& c, Operand hidden, int32_t layer) {
   const Operand x = input_norm(b, c, hidden, Role::kFfnNorm, layer);
-  if (c.route.experts > 0) {
-    return add_residual(b, c, hidden, mixture_of_experts(b, c, x, layer), Role::kFfnPostNorm, layer);
+  return add_residual(b, c, hidden, feed_forward_delta(b, c, x, layer), Role::kFfnPostNorm, layer);
+}
+
+Operand parallel_block(ProgramBuilder& b, const ModelConfig& c, Operand hidden, int32_t layer, int32_t cache) {
+  const Operand x = b.norm(hidden, Role::kAttentionNorm, layer);
+  const Operand attended = b.add(hidden, attention_delta(b, c, x, layer, cache), layer);
+  return b.add(attended, feed_forward_delta(b, c, x, layer), layer);
+}
+
+namespace {
+
+CacheGroup group_for(const ModelConfig& c, const LayerAttention& layer) {
+  if (layer.conv)
+    return {.kind = CacheKind::kState, .window = kStateReach, .state_floats = (c.conv_length - 1) * c.hidden};
+  const CacheKind kind = c.latent.rank > 0  ? CacheKind::kLatent
+                         : layer.window > 0 ? CacheKind::kSlidingWindow
+                                            : CacheKind::kPagedTokens;
+  return {.kind = kind, .kv_heads = c.kv_heads, .head_dim = c.head_dim, .window = layer.window};
+}
+
+}  // namespace
+
+std::vector<int32_t> cache_groups(ProgramBuilder& b, const ModelConfig& c) {
+  std::vector<CacheGroup> groups;
+  std::vector<int32_t> group_of;
+  for (int32_t layer = 0; layer < static_cast<int32_t>(c.layers); ++layer) {
+    CacheGroup wanted = group_for(c, c.attention_of(layer));
+    auto at = std::find_if(groups.begin(), groups.end(),
+                           [&](const CacheGroup& g) { return g.kind == wanted.kind && g.window == wanted.window; });
+    if (at == groups.end()) at = groups.insert(groups.end(), std::move(wanted));
+    at->layers.push_back(layer);
+    group_of.push_back(static_cast<int32_t>(at - groups.begin()));
   }
-  const bool fused = c.fused_projections;
-  const Operand gate = fused ? b.linear_rows(x, Role::kFfnGateUp, 0, layer, c.ffn, "gate")
-                             : b.linear(x, Role::kFfnGate, Role::kNone, layer, c.ffn, "gate");
-  const Operand up = fused ? b.linear_rows(x, Role::kFfnGateUp, c.ffn, layer, c.ffn, "up")
-                           : b.linear(x, Role::kFfnUp, Role::kNone, layer, c.ffn, "up");
-  const Operand product = b.mul(b.activation(gate, layer), up, layer);
-  const Operand delta = b.linear(product, Role::kFfnDown, Role::kNone, layer, c.hidden, "ffn_out");
-  return add_residual(b, c, hidden, delta, Role::kFfnPostNorm, layer);
+  for (CacheGroup& group : groups) b.cache_group(std::move(group));
+  return group_of;
 }
 
 Program decoder(const ModelConfig& c) {
@@ -95,12 +129,13 @@ Program decoder(const ModelConfig& c) {
   const std::vector<int32_t> cache = cache_groups(b, c);
   Operand hidden = b.embed();
   for (int32_t layer = 0; layer < static_cast<int32_t>(c.layers); ++layer) {
-    hidden = self_attention(b, c, hidden, layer, cache[static_cast<size_t>(layer)]);
-    hidden = feed_forward(b, c, hidden, layer);
+    const int32_t group = cache[static_cast<size_t>(layer)];
+    hidden = c.parallel_blocks ? parallel_block(b, c, hidden, layer, group)
+                               : feed_forward(b, c, self_attention(b, c, hidden, layer, group), layer);
   }
-  const Operand normed = b.rms_norm(b.select_rows(hidden), Role::kOutputNorm, -1);
+  const Operand normed = b.norm(b.select_rows(hidden), Role::kOutputNorm, -1);
   const Role head = c.tied_embeddings ? Role::kTokenEmbedding : Role::kOutput;
-  const Operand logits = b.linear(normed, head, Role::kNone, -1, c.vocabulary, "logits");
+  const Operand logits = b.linear(normed, head, false, -1, c.vocabulary, "logits");
   return b.finish("logits", b.soft_cap(b.scale(logits, c.logit_scale, -1), c.logit_soft_cap));
 }
 

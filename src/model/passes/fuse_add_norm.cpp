@@ -13,6 +13,8 @@ Program fuse_add_norm(const Program& program) {
       last->layer = op.layer;
       last->outputs.push_back(op.outputs[0]);
       last->weights = op.weights;
+      last->biases = op.biases;
+      last->centered = op.centered;
       last->eps = op.eps;
     } else {
       out.ops.push_back(op);

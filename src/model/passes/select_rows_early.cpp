@@ -9,7 +9,8 @@ namespace {
 // The last op that mixes tokens; everything after it works on each row alone.
 size_t last_mixing_op(const std::vector<Op>& ops) {
   for (size_t i = ops.size(); i-- > 0;) {
-    if (ops[i].kind == OpKind::kAttention || ops[i].kind == OpKind::kKvWrite || ops[i].kind == OpKind::kRopeKv)
+    const OpKind kind = ops[i].kind;
+    if (kind == OpKind::kAttention || kind == OpKind::kKvWrite || kind == OpKind::kRopeKv || kind == OpKind::kShortConv)
       return i;
   }
   return 0;
@@ -54,6 +55,10 @@ Program select_rows_early(const Program& program) {
       out.buffers[static_cast<size_t>(output.buffer)].rows = RowCount::kRows;
     }
     out.ops.push_back(std::move(op));
+  }
+  for (Entry& entry : out.entries) {
+    const int32_t moved = now[static_cast<size_t>(entry.result.buffer)];
+    if (moved >= 0) entry.result.buffer = moved;
   }
   return out;
 }

@@ -47,6 +47,8 @@ const TypeMix* mix_of(const std::string& type) {
 
 bool adds_to_residual(Role role) { return role == Role::kAttentionOut || role == Role::kFfnDown; }
 
+std::string name_of_tensor(const WeightUse& use) { return tensor_name(use.role, use.layer, CheckpointKind::kGguf); }
+
 }  // namespace
 
 SyntheticModel::SyntheticModel(const SyntheticSpec& spec)
@@ -76,15 +78,14 @@ void SyntheticModel::write_vocabulary() {
   if (vocabulary.has_turns) layout_.string("tokenizer.chat_template", synthetic_chat_template());
 }
 
-void SyntheticModel::add(Role role, int32_t layer, std::vector<int64_t> shape, Format format, double deviation,
+void SyntheticModel::add(const std::string& name, std::vector<int64_t> shape, Format format, double deviation,
                          float mean) {
-  const std::string name = tensor_name(role, layer, CheckpointKind::kGguf);
   tensors_.push_back({format, seed_of(spec_.seed, name), layout_.tensor(name, format, shape), deviation, mean, {}});
 }
 
 void SyntheticModel::add_matrix(const WeightUse& use, double deviation) {
   const Format format = tensor_format(*mix_, facts_.config, use.role, use.layer, use.cols);
-  add(use.role, use.layer, {use.rows, use.cols}, format, deviation);
+  add(name_of_tensor(use), {use.rows, use.cols}, format, deviation);
 }
 
 void SyntheticModel::add_op(const Op& op) {
@@ -94,7 +95,7 @@ void SyntheticModel::add_op(const Op& op) {
     if (op.kind == OpKind::kEmbed) {
       add_matrix(use, tied ? kLogitDeviation * per_input : 1.0);
     } else if (op.kind != OpKind::kLinear) {
-      add(use.role, use.layer, {use.cols}, Format::kF32, kNormDeviation, 1.0f);
+      add(name_of_tensor(use), {use.cols}, Format::kF32, kNormDeviation, 1.0f);
     } else if (use.role == Role::kOutput) {
       add_matrix(use, kLogitDeviation * per_input);
     } else if (use.role != Role::kTokenEmbedding) {  // a tied head is the embedding, which is there already
@@ -105,7 +106,7 @@ void SyntheticModel::add_op(const Op& op) {
     }
   }
   for (const WeightUse& use : op.biases) {
-    if (use.role != Role::kNone) add(use.role, use.layer, {use.cols}, Format::kF32, kBiasDeviation);
+    if (use.role != Role::kNone) add(bias_name(name_of_tensor(use)), {use.cols}, Format::kF32, kBiasDeviation);
   }
 }
 
@@ -113,7 +114,8 @@ void SyntheticModel::add_rope_factors() {
   std::vector<float> factors = facts_.rope_factors;
   if (facts_.config.rope.scaling == RopeScaling::kLlama3) factors = rope_divisors(facts_.config.rope);
   if (factors.empty()) return;
-  add(Role::kRopeFactors, -1, {static_cast<int64_t>(factors.size())}, Format::kF32, 0);
+  add(tensor_name(Role::kRopeFactors, -1, CheckpointKind::kGguf), {static_cast<int64_t>(factors.size())}, Format::kF32,
+      0);
   tensors_.back().values = std::move(factors);
 }
 

@@ -41,7 +41,7 @@ class SyntheticModel {
     float mean;                 // f32 only
     std::vector<float> values;  // given instead of drawn
   };
-  void add(Role role, int32_t layer, std::vector<int64_t> shape, Format format, double deviation, float mean = 0);
+  void add(const std::string& name, std::vector<int64_t> shape, Format format, double deviation, float mean = 0);
   void add_matrix(const WeightUse& use, double deviation);
   void add_op(const Op& op);
   void add_rope_factors();
