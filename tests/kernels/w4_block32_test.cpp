@@ -12,6 +12,7 @@
 #include "quant/format.h"
 #include "quant/q4_0.h"
 #include "quant/q4_k.h"
+#include "quant/u4_zero.h"
 
 namespace tern {
 namespace {
@@ -81,6 +82,33 @@ TEST(W4Block32, Q4_0IsKept) {
         ASSERT_EQ(at(packed, cols, false, row, col), inside ? want[static_cast<size_t>(row * cols + col)] : 0.0f)
             << row << " " << col;
       }
+    }
+  }
+}
+
+// Scales are kept, and so is what a zero of 8 makes; other offsets, whole numbers of scales, have 11 bits. Q4_0 beside
+// such parts has offsets of zero.
+TEST(W4Block32, ZeroPointsAreOffsets) {
+  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{16, 128}, {37, 416}, {1, 32}}) {
+    std::vector<std::byte> file = random_rows(Format::kU4Zero, rows, cols);
+    for (size_t block = 0; block < file.size(); block += sizeof(BlockU4Zero)) {
+      const uint16_t m = f16_from_f32(-static_cast<float>(block / sizeof(BlockU4Zero) % 16));
+      std::memcpy(&file[block + 2], &m, sizeof m);
+    }
+    const std::vector<float> want = decoded(Format::kU4Zero, file, rows * cols);
+    const auto* blocks = reinterpret_cast<const BlockU4Zero*>(file.data());
+    std::vector<std::byte> packed(static_cast<size_t>(w4::block32_bytes(rows, cols, true)), std::byte{0x55});
+    w4::pack_u4_zero(file.data(), rows, cols, packed.data());
+    for (int64_t i = 0; i < rows * cols; ++i) {
+      const float offset = f32_from_f16(blocks[i / 32].d) * (8 + f32_from_f16(blocks[i / 32].m));
+      const float allowed = std::fabs(offset - f32_from_f16(f16_from_f32(offset)));
+      ASSERT_NEAR(at(packed, cols, true, i / cols, i % cols), want[static_cast<size_t>(i)], allowed + 1e-9f) << i;
+    }
+    const std::vector<std::byte> plain = random_rows(Format::kQ4_0, rows, cols);
+    w4::pack_q4_0_offset(plain.data(), rows, cols, packed.data());
+    const std::vector<float> same = decoded(Format::kQ4_0, plain, rows * cols);
+    for (int64_t i = 0; i < rows * cols; ++i) {
+      ASSERT_EQ(at(packed, cols, true, i / cols, i % cols), same[static_cast<size_t>(i)]) << i;
     }
   }
 }

@@ -9,6 +9,7 @@
 #include "core/half.h"
 #include "kernels/linear/cuda_matmul.h"
 #include "kernels/linear/fp8_rows_gpu.h"
+#include "kernels/linear/fp8_unpack_gpu.h"
 #include "kernels/linear/w4_block32.h"
 #include "kernels/linear/w4_unpack_gpu.h"
 #include "quant/q4_0.h"
@@ -93,6 +94,26 @@ TEST_F(QuantizedMatmul, W4UnpackDecodes) {
     const auto got = out.to_host<uint16_t>();
     for (size_t i = 0; i < want.size(); ++i)
       ASSERT_EQ(got[i], bf16_from_f32(want[i])) << rows << "x" << cols << " " << i;
+  }
+}
+
+TEST_F(QuantizedMatmul, Fp8BlocksUnpackToTheNearestBf16) {
+  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{128, 128}, {300, 576}, {16, 8}, {1024, 2056}}) {
+    const int64_t across = (cols + 127) / 128;
+    std::vector<uint8_t> codes(static_cast<size_t>(rows * cols));
+    for (uint8_t& code : codes) code = static_cast<uint8_t>(random_() % 0x7f | random_() % 2 << 7);  // no NaN
+    std::vector<float> scales(static_cast<size_t>((rows + 127) / 128 * across));
+    for (float& scale : scales) scale = 1e-3f * static_cast<float>(1 + random_() % 1000);
+    const DeviceMemory d_codes(codes), d_scales(scales), out(std::vector<uint16_t>(codes.size(), 0x7fc0));
+    done(kGpuFp8UnpackSm90.run(
+        {d_codes.data(), reinterpret_cast<const float*>(d_scales.data()), out.data(), rows, cols, rows == 300},
+        nullptr));
+    const auto got = out.to_host<uint16_t>();
+    for (int64_t i = 0; i < rows * cols; ++i) {
+      const float scale = scales[static_cast<size_t>(i / cols / 128 * across + i % cols / 128)];
+      const float value = f32_from_e4m3(codes[static_cast<size_t>(i)]) * scale;
+      ASSERT_EQ(got[static_cast<size_t>(i)], bf16_from_f32(value)) << rows << "x" << cols << " " << i;
+    }
   }
 }
 
