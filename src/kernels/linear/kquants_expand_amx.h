@@ -15,9 +15,18 @@ namespace {
 
 constexpr int kRows = 16;
 
+// Codes of 4 and 5 bits without a zero: not the products with their scales are split into two bytes but the scales,
+// into 3 bits each, so that code * (scale & 7) and code * (scale >> 3) are bytes, two of them a multiplication: half
+// the instructions. Elsewhere the high byte is signed.
+template <class F>
+constexpr bool kSplitScale = F::kSubBlock == 32 && F::kMinimum && F::kZero == 0 && F::kLowBits + F::kHighBits <= 5;
+// What the sums of the high plane count.
+template <class F>
+constexpr int kHighShift = kSplitScale<F> ? 3 : 8;
+
 struct alignas(64) Expanded {
   uint8_t low[256 * kRows];  // [64 groups][16 rows][4], as codes lie
-  int8_t high[256 * kRows];
+  uint8_t high[256 * kRows];
   __m512i minima[8];  // pairs of sub-blocks
   __m512 d, dmin;
 };
@@ -58,13 +67,17 @@ TERN_INLINE __m512i group(const uint8_t* low, const uint8_t* high) {
   return _mm512_or_si512(code, field<kHighBits, F::kLowBits, g>(high));
 }
 
-// A sub-block's scale of 16 rows: in the even bytes (odd ones zero), in the odd bytes, and zero * scale in 16 bits.
+// A sub-block's scale of 16 rows. Split: its lower and its upper half, in 16 bits. Otherwise: in the even bytes (odd
+// ones zero), in the odd bytes, and zero * scale in 16 bits.
 struct Scale {
   __m512i even, odd, offset;
 };
 template <class F>
 TERN_INLINE Scale scale_of(__m512i lanes) {  // a byte in each 32-bit lane
   const __m512i even = _mm512_or_si512(lanes, _mm512_slli_epi32(lanes, 16));
+  if constexpr (kSplitScale<F>) {
+    return {_mm512_and_si512(even, _mm512_set1_epi16(7)), _mm512_srli_epi16(even, 3), _mm512_setzero_si512()};
+  }
   const __m512i wide = _mm512_srai_epi16(_mm512_slli_epi16(even, 8), 8);
   return {even, _mm512_slli_epi16(even, 8), _mm512_mullo_epi16(wide, _mm512_set1_epi16(F::kZero))};
 }
@@ -88,13 +101,18 @@ template <class F, int g>
 TERN_INLINE void expand_group(const uint8_t* low, const uint8_t* high, const Scale& scale, int chunk, Expanded& to) {
   constexpr uint64_t kOddBytes = 0xaaaaaaaaaaaaaaaau;
   const __m512i codes = group<F, g>(low, high);
+  const int at = (chunk * 8 + g) * 64;
+  if constexpr (kSplitScale<F>) {
+    _mm512_store_si512(to.low + at, _mm512_mullo_epi16(codes, scale.even));
+    _mm512_store_si512(to.high + at, _mm512_mullo_epi16(codes, scale.odd));
+    return;
+  }
   __m512i even = _mm512_maddubs_epi16(codes, scale.even);
   __m512i odd = _mm512_maddubs_epi16(codes, scale.odd);
   if constexpr (F::kZero != 0) {
     even = _mm512_sub_epi16(even, scale.offset);
     odd = _mm512_sub_epi16(odd, scale.offset);
   }
-  const int at = (chunk * 8 + g) * 64;
   _mm512_store_si512(to.low + at, _mm512_mask_blend_epi8(kOddBytes, even, _mm512_slli_epi16(odd, 8)));
   _mm512_store_si512(to.high + at, _mm512_mask_blend_epi8(kOddBytes, _mm512_srli_epi16(even, 8), odd));
 }

@@ -7,6 +7,7 @@
 // unsigned low and a signed high byte. A panel's super-block is expanded so, once for all tokens; then 4 tile products
 // of 64 k each give the low and the high sum of 16 x 16 results, and no scale is touched in between:
 //   i = low + 256 * high
+// Q4_K and Q5_K split the scale instead (kquants_expand_amx.h): i = low + 8 * high.
 // The float steps, and the minima's integers, are those of linear_kquants_avx512.cpp. Between the tile products of 32
 // tokens stand the steps of the 32 before.
 //
@@ -73,6 +74,26 @@ struct Waiting {
   float* sums;  // [tokens, 16]
 };
 
+// What a panel asks for while its first group is multiplied: its like in the panel after the step's, which no
+// prefetcher of the processor would guess, a share at every step. All at once, while the panel is expanded, it would
+// hold up its loads.
+struct Next {
+  const uint8_t* head = nullptr;  // null: nothing
+  const uint8_t* codes = nullptr;
+};
+
+// Share `step` of kSteps.
+template <class F>
+TERN_INLINE void ask_for(const Next& next, int step) {
+  using Panel = KPanel<F, kRows>;
+  constexpr int kHead = (Panel::kHeadBytes / 64 + kSteps) / kSteps * 64, kCodes = Panel::kCodeBytes / kSteps;
+  static_assert(kCodes % 64 == 0);
+  if (next.head == nullptr) return;
+  for (int at = step * kHead; at < smaller((step + 1) * kHead, Panel::kHeadBytes); at += 64)
+    prefetch_l2(next.head + at);
+  for (int at = step * kCodes; at < (step + 1) * kCodes; at += 64) prefetch_l2(next.codes + at);
+}
+
 // The sums of tokens [begin, end) of a group and one panel, as the tiles left them, through the float steps.
 template <class F>
 TERN_INLINE void add_super_block(const Waiting& group, int64_t begin, int64_t end) {
@@ -84,7 +105,7 @@ TERN_INLINE void add_super_block(const Waiting& group, int64_t begin, int64_t en
 #pragma GCC unroll 2
   for (int64_t t = begin; t < end; ++t) {
     const auto& a = *reinterpret_cast<const KActivation*>(group.prepared + t * group.stride);
-    const __m512i high = _mm512_slli_epi32(_mm512_load_si512(group.high + t * kRows), 8);
+    const __m512i high = _mm512_slli_epi32(_mm512_load_si512(group.high + t * kRows), kHighShift<F>);
     const __m512i sum = _mm512_add_epi32(high, _mm512_load_si512(group.low + t * kRows));
     __m512 f = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), w.d);
     if constexpr (F::kMinimum) {
@@ -103,11 +124,15 @@ TERN_INLINE void add_super_block(const Waiting& group, int64_t begin, int64_t en
 }
 
 // Two products: the activations of 16 tokens times the low and the high bytes.
-template <int kTile>
+template <class F, int kTile>
 TERN_INLINE void multiply_step(const std::byte* prepared, int64_t stride) {
   load_tile<kA + kTile>(prepared, stride);
   add_products_su<kC + kTile, kA + kTile, kB>();
-  add_products_ss<kC + 2 + kTile, kA + kTile, kB + 1>();
+  if constexpr (kSplitScale<F>) {
+    add_products_su<kC + 2 + kTile, kA + kTile, kB + 1>();
+  } else {
+    add_products_ss<kC + 2 + kTile, kA + kTile, kB + 1>();
+  }
 }
 
 // The products of a group into `dots`, the second tile's rows from `second` on, and after every two of them float steps
@@ -115,7 +140,7 @@ TERN_INLINE void multiply_step(const std::byte* prepared, int64_t stride) {
 // coarser shares are slower.
 template <class F, int kTiles>
 TERN_INLINE void multiply_tiles(const Expanded& w, const std::byte* prepared, int64_t stride, int64_t second,
-                                Dots& dots, const Waiting& before) {
+                                Dots& dots, const Waiting& before, const Next& next) {
   zero_tile<kC>();
   if constexpr (kTiles == 2) zero_tile<kC + 1>();
   zero_tile<kC + 2>();
@@ -124,12 +149,13 @@ TERN_INLINE void multiply_tiles(const Expanded& w, const std::byte* prepared, in
 #pragma GCC unroll 1
   for (int step = 0; step < kSteps; ++step, prepared += kStep) {
     const int64_t share = kTiles * step;
+    ask_for<F>(next, step);
     load_tile<kB>(w.low + step * kStep * kRows, 64);
     load_tile<kB + 1>(w.high + step * kStep * kRows, 64);
-    multiply_step<0>(prepared, stride);
+    multiply_step<F, 0>(prepared, stride);
     add_super_block<F>(before, before.tokens * share / shares, before.tokens * (share + 1) / shares);
     if constexpr (kTiles == 2) {
-      multiply_step<1>(prepared + second * stride, stride);
+      multiply_step<F, 1>(prepared + second * stride, stride);
       add_super_block<F>(before, before.tokens * (share + 1) / shares, before.tokens * (share + 2) / shares);
     }
   }
@@ -141,24 +167,22 @@ TERN_INLINE void multiply_tiles(const Expanded& w, const std::byte* prepared, in
 
 template <class F>
 void multiply(const Expanded& w, const std::byte* prepared, int64_t stride, int64_t tokens, Dots& dots,
-              const Waiting& before) {
-  if (tokens > kTileTokens) return multiply_tiles<F, 2>(w, prepared, stride, tokens - kTileTokens, dots, before);
-  multiply_tiles<F, 1>(w, prepared, stride, 0, dots, before);
+              const Waiting& before, const Next& next) {
+  if (tokens > kTileTokens) return multiply_tiles<F, 2>(w, prepared, stride, tokens - kTileTokens, dots, before, next);
+  multiply_tiles<F, 1>(w, prepared, stride, 0, dots, before, next);
 }
 
-// A panel's super-block; a piece of the panel after the step's is asked for, which no prefetcher of the processor would
-// guess.
+// A panel's super-block; where the one lies that it is to ask for.
 template <class F>
-void expand_panel(const LinearJob& job, const WalkStep& step, int64_t panel, Expanded& to) {
+Next expand_panel(const LinearJob& job, const WalkStep& step, int64_t panel, Expanded& to) {
   using Panel = KPanel<F, kRows>;
   const int64_t panel_bytes = static_cast<int64_t>(Panel::panel_bytes(job.desc.cols));
   const auto* head = reinterpret_cast<const uint8_t*>(job.weights) + panel * panel_bytes;
   const uint8_t* codes = head + Panel::heads_bytes(job.desc.cols) + step.chunk * Panel::kCodeBytes;
   head += step.chunk * Panel::kHeadBytes;
-  const int64_t next = (step.panel_end - step.panel) * panel_bytes;
-  for (int line = 0; line < Panel::kHeadBytes; line += 64) __builtin_prefetch(head + next + line, 0, 2);
-  for (int line = 0; line < Panel::kCodeBytes; line += 64) __builtin_prefetch(codes + next + line, 0, 2);
   expand<F>(head, codes, to);
+  const int64_t next = (step.panel_end - step.panel) * panel_bytes;
+  return {head + next, codes + next};
 }
 
 // Panels a step. The activations of a group are in the first-level cache when the second panel comes to them; with few
@@ -170,7 +194,10 @@ constexpr int64_t kOnePanelTokens = 64;
 template <class F>
 void run_super_block(const LinearJob& job, const WalkStep& step, BlockSums& sums) {
   Expanded expanded[kPanels];
-  for (int64_t p = step.panel; p < step.panel_end; ++p) expand_panel<F>(job, step, p, expanded[p - step.panel]);
+  Next next[kPanels];
+  for (int64_t p = step.panel; p < step.panel_end; ++p) {
+    next[p - step.panel] = expand_panel<F>(job, step, p, expanded[p - step.panel]);
+  }
   Dots dots[2];
   int which = 0;
   Waiting before{.weights = expanded, .stride = job.prepared_stride, .tokens = 0, .first = step.chunk == 0};
@@ -189,7 +216,8 @@ void run_super_block(const LinearJob& job, const WalkStep& step, BlockSums& sums
     const int64_t again = tokens < kTileTokens ? tile_rows(job.tokens) - tokens : 0;
     for (int64_t panel = step.panel; panel < step.panel_end; ++panel, which = 1 - which) {
       const Expanded& w = expanded[panel - step.panel];
-      multiply<F>(w, prepared_of(token - again), job.prepared_stride, tokens, dots[which], before);
+      multiply<F>(w, prepared_of(token - again), job.prepared_stride, tokens, dots[which], before,
+                  token == step.token ? next[panel - step.panel] : Next{});
       before.weights = &w;
       before.low = dots[which].low + again * kRows;
       before.high = dots[which].high + again * kRows;

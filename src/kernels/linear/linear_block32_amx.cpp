@@ -75,17 +75,11 @@ TERN_INLINE __m512 load_scales(const std::byte* from) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
 
-// The panel's units lie at `unit`; the next panel's follow them and are asked for.
 template <typename F>
 void expand(const std::byte* unit, int64_t units, Expanded& to) {
   static_assert(2 * (kChunkBytes / (Unit<F>::kBytes + kTile * Unit<F>::kPrepared)) <= kMostBlocks);
-  const int64_t bytes = units * Unit<F>::kBytes;
   for (int64_t b = 0; b < 2 * units; ++b) {
     const int64_t half = b % 2;
-    if (half == 0) {
-      TERN_UNROLL
-      for (int line = 0; line < Unit<F>::kBytes; line += 64) _mm_prefetch(unit + bytes + line, _MM_HINT_T1);
-    }
     const std::byte* codes = unit + Unit<F>::kCodesAt + half * Unit<F>::kBlockCodes;
     __m512i high{};
     if constexpr (F::kBits == 5) high = _mm512_load_si512(unit + Unit<F>::kHighAt + half * 64);
@@ -171,6 +165,10 @@ struct TileJob {
   const std::byte* scaled_sums;
   bool first;   // chunk: sums begin at zero
   float* sums;  // [tokens, 16]
+  // The next panel's units, which the panel's first tile asks for as it goes: all at once, while the panel is expanded,
+  // they would hold up its loads (32 tokens of Q4_0 from memory: 1.15 times slower). Null: nothing to ask for.
+  const std::byte* next;
+  int64_t unit_bytes;
 };
 
 template <int kEither>
@@ -196,6 +194,11 @@ TERN_INLINE void add_block(const Expanded& w, const TileJob& job, int64_t block,
   }
 }
 
+TERN_INLINE void ask_for_unit(const TileJob& job, int64_t unit) {
+  const std::byte* at = job.next + unit * job.unit_bytes;
+  for (int64_t line = 0; line < job.unit_bytes; line += 64) _mm_prefetch(at + line, _MM_HINT_T1);
+}
+
 // The dots of a block leave their tile when it is needed again, two blocks later, so that the store does not wait for
 // the product; the float steps come another two blocks later.
 template <int T, bool kMins>
@@ -207,6 +210,7 @@ void tile(const Expanded& w, const TileJob& job) {
   for (int64_t b = 0; b < job.blocks + 4; b += 2) {
     const bool stores = b >= 2 && b - 2 < job.blocks;
     if (stores) store_tile<kC>(dots[(b - 2) & 3], 64);
+    if (job.next != nullptr && b < job.blocks) ask_for_unit(job, b / 2);
     if (b < job.blocks) multiply<0>(w, job, b);
     if (b >= 4) add_block<T, kMins>(w, job, b - 4, dots[b & 3], sums);
     if (stores) store_tile<kC + 1>(dots[(b - 1) & 3], 64);
@@ -235,8 +239,12 @@ void run_expanded(const LinearJob& job, int64_t begin, int64_t end) {
   walk_panels<1, true>(job, begin, end, chunks.count, sums, [&](const WalkStep& step) {
     const int64_t unit = chunks.first_unit(step.chunk);
     const int64_t units = chunks.first_unit(step.chunk + 1) - unit;
-    expand<F>(job.weights + chunks.offset(step.panel, step.chunk), units, expanded);
-    TileJob tile{.blocks = 2 * units, .first = step.chunk == 0};
+    const std::byte* panel = job.weights + chunks.offset(step.panel, step.chunk);
+    expand<F>(panel, units, expanded);
+    TileJob tile{.blocks = 2 * units,
+                 .first = step.chunk == 0,
+                 .next = panel + units * Unit<F>::kBytes,
+                 .unit_bytes = Unit<F>::kBytes};
     for (int64_t token = step.token; token < step.token_end; token += kTileTokens) {
       const std::byte* prepared = job.prepared + token / kTileTokens * place.bytes;
       tile.codes = prepared + place.codes(2 * unit);
@@ -249,6 +257,7 @@ void run_expanded(const LinearJob& job, int64_t begin, int64_t end) {
         if (Unit<F>::kMins) prefetch_rows(tile.scaled_sums + place.bytes, 0, 1, 2 * units * TilePlace::kFloats);
       }
       kTiles<Unit<F>::kMins>[smaller(kTileTokens, step.token_end - token) - 1](expanded, tile);
+      tile.next = nullptr;
     }
   });
   release_tiles();
