@@ -42,6 +42,7 @@ struct LoadOptions {
   double gpu_memory_share = 0.9;    // of a GPU's memory, for weights, activations and cache
   int64_t gpu_layers = kAllLayers;  // of a device that is a GPU: the last ones run there, the others on the CPU
   bool gpu_graphs = true;           // decoding steps are captured once and replayed
+  bool gpu_fusions = true;          // products of few tokens do what stands around them
   GpuQuantization gpu_quantization = GpuQuantization::kAuto;
   std::string chat_template;  // source that replaces the model's own; empty: the model's
   KernelSelection kernels = KernelSelection::from_environment();

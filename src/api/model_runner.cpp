@@ -52,6 +52,7 @@ CudaOptions cuda_options(const LoadOptions& options) {
   return {.device = options.device.gpu,
           .memory_share = options.gpu_memory_share,
           .graphs = options.gpu_graphs,
+          .fusions = options.gpu_fusions,
           .quantization = options.gpu_quantization};
 }
 

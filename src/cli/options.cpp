@@ -87,6 +87,8 @@ void ModelOptions::add_device(CLI::App& app) {
       "others run on the CPU");
   app.add_flag("--cuda-graphs,!--no-cuda-graphs,!--enforce-eager", gpu_graphs,
                "Capture decoding steps once and replay them; default: on");
+  app.add_flag("--cuda-fusions,!--no-cuda-fusions", gpu_fusions,
+               "Products of up to 16 tokens do the norms, rotations and activations around them; default: on");
   static const std::map<std::string, GpuQuantization> kQuantizations = {
       {"auto", GpuQuantization::kAuto}, {"none", GpuQuantization::kNone}, {"fp8", GpuQuantization::kFp8}};
   app.add_option("-q,--quantization", gpu_quantization,
@@ -143,6 +145,7 @@ LoadOptions ModelOptions::load_options(int64_t sequences) const {
   if (options.gpu_layers != 0) options.device = choose_device(device);
   options.gpu_memory_share = gpu_memory_share;
   options.gpu_graphs = gpu_graphs;
+  options.gpu_fusions = gpu_fusions;
   options.gpu_quantization = gpu_quantization;
   if (options.device.on_gpu()) {
     options.block_tokens = kGpuBlockTokens;

@@ -19,6 +19,7 @@ struct ModelOptions {
   double gpu_memory_share = 0.9;
   std::string gpu_layers = "all";
   bool gpu_graphs = true;
+  bool gpu_fusions = true;
   GpuQuantization gpu_quantization = GpuQuantization::kAuto;
   int threads = 0;
   int threads_batch = 0;

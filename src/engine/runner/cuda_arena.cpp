@@ -1,9 +1,10 @@
 #include "engine/runner/cuda_arena.h"
 
+#include <utility>
+
 #include "core/error.h"
 
 namespace tern {
-namespace {
 
 std::vector<bool> f32_buffers(const Program& program) {
   std::vector<bool> f32(program.buffers.size());
@@ -22,11 +23,9 @@ std::vector<bool> f32_buffers(const Program& program) {
   return f32;
 }
 
-}  // namespace
-
-CudaArena::CudaArena(const Program& program, int64_t max_tokens, int64_t max_rows)
+CudaArena::CudaArena(const Program& program, MemoryPlan plan, int64_t max_tokens, int64_t max_rows)
     : program_(program),
-      plan_(plan_memory(program)),
+      plan_(std::move(plan)),
       max_tokens_(max_tokens),
       max_rows_(max_rows),
       f32_(f32_buffers(program)) {

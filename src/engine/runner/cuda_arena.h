@@ -22,9 +22,13 @@ struct CudaPlace {
   int64_t row_bytes() const { return cols * (f32 ? 4 : 2); }
 };
 
+// [buffers] Which are f32.
+std::vector<bool> f32_buffers(const Program& program);
+
 class CudaArena {
  public:
-  CudaArena(const Program& program, int64_t max_tokens, int64_t max_rows);
+  // `plan`: of the program.
+  CudaArena(const Program& program, MemoryPlan plan, int64_t max_tokens, int64_t max_rows);
   // Of a whole buffer: no kernel takes column ranges.
   CudaPlace place(const Operand& operand) const;
   uint64_t bytes() const { return tokens_.bytes() + rows_.bytes(); }

@@ -6,6 +6,7 @@
 #include "engine/runner/cuda_linear.h"
 #include "engine/runner/cuda_runner.h"
 #include "engine/runner/cuda_weights.h"
+#include "engine/runner/gpu_fusions.h"
 #include "model/passes/passes.h"
 
 namespace tern {
@@ -36,7 +37,10 @@ int32_t layers_of(const Program& program) {
 
 uint64_t program_bytes(const Program& program, const WeightMap& weights, const RunnerOptions& options,
                        const CudaOptions& cuda, int capability) {
-  const MemoryPlan plan = plan_memory(program);
+  const auto any = [](const Op&) { return true; };
+  const GpuFusions fusions =
+      cuda.fusions ? find_gpu_fusions(program, cuda_kv_format(options.kv_format), any) : no_gpu_fusions(program);
+  const MemoryPlan plan = plan_memory(with_fused_lifetimes(program, fusions));
   auto bytes = static_cast<uint64_t>(plan.token_cols * options.max_batched_tokens + plan.row_cols * options.max_rows) *
                sizeof(float);
   for (const Op& op : program.ops) bytes += weight_bytes(op, program, weights, cuda, capability);

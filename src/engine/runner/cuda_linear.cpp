@@ -40,6 +40,8 @@ DecodeWeight choose_fp8(std::span<const TensorInfo* const> parts) {
 
 }  // namespace
 
+bool has_few_product(const DecodeProductDesc& desc, int capability) { return find_few(desc, capability) != nullptr; }
+
 DecodeWeight choose_weight(std::span<const TensorInfo* const> parts, bool to_f32, GpuQuantization wish,
                            int capability) {
   const auto all = [&](auto holds) { return std::all_of(parts.begin(), parts.end(), holds); };
@@ -66,10 +68,16 @@ void CudaProducts::need_fp8(int64_t tokens, int64_t cols) {
 
 void CudaProducts::need_matrix(int64_t rows, int64_t cols) { matrix_bytes_ = std::max(matrix_bytes_, rows * cols * 2); }
 
+void CudaProducts::need_squares(int64_t cols) {
+  const int64_t parts = cols / kDecodeTileRows;
+  square_bytes_ = std::max(square_bytes_, kDecodeProductMaxTokens * parts * static_cast<int64_t>(sizeof(float)));
+}
+
 void CudaProducts::reserve() {
   if (token_bytes_ > 0) tokens_ = CudaMemory(static_cast<uint64_t>(token_bytes_), "activations in 8 bits");
   if (scale_count_ > 0) scales_ = CudaMemory(static_cast<uint64_t>(scale_count_) * 4, "scales of activations");
   if (matrix_bytes_ > 0) matrix_ = CudaMemory(static_cast<uint64_t>(matrix_bytes_), "a decoded matrix");
+  if (square_bytes_ > 0) squares_ = CudaMemory(static_cast<uint64_t>(square_bytes_), "sums of squares");
 }
 
 void CudaProducts::run_bf16(const MatmulShape& shape, const MatmulOperands& operands, void* stream) {
@@ -131,19 +139,38 @@ CudaLinearStep::CudaLinearStep(CudaProducts& products, const CudaMatrix& weights
   if (!out.f32) few_ = find_few({out.cols, in.cols, weights.weight}, capability);
 }
 
+void CudaLinearStep::join(CudaTailStep& tail) {
+  TERN_CHECK(few_ != nullptr && tail_ == nullptr);
+  tail_ = &tail;
+  tail.leave_to_product();
+}
+
+// Tokens [begin, begin + tokens).
+DecodeProductArgs CudaLinearStep::few_args(int64_t begin, int64_t tokens, const CudaStepContext& context) const {
+  return {.desc = {.rows = out_.cols, .cols = in_.cols, .weight = weights_.weight},
+          .weights = weights_.data,
+          .scales = weights_.scales,
+          .x = in_.data + begin * in_.row_bytes(),
+          .x_stride = in_.cols,
+          .y = out_.data + begin * out_.row_bytes(),
+          .y_stride = out_.cols,
+          .tokens = tokens,
+          .overlap = context.overlap};
+}
+
+void CudaLinearStep::run_joined(int64_t tokens, const CudaStepContext& context) const {
+  DecodeProductArgs args = few_args(0, tokens, context);
+  args.bias = bias_;
+  args.norm = norm_;
+  args.residual.squares = products_.squares();
+  if (tail_ != nullptr) tail_->complete(context, args);
+  check_cuda(few_->run(args, context.stream), "linear");
+}
+
 void CudaLinearStep::run_few(int64_t tokens, const CudaStepContext& context) const {
   for (int64_t begin = 0; begin < tokens; begin += kDecodeProductMaxTokens) {
-    check_cuda(few_->run({.desc = {.rows = out_.cols, .cols = in_.cols, .weight = weights_.weight},
-                          .weights = weights_.data,
-                          .scales = weights_.scales,
-                          .x = in_.data + begin * in_.row_bytes(),
-                          .x_stride = in_.cols,
-                          .y = out_.data + begin * out_.row_bytes(),
-                          .y_stride = out_.cols,
-                          .tokens = std::min(tokens - begin, kDecodeProductMaxTokens),
-                          .overlap = context.overlap},
-                         context.stream),
-               "linear");
+    const int64_t count = std::min(tokens - begin, kDecodeProductMaxTokens);
+    check_cuda(few_->run(few_args(begin, count, context), context.stream), "linear");
   }
 }
 
@@ -169,6 +196,8 @@ void CudaLinearStep::run_many(int64_t tokens, const CudaStepContext& context) co
 void CudaLinearStep::run(const CudaStepContext& context) const {
   const int64_t tokens = context.count(in_.rows);
   if (tokens == 0) return;
+  const bool joined = tail_ != nullptr || norm_.squares != nullptr;
+  if (joined && tokens <= kDecodeProductMaxTokens) return run_joined(tokens, context);
   if (few_ != nullptr && tokens <= (is_w4(weights_.weight) ? kW4FewTokens : kDecodeProductMaxTokens)) {
     run_few(tokens, context);
   } else {

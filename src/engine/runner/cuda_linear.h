@@ -19,14 +19,20 @@ namespace tern {
 // logits are, whose weights stay bf16.
 DecodeWeight choose_weight(std::span<const TensorInfo* const> parts, bool to_f32, GpuQuantization wish, int capability);
 
+// Whether a product of few tokens has a kernel of its own.
+bool has_few_product(const DecodeProductDesc& desc, int capability);
+
 // cuBLASLt, and the memory that products of many tokens need beside their operands. Sizes are asked for while steps are
 // bound, memory is reserved once. Outlives the steps.
 class CudaProducts {
  public:
   void need_fp8(int64_t tokens, int64_t cols);
   void need_matrix(int64_t rows, int64_t cols);
+  void need_squares(int64_t cols);
   void reserve();
-  uint64_t bytes() const { return tokens_.bytes() + scales_.bytes() + matrix_.bytes(); }
+  uint64_t bytes() const { return tokens_.bytes() + scales_.bytes() + matrix_.bytes() + squares_.bytes(); }
+  // What a product that ends in a residual sum leaves for the next one: DecodeResidual::squares.
+  float* squares() const { return reinterpret_cast<float*>(squares_.data()); }
 
   void run_bf16(const MatmulShape& shape, const MatmulOperands& operands, void* stream);
   // operands.x is bf16 and rounded to e4m3, a scale a token.
@@ -38,19 +44,25 @@ class CudaProducts {
 
  private:
   CudaMatmul matmul_;
-  int64_t token_bytes_ = 0, scale_count_ = 0, matrix_bytes_ = 0;
-  CudaMemory tokens_, scales_, matrix_;
+  int64_t token_bytes_ = 0, scale_count_ = 0, matrix_bytes_ = 0, square_bytes_ = 0;
+  CudaMemory tokens_, scales_, matrix_, squares_;
 };
 
 class CudaLinearStep final : public CudaStep {
  public:
   CudaLinearStep(CudaProducts& products, const CudaMatrix& weights, const float* bias, CudaPlace in, CudaPlace out,
                  int capability);
+  // Few tokens: it does this step too.
+  void join(CudaTailStep& tail);
+  // Few tokens: its input was left by a joined norm, whose division it makes up for.
+  void divide(float eps) { norm_ = {.squares = products_.squares(), .eps = eps}; }
   void run(const CudaStepContext& context) const override;
   std::string kernel() const override;
   Cost cost(const BatchShape& shape) const override;
 
  private:
+  DecodeProductArgs few_args(int64_t begin, int64_t tokens, const CudaStepContext& context) const;
+  void run_joined(int64_t tokens, const CudaStepContext& context) const;
   void run_few(int64_t tokens, const CudaStepContext& context) const;
   void run_many(int64_t tokens, const CudaStepContext& context) const;
 
@@ -59,6 +71,8 @@ class CudaLinearStep final : public CudaStep {
   const DecodeProductImpl* few_ = nullptr;  // null: none supports the shape
   const float* bias_;
   CudaPlace in_, out_;
+  const CudaTailStep* tail_ = nullptr;
+  DecodeNorm norm_;
 };
 
 }  // namespace tern

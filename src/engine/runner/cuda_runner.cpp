@@ -15,6 +15,7 @@
 #include "engine/runner/cuda_linear.h"
 #include "engine/runner/cuda_steps.h"
 #include "engine/runner/cuda_weights.h"
+#include "engine/runner/gpu_fusions.h"
 #include "engine/runner/gpu_support.h"
 #include "kernels/sample/draw_gpu.h"
 #include "model/passes/passes.h"
@@ -46,6 +47,9 @@ class CudaRunner final : public Runner {
   std::vector<OpReport> report(const Batch& batch) const override;
 
  private:
+  GpuFusions find_fusions(bool wanted) const;
+  DecodeWeight weight_of(const Op& op, bool to_f32) const;
+  void join_steps();
   void bind_attention();
   void bind_rope(const RopeConfig& config, size_t which);
   std::unique_ptr<CudaStep> bind_step(const Op& op);
@@ -69,6 +73,8 @@ class CudaRunner final : public Runner {
   RunnerOptions options_;
   ThreadPool pool_;
   CudaDevice device_;
+  GpuQuantization quantization_;
+  GpuFusions fusions_;
   CudaProducts products_;
   CudaVisits visits_;
   CudaArena arena_;
@@ -94,7 +100,6 @@ class CudaRunner final : public Runner {
   };
   std::array<Flight, kDepth> flights_;
   uint64_t submitted_ = 0, finished_ = 0;
-  GpuQuantization quantization_;
   MemoryReport memory_;
 };
 
@@ -106,11 +111,13 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
       options_(options),
       pool_(options.threads, options.pool),
       device_(cuda.device),
-      arena_(program_, options.max_batched_tokens, options.max_rows),
+      quantization_(cuda.quantization),
+      fusions_(find_fusions(cuda.fusions)),
+      arena_(program_, plan_memory(with_fused_lifetimes(program_, fusions_)), options.max_batched_tokens,
+             options.max_rows),
       weights_(weight_map_, pool_, device_.stream()),
       kv_(program_, cuda_kv_format(options.kv_format), options.block_tokens),
-      use_graphs_(cuda.graphs),
-      quantization_(cuda.quantization) {
+      use_graphs_(cuda.graphs) {
   weight_map_.check(program_);
   if (const std::string refusal = cuda_refusal(program_); !refusal.empty()) {
     fail(ErrorCode::kFailed, "[cuda] " + config.architecture + " models are not run on GPUs yet: " + refusal);
@@ -124,12 +131,16 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
     if (program_.ops[i].kind == OpKind::kLinear) steps_[i] = bind_linear(program_.ops[i]);
     if (program_.ops[i].kind == OpKind::kExperts) steps_[i] = bind_experts(program_.ops[i]);
   }
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (fusions_.norm[i] >= 0) products_.need_squares(program_.ops[i].inputs[0].cols);
+  }
   products_.reserve();
   visits_.reserve();
   kv_.reserve(options_.kv_tokens, device_.free_of_share(cuda.memory_share), device_.total_bytes());
   for (size_t i = 0; i < steps_.size(); ++i) {
     if (steps_[i] == nullptr) steps_[i] = bind_step(program_.ops[i]);
   }
+  join_steps();
   weights_.finish();
   device_.synchronize();
   const auto rows = static_cast<uint64_t>(options_.max_rows);
@@ -146,6 +157,33 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
              .mapped_weights = 0,
              .activations = arena_.bytes() + inputs_.bytes() + attention_bytes + products_.bytes() + visits_.bytes(),
              .kv_pool = kv_.bytes()};
+}
+
+DecodeWeight CudaRunner::weight_of(const Op& op, bool to_f32) const {
+  std::vector<const TensorInfo*> parts;
+  for (const WeightUse& part : op.weights) parts.push_back(&weight_map_.tensor(part));
+  return choose_weight(parts, to_f32, quantization_, device_.capability());
+}
+
+GpuFusions CudaRunner::find_fusions(bool wanted) const {
+  if (!wanted) return no_gpu_fusions(program_);
+  const std::vector<bool> f32 = f32_buffers(program_);
+  return find_gpu_fusions(program_, cuda_kv_format(options_.kv_format), [&](const Op& op) {
+    if (f32[static_cast<size_t>(op.outputs[0].buffer)]) return false;
+    const DecodeWeight weight = weight_of(op, false);
+    if (weight == DecodeWeight::kFp8Block) return false;  // its scales are of tiles side by side
+    return has_few_product({op.outputs[0].cols, op.inputs[0].cols, weight}, device_.capability());
+  });
+}
+
+void CudaRunner::join_steps() {
+  const auto product = [&](size_t op) -> CudaLinearStep& { return static_cast<CudaLinearStep&>(*steps_[op]); };
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (fusions_.product[i] >= 0) {
+      product(static_cast<size_t>(fusions_.product[i])).join(static_cast<CudaTailStep&>(*steps_[i]));
+    }
+    if (fusions_.norm[i] >= 0) product(i).divide(program_.ops[static_cast<size_t>(fusions_.norm[i])].eps);
+  }
 }
 
 void CudaRunner::bind_attention() {
@@ -173,9 +211,7 @@ void CudaRunner::bind_rope(const RopeConfig& config, size_t which) {
 
 std::unique_ptr<CudaStep> CudaRunner::bind_linear(const Op& op) {
   const CudaPlace from = in(op, 0), to = out(op, 0);
-  std::vector<const TensorInfo*> parts;
-  for (const WeightUse& part : op.weights) parts.push_back(&weight_map_.tensor(part));
-  const DecodeWeight as = choose_weight(parts, to.f32, quantization_, device_.capability());
+  const DecodeWeight as = weight_of(op, to.f32);
   const int64_t most = from.rows == RowCount::kTokens ? options_.max_batched_tokens : options_.max_rows;
   if (as == DecodeWeight::kFp8Channel) products_.need_fp8(most, from.cols);
   if (is_w4(as) || as == DecodeWeight::kFp8Block) products_.need_matrix(to.cols, from.cols);

@@ -21,6 +21,7 @@ struct CudaOptions {
   int device = 0;
   double memory_share = 0.9;  // of the device's memory, for everything
   bool graphs = true;         // decoding steps are captured once and replayed
+  bool fusions = true;        // products of few tokens do what stands around them (gpu_fusions.h)
   GpuQuantization quantization = GpuQuantization::kAuto;
 };
 

@@ -1,6 +1,7 @@
 #include "engine/runner/cuda_steps.h"
 
 #include "kernels/embed/rows_gpu.h"
+#include "kernels/linear/decode_product.h"
 
 namespace tern {
 namespace {
@@ -13,6 +14,17 @@ double bytes_of(const CudaPlace& place, const BatchShape& shape) {
 Cost moving(double bytes) { return {.bytes = bytes, .activations = bytes}; }
 
 }  // namespace
+
+void CudaTailStep::run(const CudaStepContext& context) const {
+  if (!in_product_ || context.count(rows_) > kDecodeProductMaxTokens) launch(context);
+}
+
+std::string CudaTailStep::kernel() const { return in_product_ ? "in the product | " + own_kernel() : own_kernel(); }
+
+Cost CudaTailStep::cost(const BatchShape& shape) const {
+  const int64_t count = rows_ == RowCount::kTokens ? shape.tokens : shape.rows;
+  return in_product_ && count <= kDecodeProductMaxTokens ? Cost{} : own_cost(shape);
+}
 
 void CudaEmbedStep::run(const CudaStepContext& context) const {
   check_cuda(kGpuEmbedSm80.run({.table = table_,
@@ -48,7 +60,7 @@ std::string CudaSelectRowsStep::kernel() const { return kGpuSelectRowsSm80.name;
 
 Cost CudaSelectRowsStep::cost(const BatchShape& shape) const { return moving(2 * bytes_of(out_, shape)); }
 
-void CudaNormStep::run(const CudaStepContext& context) const {
+void CudaNormStep::launch(const CudaStepContext& context) const {
   check_cuda(kGpuNormSm80.run({.in = in_.floats(),
                                .delta = delta_.data,
                                .sum = sum_.floats(),
@@ -62,42 +74,60 @@ void CudaNormStep::run(const CudaStepContext& context) const {
              "rms_norm");
 }
 
-std::string CudaNormStep::kernel() const { return kGpuNormSm80.name; }
+void CudaNormStep::complete(const CudaStepContext&, DecodeProductArgs& product) const {
+  product.output = DecodeOutput::kResidual;
+  product.y = out_.data;
+  product.y_stride = out_.cols;
+  product.residual.before = in_.floats();
+  product.residual.after = sum_.floats();
+  product.residual.norm_weight = weight_;
+}
 
-Cost CudaNormStep::cost(const BatchShape& shape) const {
+std::string CudaNormStep::own_kernel() const { return kGpuNormSm80.name; }
+
+Cost CudaNormStep::own_cost(const BatchShape& shape) const {
   double bytes = bytes_of(out_, shape);
   for (const CudaPlace& place : {in_, delta_, sum_})
     bytes += bytes_of(place, shape);  // of no columns where there is none
   return moving(bytes);
 }
 
-void CudaRopeKvStep::run(const CudaStepContext& context) const {
-  check_cuda(kGpuRopeKvSm80.run({.qkv = qkv_.data,
-                                 .q_out = q_.data,
-                                 .heads = static_cast<int32_t>(facts_.heads),
-                                 .kv_heads = static_cast<int32_t>(facts_.kv_heads),
-                                 .head_dim = static_cast<int32_t>(facts_.head_dim),
-                                 .rope_dims = static_cast<int32_t>(facts_.rope_dims),
-                                 .style = facts_.rope_style,
-                                 .cos = weights_.cos,
-                                 .sin = weights_.sin,
-                                 .positions = context.inputs.positions(),
-                                 .slots = context.inputs.slots(kv_.group),
-                                 .kv = kv_.format,
-                                 .view = kv_.view,
-                                 .block_tokens = kv_.block_tokens,
-                                 .tokens = context.tokens,
-                                 .overlap = context.overlap,
-                                 .q_norm = weights_.q_norm,
-                                 .k_norm = weights_.k_norm,
-                                 .norm_eps = weights_.norm_eps},
-                                context.stream),
-             "rope_kv");
+GpuRopeKvArgs CudaRopeKvStep::args(const CudaStepContext& context) const {
+  return {.qkv = qkv_.data,
+          .q_out = q_.data,
+          .heads = static_cast<int32_t>(facts_.heads),
+          .kv_heads = static_cast<int32_t>(facts_.kv_heads),
+          .head_dim = static_cast<int32_t>(facts_.head_dim),
+          .rope_dims = static_cast<int32_t>(facts_.rope_dims),
+          .style = facts_.rope_style,
+          .cos = weights_.cos,
+          .sin = weights_.sin,
+          .positions = context.inputs.positions(),
+          .slots = context.inputs.slots(kv_.group),
+          .kv = kv_.format,
+          .view = kv_.view,
+          .block_tokens = kv_.block_tokens,
+          .tokens = context.tokens,
+          .overlap = context.overlap,
+          .q_norm = weights_.q_norm,
+          .k_norm = weights_.k_norm,
+          .norm_eps = weights_.norm_eps};
 }
 
-std::string CudaRopeKvStep::kernel() const { return kGpuRopeKvSm80.name; }
+void CudaRopeKvStep::launch(const CudaStepContext& context) const {
+  check_cuda(kGpuRopeKvSm80.run(args(context), context.stream), "rope_kv");
+}
 
-Cost CudaRopeKvStep::cost(const BatchShape& shape) const { return moving(2 * bytes_of(qkv_, shape)); }
+void CudaRopeKvStep::complete(const CudaStepContext& context, DecodeProductArgs& product) const {
+  product.output = DecodeOutput::kRopeKv;
+  product.y = q_.data;
+  product.y_stride = q_.cols;
+  product.rope = args(context);
+}
+
+std::string CudaRopeKvStep::own_kernel() const { return kGpuRopeKvSm80.name; }
+
+Cost CudaRopeKvStep::own_cost(const BatchShape& shape) const { return moving(2 * bytes_of(qkv_, shape)); }
 
 void CudaAttentionStep::run(const CudaStepContext& context) const {
   attention_.run(context.inputs, kv_, q_.data, out_.data, context.tokens, context.stream, context.overlap);
@@ -119,7 +149,7 @@ std::string CudaPointwiseStep::kernel() const { return kGpuPointwiseSm80.name; }
 
 Cost CudaPointwiseStep::cost(const BatchShape& shape) const { return moving(2 * bytes_of(in_, shape)); }
 
-void CudaGluStep::run(const CudaStepContext& context) const {
+void CudaGluStep::launch(const CudaStepContext& context) const {
   check_cuda(kGpuGluSm80.run({.activation = activation_,
                               .gate_up = in_.data,
                               .out = out_.data,
@@ -130,8 +160,17 @@ void CudaGluStep::run(const CudaStepContext& context) const {
              "glu");
 }
 
-std::string CudaGluStep::kernel() const { return kGpuGluSm80.name; }
+void CudaGluStep::complete(const CudaStepContext&, DecodeProductArgs& product) const {
+  product.output = DecodeOutput::kGlu;
+  product.y = out_.data;
+  product.y_stride = out_.cols;
+  product.activation = activation_;
+}
 
-Cost CudaGluStep::cost(const BatchShape& shape) const { return moving(bytes_of(in_, shape) + bytes_of(out_, shape)); }
+std::string CudaGluStep::own_kernel() const { return kGpuGluSm80.name; }
+
+Cost CudaGluStep::own_cost(const BatchShape& shape) const {
+  return moving(bytes_of(in_, shape) + bytes_of(out_, shape));
+}
 
 }  // namespace tern

@@ -48,21 +48,23 @@ class CudaSelectRowsStep final : public CudaStep {
 };
 
 // Norm of f32 rows alone (no delta), of bf16 rows alone (only a delta), or behind a residual sum.
-class CudaNormStep final : public CudaStep {
+class CudaNormStep final : public CudaTailStep {
  public:
   CudaNormStep(const float* weight, float eps, CudaPlace in, CudaPlace delta, CudaPlace sum, CudaPlace out)
-      : weight_(weight), eps_(eps), in_(in), delta_(delta), sum_(sum), out_(out) {}
-  void run(const CudaStepContext& context) const override;
-  std::string kernel() const override;
-  Cost cost(const BatchShape& shape) const override;
+      : CudaTailStep(in.rows), weight_(weight), eps_(eps), in_(in), delta_(delta), sum_(sum), out_(out) {}
+  void complete(const CudaStepContext& context, DecodeProductArgs& args) const override;
 
  private:
+  void launch(const CudaStepContext& context) const override;
+  std::string own_kernel() const override;
+  Cost own_cost(const BatchShape& shape) const override;
+
   const float* weight_;
   float eps_;
   CudaPlace in_, delta_, sum_, out_;
 };
 
-class CudaRopeKvStep final : public CudaStep {
+class CudaRopeKvStep final : public CudaTailStep {
  public:
   struct Weights {
     const float *cos, *sin;
@@ -70,12 +72,16 @@ class CudaRopeKvStep final : public CudaStep {
     float norm_eps = 0;
   };
   CudaRopeKvStep(const AttentionFacts& facts, const Weights& weights, CudaKv kv, CudaPlace qkv, CudaPlace q)
-      : facts_(facts), weights_(weights), kv_(kv), qkv_(qkv), q_(q) {}
-  void run(const CudaStepContext& context) const override;
-  std::string kernel() const override;
-  Cost cost(const BatchShape& shape) const override;
+      : CudaTailStep(RowCount::kTokens), facts_(facts), weights_(weights), kv_(kv), qkv_(qkv), q_(q) {}
+  void complete(const CudaStepContext& context, DecodeProductArgs& args) const override;
 
  private:
+  void launch(const CudaStepContext& context) const override;
+  std::string own_kernel() const override;
+  Cost own_cost(const BatchShape& shape) const override;
+
+  GpuRopeKvArgs args(const CudaStepContext& context) const;
+
   AttentionFacts facts_;
   Weights weights_;
   CudaKv kv_;
@@ -110,14 +116,17 @@ class CudaPointwiseStep final : public CudaStep {
   CudaPlace in_, out_;
 };
 
-class CudaGluStep final : public CudaStep {
+class CudaGluStep final : public CudaTailStep {
  public:
-  CudaGluStep(Activation activation, CudaPlace in, CudaPlace out) : activation_(activation), in_(in), out_(out) {}
-  void run(const CudaStepContext& context) const override;
-  std::string kernel() const override;
-  Cost cost(const BatchShape& shape) const override;
+  CudaGluStep(Activation activation, CudaPlace in, CudaPlace out)
+      : CudaTailStep(in.rows), activation_(activation), in_(in), out_(out) {}
+  void complete(const CudaStepContext& context, DecodeProductArgs& args) const override;
 
  private:
+  void launch(const CudaStepContext& context) const override;
+  std::string own_kernel() const override;
+  Cost own_cost(const BatchShape& shape) const override;
+
   Activation activation_;
   CudaPlace in_, out_;
 };

@@ -53,6 +53,33 @@ cudaError_t encode_map(const DecodeProductArgs& args, CUtensorMap* map) {
   return result == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
 }
 
+// Tiles that are finished together: of gate and up; of the two halves of a head.
+inline int pair_distance(const DecodeProductArgs& args) {
+  if (args.output == DecodeOutput::kGlu) return static_cast<int>(args.desc.rows / 2 / kTileRows);
+  const bool halves = args.output == DecodeOutput::kRopeKv && args.rope.style == RopeStyle::kHalves;
+  return halves ? args.rope.head_dim / 2 / kTileRows : 0;
+}
+
+template <class R>
+bool can_end_so(const DecodeProductArgs& args) {
+  if (args.norm.squares != nullptr && args.desc.cols % kTileRows != 0) return false;
+  const GpuRopeKvArgs& rope = args.rope;
+  switch (args.output) {
+    case DecodeOutput::kPlain:
+      return true;
+    case DecodeOutput::kResidual:
+      return decode_residual_fits(args.desc.rows);
+    case DecodeOutput::kGlu:
+      return decode_glu_fits(args.desc.rows) && R::kWeight != DecodeWeight::kFp8Block;
+    case DecodeOutput::kRopeKv:
+      return rope.q_norm == nullptr && rope.k_norm == nullptr &&
+             decode_rope_fits(rope.head_dim, rope.rope_dims, rope.style, rope.kv) &&
+             args.desc.rows == int64_t{rope.heads + 2 * rope.kv_heads} * rope.head_dim &&
+             R::kWeight != DecodeWeight::kFp8Block;
+  }
+  return false;
+}
+
 // `phase_groups` depends on the shape alone: it decides the order of sums.
 template <class R, int N>
 Params params_of(const DecodeProductArgs& args, int phase_groups, int* shared_bytes) {
@@ -68,8 +95,16 @@ Params params_of(const DecodeProductArgs& args, int phase_groups, int* shared_by
   p.tokens = static_cast<int>(args.tokens);
   p.tiles = divide_up(p.rows, kTileRows);
   p.groups = divide_up(p.cols, kGroupCols);
-  p.blocks = std::min(p.tiles, multiprocessors());
-  const int tiles_per_block = divide_up(p.tiles, p.blocks);
+  p.bias = args.bias;
+  p.norm = args.norm;
+  p.output = args.output;
+  p.residual = args.residual;
+  p.activation = args.activation;
+  p.rope = args.rope;
+  p.pair_distance = pair_distance(args);
+  p.units = p.pair_distance > 0 ? p.tiles / 2 : p.tiles;
+  p.blocks = std::min(p.units, multiprocessors());
+  const int tiles_per_block = divide_up(p.units, p.blocks) * (p.pair_distance > 0 ? 2 : 1);
   p.phase_groups = std::min(phase_groups, p.groups);
   p.phases = divide_up(p.groups, p.phase_groups);
   p.x_pitch = p.phase_groups * kGroupCols * 2 + 16;
@@ -80,18 +115,21 @@ Params params_of(const DecodeProductArgs& args, int phase_groups, int* shared_by
   const int x_bytes = std::min(2, p.phases) * p.tokens * p.x_pitch;
   const int slot_bytes = (tiles_per_block + R::kWarps) * N * kSlotBytes;
   const int barrier_bytes = (R::kWarps * R::kMaxStages + 4) * 8 + 8;
-  const int left = kMaxSharedBytes - x_bytes - slot_bytes - scale_bytes - barrier_bytes;
+  const int factor_bytes = N * kMatrixTokens * 4;
+  const int left = kMaxSharedBytes - x_bytes - slot_bytes - scale_bytes - factor_bytes - barrier_bytes;
   p.stages = std::min(R::kMaxStages, left / R::kStageBytes);
   p.slots_offset = p.stages * R::kStageBytes;  // behind the ring, aligned to 16 as what follows
   p.scales_offset = p.slots_offset + slot_bytes;
   p.x_offset = divide_up(p.scales_offset + scale_bytes, 16) * 16;
-  p.barriers_offset = p.x_offset + x_bytes;
+  p.factors_offset = p.x_offset + x_bytes;
+  p.barriers_offset = p.factors_offset + factor_bytes;
   *shared_bytes = std::max(p.barriers_offset + barrier_bytes, kMinSharedBytes);
   return p;
 }
 
 template <class R, int N>
 int launch(const DecodeProductArgs& args, int phase_groups, cudaStream_t stream) {
+  if (!can_end_so<R>(args)) return cudaErrorInvalidValue;
   int shared_bytes = 0;
   Params p = params_of<R, N>(args, phase_groups, &shared_bytes);
   if (p.stages < 1) return cudaErrorInvalidConfiguration;

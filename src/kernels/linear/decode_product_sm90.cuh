@@ -11,57 +11,14 @@
 // its ring before waiting for the rest of this one: the memory need not wait for a launch to end.
 #pragma once
 
-#include <cuda.h>
-
 #include <cstdint>
 
 #include "kernels/fp8_sm90.cuh"
-#include "kernels/linear/decode_product.h"
-#include "kernels/linear/w4_block32.h"
+#include "kernels/linear/decode_product_params_sm90.cuh"
+#include "kernels/linear/decode_product_tail_sm90.cuh"
 #include "kernels/ptx_sm90.cuh"
 
 namespace tern::decode_product {
-
-constexpr int kTileRows = 16;
-constexpr int kGroupCols = 128;
-constexpr int kMatrixTokens = 8;  // columns of the matrix instruction
-constexpr int kSlotBytes = kTileRows * kMatrixTokens * 4;
-constexpr int kBoxBytes = kTileRows * 128;  // a tensor copy: 16 rows of 128 bytes, their 16-byte pieces swizzled
-
-// What a launch is told. Byte offsets are into dynamic shared memory.
-struct Params {
-  CUtensorMap map;         // of row-major weights
-  const uint8_t* weights;  // packed ones
-  const float* scales;
-  const uint8_t* x;
-  int64_t x_stride_bytes;
-  uint16_t* y;
-  int64_t y_stride;
-  int rows, cols, tokens;
-  int tiles, groups;  // of the whole matrix
-  int blocks;         // block b has tiles [tiles b / blocks, tiles (b + 1) / blocks)
-  int phase_groups, phases;
-  int x_pitch;  // bytes between tokens in shared memory
-  int stages;   // of a warp's ring
-  int x_offset, slots_offset, scales_offset, barriers_offset;
-};
-
-// How a weight lies in a warp's ring: a stage is a unit of up to UnitGroups groups of one tile. As many stages as fit,
-// up to MaxStages.
-template <DecodeWeight W, int UnitGroups, int MaxStages, int Warps>
-struct Ring {
-  static constexpr DecodeWeight kWeight = W;
-  static constexpr int kUnitGroups = UnitGroups, kMaxStages = MaxStages, kWarps = Warps;  // warps that multiply
-  static constexpr int kThreads = (Warps + 1) * 32;
-  static constexpr bool kOffset = W == DecodeWeight::kW4Block32Offset;
-  static constexpr bool kBlock32 = W == DecodeWeight::kW4Block32 || kOffset;  // scales lie behind the codes of a group
-  static constexpr bool kPacked = W == DecodeWeight::kW4 || kBlock32;
-  static constexpr bool kFp8 = W == DecodeWeight::kFp8Channel || W == DecodeWeight::kFp8Block;
-  static constexpr int kPackedBytes = static_cast<int>(kBlock32 ? w4::block32_stride(kOffset) : w4::kCodeBytes);
-  static constexpr int kGroupBytes = kPacked ? kPackedBytes : kFp8 ? kBoxBytes : 2 * kBoxBytes;
-  static constexpr int kUnitBytes = UnitGroups * kGroupBytes;
-  static constexpr int kStageBytes = Warps * kUnitBytes;  // of all warps
-};
 
 // A warp's run of (tile, group) pairs, the same in every phase, walked in units that do not cross a tile.
 template <class R>
@@ -100,9 +57,9 @@ struct Cursor {
 
 // By one lane.
 template <class R>
-__device__ inline void fetch_unit(const Params& p, const Cursor<R>& cursor, int first_tile, uint32_t stage,
+__device__ inline void fetch_unit(const Params& p, const Cursor<R>& cursor, const Tiles& tiles, uint32_t stage,
                                   uint32_t barrier, uint64_t policy) {
-  const int tile = first_tile + cursor.tile, group = cursor.column_group(p), size = cursor.size(p);
+  const int tile = tiles.at(cursor.tile), group = cursor.column_group(p), size = cursor.size(p);
   ptx::barrier_expect(barrier, size * R::kGroupBytes);
   if constexpr (R::kPacked) {
     const int64_t block = static_cast<int64_t>(tile) * p.groups + group;
@@ -259,51 +216,23 @@ __device__ inline void multiply_group(const Lane<R, N>& at, uint32_t group, uint
 // Starts to copy the scales that a block needs into shared memory: fp8, one a row or one for 8 tiles and a group;
 // 4-bit, as packed. By the threads of the warps that multiply.
 template <class R>
-__device__ inline void load_scales(const Params& p, uint32_t scales, int first_tile, int tile_count) {
+__device__ inline void load_scales(const Params& p, uint32_t scales, const Tiles& tiles) {
   constexpr int kThreads = R::kWarps * 32;
   const int thread = static_cast<int>(threadIdx.x);
   if constexpr (R::kWeight == DecodeWeight::kFp8Channel) {
-    const int row = first_tile * kTileRows, rows = min(tile_count * kTileRows, p.rows - row);
-    for (int i = thread; i < rows; i += kThreads) ptx::copy_4(scales + i * 4, p.scales + row + i);
+    for (int i = thread; i < tiles.count() * kTileRows; i += kThreads) {
+      const int row = tiles.at(i / kTileRows) * kTileRows + i % kTileRows;
+      if (row < p.rows) ptx::copy_4(scales + i * 4, p.scales + row);
+    }
   } else if constexpr (R::kWeight == DecodeWeight::kFp8Block) {
-    const int begin = first_tile / 8 * p.groups, end = ((first_tile + tile_count - 1) / 8 + 1) * p.groups;
+    const int begin = tiles.first / 8 * p.groups, end = ((tiles.first + tiles.count() - 1) / 8 + 1) * p.groups;
     for (int i = begin + thread; i < end; i += kThreads) ptx::copy_4(scales + (i - begin) * 4, p.scales + i);
   } else if constexpr (R::kWeight == DecodeWeight::kW4) {
-    const int64_t codes = static_cast<int64_t>(p.tiles) * p.groups * w4::kCodeBytes;
-    const uint8_t* from = p.weights + codes + static_cast<int64_t>(first_tile) * p.groups * w4::kScaleBytes;
-    const int bytes = tile_count * p.groups * static_cast<int>(w4::kScaleBytes);
-    for (int i = thread * 16; i < bytes; i += kThreads * 16) ptx::copy_16(scales + i, from + i);
-  }
-}
-
-// Adds the slots of the block's tiles and writes y.
-template <class R, int N>
-__device__ inline void write_sums(const Params& p, const uint8_t* slots, const uint8_t* scales, int first_tile,
-                                  int tile_count, int warp, int lane) {
-  const int pairs = tile_count * p.phase_groups;
-  for (int i = warp; i < tile_count * N; i += R::kThreads / 32) {
-    const int tile = i / N, n = i % N;
-    // Warp w has pairs [pairs w / kWarps, pairs (w + 1) / kWarps).
-    const int first = ((tile * p.phase_groups + 1) * R::kWarps - 1) / pairs;
-    const int last = ((tile + 1) * p.phase_groups * R::kWarps - 1) / pairs;
-    float sum[4] = {};
-    for (int from = first; from <= last; ++from) {
-      if (pairs * from / R::kWarps == pairs * (from + 1) / R::kWarps) continue;  // a warp without work
-      const float4 part = *reinterpret_cast<const float4*>(slots + ((tile + from) * N + n) * kSlotBytes + lane * 16);
-      sum[0] += part.x;
-      sum[1] += part.y;
-      sum[2] += part.z;
-      sum[3] += part.w;
-    }
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const int row_in_block = tile * kTileRows + lane / 4 + j / 2 * 8;
-      const int row = first_tile * kTileRows + row_in_block;
-      const int token = n * kMatrixTokens + lane % 4 * 2 + j % 2;
-      if (row >= p.rows || token >= p.tokens) continue;
-      if constexpr (R::kWeight == DecodeWeight::kFp8Channel)
-        sum[j] *= reinterpret_cast<const float*>(scales)[row_in_block];
-      p.y[token * p.y_stride + row] = ptx::bf16_bits(sum[j]);
+    const int tile_bytes = p.groups * static_cast<int>(w4::kScaleBytes);
+    const uint8_t* from = p.weights + static_cast<int64_t>(p.tiles) * p.groups * w4::kCodeBytes;
+    for (int i = thread * 16; i < tiles.count() * tile_bytes; i += kThreads * 16) {
+      const int tile = i / tile_bytes;
+      ptx::copy_16(scales + i, from + static_cast<int64_t>(tiles.at(tile)) * tile_bytes + i % tile_bytes);
     }
   }
 }
@@ -313,20 +242,18 @@ struct Block {
   uint32_t ring, full;       // shared addresses: of warp w's stage s at (w * stages + s) units or 8 bytes
   uint32_t x, x_bytes;       // two parts of x
   uint32_t x_full, x_empty;  // 2 barriers each
-  int first_tile, tile_count;
+  Tiles tiles;
 };
 
 template <class R>
 __device__ inline Block block_of(const Params& p, int block, uint32_t shared) {
-  Block b;
+  Block b = {.tiles = Tiles(p, block)};
   b.ring = shared;
   b.full = shared + p.barriers_offset;
   b.x_full = b.full + R::kWarps * p.stages * 8;
   b.x_empty = b.x_full + 16;
   b.x = shared + p.x_offset;
   b.x_bytes = p.tokens * p.x_pitch;
-  b.first_tile = p.tiles * block / p.blocks;
-  b.tile_count = p.tiles * (block + 1) / p.blocks - b.first_tile;
   return b;
 }
 
@@ -344,13 +271,13 @@ __device__ inline void fill_x(const Params& p, const Block& b, int lane) {
 template <class R>
 struct Fetch {
   uint32_t ring, full;
-  int first_tile;
+  Tiles tiles;
   uint64_t policy;
   Cursor<R> cursor;
 
   __device__ void next(const Params& p, int stage, int lane) {
     if (cursor.done(p)) return;
-    if (lane == 0) fetch_unit<R>(p, cursor, first_tile, ring + stage * R::kUnitBytes, full + stage * 8, policy);
+    if (lane == 0) fetch_unit<R>(p, cursor, tiles, ring + stage * R::kUnitBytes, full + stage * 8, policy);
     cursor.advance(p, cursor.size(p));
   }
 };
@@ -376,7 +303,7 @@ __device__ inline void multiply_run(const Params& p, const Block& b, Fetch<R>& f
           const auto* halves = reinterpret_cast<const uint32_t*>(scales) + (tile * p.groups + group + i) * 8 + lane / 4;
           ptx::halves_to_floats(*halves, low, high);
         } else if constexpr (R::kWeight == DecodeWeight::kFp8Block) {
-          const int row = (b.first_tile + tile) / 8 - b.first_tile / 8;
+          const int row = (b.tiles.first + tile) / 8 - b.tiles.first / 8;
           low = high = reinterpret_cast<const float*>(scales)[row * p.groups + group + i];
         }
         multiply_group<R, N>(at, unit + i * R::kGroupBytes, unit_x + i * kGroupCols * 2, low, high, sums);
@@ -415,6 +342,7 @@ __device__ inline void run_block(const Params& p, int block, uint8_t* shared) {
   const Block b = block_of<R>(p, block, ptx::shared_address(shared));
   uint8_t* scales = shared + p.scales_offset;
   uint8_t* slots = shared + p.slots_offset;
+  auto* factors = reinterpret_cast<float*>(shared + p.factors_offset);
 
   ptx::allow_next_launch();
   if (warp == R::kWarps) {
@@ -426,11 +354,12 @@ __device__ inline void run_block(const Params& p, int block, uint8_t* shared) {
     ptx::arrive(kReady, R::kThreads);
     ptx::wait_for_previous_launch();  // which may have written x
     fill_x<R>(p, b, lane);
+    norm_factors(p, factors, lane);
   } else {
-    const Cursor<R> begin(p, b.tile_count, warp);
-    Fetch<R> fetch = {b.ring + warp * p.stages * R::kUnitBytes, b.full + warp * p.stages * 8, b.first_tile,
+    const Cursor<R> begin(p, b.tiles.count(), warp);
+    Fetch<R> fetch = {b.ring + warp * p.stages * R::kUnitBytes, b.full + warp * p.stages * 8, b.tiles,
                       ptx::evict_first_policy(), begin};
-    load_scales<R>(p, ptx::shared_address(scales), b.first_tile, b.tile_count);
+    load_scales<R>(p, ptx::shared_address(scales), b.tiles);
     if (lane < p.stages) ptx::barrier_init(fetch.full + lane * 8, 1);
     ptx::barrier_init_fence();
     __syncwarp();
@@ -438,10 +367,10 @@ __device__ inline void run_block(const Params& p, int block, uint8_t* shared) {
     ptx::wait_for_copies();
     ptx::sync(kReady, R::kThreads);
     multiply_run<R, N>(p, b, fetch, begin, slots, scales, warp, lane);
-    ptx::wait_for_previous_launch();  // which may still read y
+    ptx::wait_for_previous_launch();  // which may still read y, and has written what it joins
   }
   __syncthreads();
-  write_sums<R, N>(p, slots, scales, b.first_tile, b.tile_count, warp, lane);
+  write_sums<R, N>(p, {slots, scales, factors, b.tiles, warp, lane});
 }
 
 }  // namespace tern::decode_product
