@@ -98,7 +98,16 @@ __device__ inline void tensor_copy(uint32_t to, const void* map, int first, int 
       : "memory");
 }
 
-// The same of a four-dimensional map, without a wish for the L2 cache.
+// The same without a wish for the L2 cache.
+__device__ inline void tensor_copy(uint32_t to, const void* map, int first, int second, uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::"r"(
+          to),
+      "l"(map), "r"(first), "r"(second), "r"(barrier)
+      : "memory");
+}
+
+// The same of a four-dimensional map.
 __device__ inline void tensor_copy(uint32_t to, const void* map, int first, int second, int third, int fourth,
                                    uint32_t barrier) {
   asm volatile(
@@ -243,6 +252,19 @@ __device__ inline uint32_t subtract_bf16x2(uint32_t a, uint32_t b) {
 __device__ inline uint32_t multiply_bf16x2(uint32_t a, uint32_t b) {
   uint32_t d;
   asm("mul.rn.bf16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
+  return d;
+}
+
+__device__ inline uint32_t multiply_add_bf16x2(uint32_t a, uint32_t b, uint32_t c) {
+  uint32_t d;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+  return d;
+}
+
+// An 8x8 matrix of 16-bit elements, a row in four lanes: row l / 4, elements 2 (l % 4) and 2 (l % 4) + 1, turned over.
+__device__ inline uint32_t transpose(uint32_t pair) {
+  uint32_t d;
+  asm("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(d) : "r"(pair));
   return d;
 }
 
