@@ -17,6 +17,7 @@
 #include "cli/subcommands.h"
 #include "core/error.h"
 #include "core/rng.h"
+#include "engine/runner/cuda_runner.h"
 
 namespace tern {
 namespace {
@@ -39,6 +40,8 @@ struct OfflineResult {
   double s = 0, runner_s = 0, host_s = 0;
   std::optional<double> joules;
   EnergyOfTokens prompts, answers;
+  double load_s = 0;
+  std::optional<GpuReport> gpu;
 };
 
 EnergyOfTokens difference(const EnergyOfTokens& after, const EnergyOfTokens& before) {
@@ -119,6 +122,8 @@ OfflineResult measure(Model& model, const std::vector<Lengths>& workload, uint64
   result.s = static_cast<double>(steady_now_ns() - start) / 1e9;
   result.joules = joules_between(energy, meter.joules());
   const EngineStats after = engine.stats();
+  result.load_s = static_cast<double>(model.load_ms()) / 1e3;
+  result.gpu = gpu_report(model.runner());
   result.requests = std::ssize(workload);
   for (const Lengths& lengths : workload) result.in += lengths.in;
   result.steps = after.steps - before.steps;
@@ -127,6 +132,23 @@ OfflineResult measure(Model& model, const std::vector<Lengths>& workload, uint64
   result.answers = difference(after.energy.answers, before.energy.answers);
   result.host_s = static_cast<double>(after.host_ns + after.sampler_ns - before.host_ns - before.sampler_ns) / 1e9;
   return result;
+}
+
+nlohmann::ordered_json start_json(const OfflineResult& r) {
+  nlohmann::ordered_json out = {{"s", r.load_s}};
+  if (r.gpu) {
+    out.update(
+        {{"weights_s", r.gpu->weights_s}, {"gpu_others_s", r.gpu->others_s}, {"weight_bytes", r.gpu->weight_bytes}});
+  }
+  return out;
+}
+
+void print_gpu(const OfflineResult& r) {
+  const GpuReport& gpu = *r.gpu;
+  fmt::print("start {:.2f} s: {:.2f} for {:.2f} GB of weights ({:.2f} GB/s), {:.2f} for the rest of the GPU's\n",
+             r.load_s, gpu.weights_s, static_cast<double>(gpu.weight_bytes) / 1e9,
+             static_cast<double>(gpu.weight_bytes) / 1e9 / gpu.weights_s, gpu.others_s);
+  if (gpu.step_gap_us) fmt::print("{:.1f} us between two steps on the GPU, median of 200\n", *gpu.step_gap_us);
 }
 
 void print(const OfflineResult& r, bool json) {
@@ -141,7 +163,10 @@ void print(const OfflineResult& r, bool json) {
                    {"steps", r.steps},
                    {"runner_s", r.runner_s},
                    {"host_s", r.host_s},
-                   {"joules_each", {{"prompt_token", each(r.prompts)}, {"answer_token", each(r.answers)}}}});
+                   {"joules_each", {{"prompt_token", each(r.prompts)}, {"answer_token", each(r.answers)}}},
+                   {"start", start_json(r)}});
+    const bool gap = r.gpu && r.gpu->step_gap_us;
+    report["step_gap_us"] = gap ? nlohmann::ordered_json(*r.gpu->step_gap_us) : nlohmann::ordered_json(nullptr);
     std::printf("%s\n", report.dump().c_str());
     return;
   }
@@ -149,6 +174,7 @@ void print(const OfflineResult& r, bool json) {
              r.s, out_tok_s, total_tok_s);
   fmt::print("{} steps, {:.2f} s in the runner, {:.2f} s beside it; {}\n", r.steps, r.runner_s, r.host_s,
              joules ? fmt::format("{:.3f} J an output token", *joules) : std::string("energy unavailable"));
+  if (r.gpu) print_gpu(r);
 }
 
 void run_offline(const OfflineOptions& options) {

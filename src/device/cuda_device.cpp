@@ -140,9 +140,10 @@ void copy_on_device(std::byte* to, const std::byte* from, uint64_t bytes, void* 
   check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, as_stream(stream)), "copy on the device");
 }
 
-CudaEvent::CudaEvent() {
+CudaEvent::CudaEvent(Kind kind) {
   cudaEvent_t event = nullptr;
-  check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "an event");
+  const unsigned flags = kind == Kind::kTimed ? cudaEventDefault : cudaEventDisableTiming;
+  check_cuda(cudaEventCreateWithFlags(&event, flags), "an event");
   event_ = event;
 }
 
@@ -153,6 +154,13 @@ void CudaEvent::record(void* stream) {
 }
 
 void CudaEvent::wait() const { check_cuda(cudaEventSynchronize(static_cast<cudaEvent_t>(event_)), "an event"); }
+
+double CudaEvent::us_since(const CudaEvent& earlier) const {
+  float ms = 0;
+  check_cuda(cudaEventElapsedTime(&ms, static_cast<cudaEvent_t>(earlier.event_), static_cast<cudaEvent_t>(event_)),
+             "time between events");
+  return static_cast<double>(ms) * 1e3;
+}
 
 CudaGraph::~CudaGraph() {
   if (executable_ != nullptr) cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(executable_));

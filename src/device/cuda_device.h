@@ -1,7 +1,7 @@
 // A CUDA device: finding one, its memory, its stream, captured launches. Streams are void* (cudaStream_t), so that
 // files without CUDA's headers may hold them. Only in builds with CUDA.
 //
-// Errors are Error{kResource} for memory, with what was needed and what is free, and Error{kFailed} for all else.
+// Errors are Error{kResource} for memory, with what was needed and what is free, and Error{kDevice} for all else.
 // Owners are movable and free what they own. One thread a device at a time.
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace tern {
 
-// Throws Error{kFailed}: "[cuda] WHAT: the error's name and meaning", where `error` (a cudaError_t) is one.
+// Throws Error{kDevice}: "[cuda] WHAT: the error's name and meaning", where `error` (a cudaError_t) is one.
 void check_cuda(int error, const char* what);
 
 // How many devices this process may use; 0: `reason` says why.
@@ -101,12 +101,15 @@ void copy_on_device(std::byte* to, const std::byte* from, uint64_t bytes, void* 
 // A point of a stream that a host thread can wait for.
 class CudaEvent {
  public:
-  CudaEvent();
+  enum class Kind : uint8_t { kPlain, kTimed };
+  explicit CudaEvent(Kind kind = Kind::kPlain);
   ~CudaEvent();
   CudaEvent(const CudaEvent&) = delete;
   CudaEvent& operator=(const CudaEvent&) = delete;
   void record(void* stream);
   void wait() const;  // returns at once when it was never recorded
+  // Device time between two timed events, both of which have been reached.
+  double us_since(const CudaEvent& earlier) const;
 
  private:
   void* event_ = nullptr;

@@ -22,6 +22,8 @@ std::unique_ptr<Runner> make_cuda_runner(std::shared_ptr<const Checkpoint>, cons
   fail(ErrorCode::kResource, "[cuda] no GPU can be used: " + reason);
 }
 
+std::optional<GpuReport> gpu_report(const Runner&) { return std::nullopt; }
+
 int64_t gpu_layers_that_fit(const Checkpoint&, const Program&, const RunnerOptions&, const CudaOptions&) { return 0; }
 
 }  // namespace tern

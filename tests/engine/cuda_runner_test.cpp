@@ -159,6 +159,45 @@ TEST_P(CudaRunner, PaddedStepsAreRight) {
   }
 }
 
+const Golden& llama_tiny() {
+  static const std::vector<Golden> all = test::goldens();
+  return *std::find_if(all.begin(), all.end(), [](const Golden& g) { return g.name == "llama-tiny"; });
+}
+
+// Half of the gaps are at least the median, and all of them lie within the run.
+TEST(CudaReport, StepsInFlightHaveGapsWithinTheRunsTime) {
+  std::string reason;
+  if (count_gpus(&reason) == 0) GTEST_SKIP() << reason;
+  Loaded model = load(llama_tiny(), 64, true);
+  const Runner* const runner = model.runner.get();
+  ASSERT_TRUE(gpu_report(*runner));
+  EXPECT_FALSE(gpu_report(*runner)->step_gap_us) << "no step yet";
+  EXPECT_GT(gpu_report(*runner)->weight_bytes, 0U);
+  EXPECT_GT(gpu_report(*runner)->weights_s, 0);
+  EXPECT_GT(gpu_report(*runner)->others_s, 0);
+  const SteadyClock clock;
+  Engine engine(std::move(model.runner),
+                {.max_model_len = kContext,
+                 .block_tokens = 64,
+                 .vocabulary = model.config.vocabulary,
+                 .scheduler = {.max_batched_tokens = 64, .max_sequences = 4}},
+                std::make_shared<SteadyClock>());
+  Request request;
+  request.prompt = {1, 2, 3};
+  request.sampling.temperature = 0;
+  request.max_tokens = 100;
+  engine.submit(std::move(request));
+  const int64_t begin_ns = clock.now_ns();
+  std::vector<TokenEvent> events;
+  while (engine.step(events)) {
+  }
+  const double run_us = static_cast<double>(clock.now_ns() - begin_ns) / 1e3;
+  const std::optional<double> gap_us = gpu_report(*runner)->step_gap_us;
+  ASSERT_TRUE(gap_us);
+  EXPECT_GT(*gap_us, 0);
+  EXPECT_LT(*gap_us * 50, run_us);
+}
+
 // 0: nothing failed.
 int exit_code_of(const Golden& golden, const std::vector<int32_t>& ids) {
   try {
@@ -176,12 +215,10 @@ int exit_code_of(const Golden& golden, const std::vector<int32_t>& ids) {
 TEST(CudaFailure, AFailedKernelIsAnErrorOfTheDevice) {
   std::string reason;
   if (count_gpus(&reason) == 0) GTEST_SKIP() << reason;
-  const std::vector<Golden> all = test::goldens();
-  const auto golden = std::find_if(all.begin(), all.end(), [](const Golden& g) { return g.name == "llama-tiny"; });
-  ASSERT_NE(golden, all.end());
-  EXPECT_EQ(exit_code_of(*golden, {1, 2}), 0);
+  const Golden& golden = llama_tiny();
+  EXPECT_EQ(exit_code_of(golden, {1, 2}), 0);
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_EXIT(std::exit(exit_code_of(*golden, {1, 2'000'000'000})), testing::ExitedWithCode(4), "illegal");
+  EXPECT_EXIT(std::exit(exit_code_of(golden, {1, 2'000'000'000})), testing::ExitedWithCode(4), "illegal");
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CudaRunner, testing::ValuesIn(test::goldens()),

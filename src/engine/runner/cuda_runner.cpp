@@ -9,8 +9,10 @@
 #include <map>
 #include <tuple>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "engine/runner/cuda_experts.h"
+#include "engine/runner/cuda_gaps.h"
 #include "engine/runner/cuda_kv_pool.h"
 #include "engine/runner/cuda_linear.h"
 #include "engine/runner/cuda_steps.h"
@@ -27,7 +29,7 @@ namespace {
 // Numbers of sequences for which decoding steps are captured: padding costs little where reading the weights decides.
 constexpr int64_t kGraphBuckets[] = {1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256};
 // Steps in flight: the next is enqueued while the last runs.
-constexpr int kDepth = 2;
+constexpr int kDepth = CudaStepGaps::kDepth;
 
 class CudaRunner final : public Runner {
  public:
@@ -45,6 +47,7 @@ class CudaRunner final : public Runner {
   ThreadPool* pool() override { return &pool_; }
   MemoryReport memory() const override { return memory_; }
   std::vector<OpReport> report(const Batch& batch) const override;
+  GpuReport gpu_report() const;
 
  private:
   GpuFusions find_fusions(bool wanted) const;
@@ -67,6 +70,7 @@ class CudaRunner final : public Runner {
   void run_steps(const CudaStepContext& context, Drawing drawing) const;
   void run_step(const CudaStepContext& context, int64_t bucket, uint64_t plain, Drawing drawing);
 
+  int64_t begin_ns_ = SteadyClock().now_ns(), weights_ns_ = 0, start_ns_ = 0;
   std::shared_ptr<const Checkpoint> checkpoint_;
   WeightMap weight_map_;
   Program program_;
@@ -100,6 +104,7 @@ class CudaRunner final : public Runner {
   };
   std::array<Flight, kDepth> flights_;
   uint64_t submitted_ = 0, finished_ = 0;
+  CudaStepGaps gaps_;
   MemoryReport memory_;
 };
 
@@ -126,14 +131,18 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
   bind_rope(config.rope, 0);
   bind_rope(config.local_rope, 1);
   // Weights first, the cache into what they leave.
+  const int64_t weights_ns = SteadyClock().now_ns();
   steps_.resize(program_.ops.size());
   for (size_t i = 0; i < steps_.size(); ++i) {
     if (program_.ops[i].kind == OpKind::kLinear) steps_[i] = bind_linear(program_.ops[i]);
     if (program_.ops[i].kind == OpKind::kExperts) steps_[i] = bind_experts(program_.ops[i]);
+    if (program_.ops[i].kind == OpKind::kEmbed) steps_[i] = bind_step(program_.ops[i]);
   }
   for (size_t i = 0; i < steps_.size(); ++i) {
     if (fusions_.norm[i] >= 0) products_.need_squares(program_.ops[i].inputs[0].cols);
   }
+  device_.synchronize();
+  weights_ns_ = SteadyClock().now_ns() - weights_ns;
   products_.reserve();
   visits_.reserve();
   kv_.reserve(options_.kv_tokens, device_.free_of_share(cuda.memory_share), device_.total_bytes());
@@ -157,6 +166,7 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
              .mapped_weights = 0,
              .activations = arena_.bytes() + inputs_.bytes() + attention_bytes + products_.bytes() + visits_.bytes(),
              .kv_pool = kv_.bytes()};
+  start_ns_ = SteadyClock().now_ns() - begin_ns_;
 }
 
 DecodeWeight CudaRunner::weight_of(const Op& op, bool to_f32) const {
@@ -359,7 +369,9 @@ void CudaRunner::submit(const Batch& batch) {
   if (program_.ops[0].kind == OpKind::kHidden) {
     copy_to_device(out(program_.ops[0], 0).data, batch.hidden.data(), batch.hidden.size_bytes(), device_.stream());
   }
+  gaps_.begin(context.stream);
   run_step(context, bucket, plain, drawing_of(batch));
+  gaps_.end(context.stream);
   bring_back(batch);
 }
 
@@ -382,6 +394,7 @@ StepResult CudaRunner::finish() {
   TERN_CHECK(finished_ < submitted_);
   const Flight& flight = flights_[finished_++ % kDepth];
   flight.done.wait();
+  gaps_.finished();
   return {.logits = {reinterpret_cast<const float*>(flight.logits.data()), flight.logit_count},
           .tokens = {reinterpret_cast<const int32_t*>(flight.tokens.data()), flight.token_count}};
 }
@@ -395,7 +408,19 @@ std::vector<OpReport> CudaRunner::report(const Batch& batch) const {
   return report_steps(program_, steps_, batch.shape());
 }
 
+GpuReport CudaRunner::gpu_report() const {
+  return {.weight_bytes = weights_.bytes(),
+          .weights_s = static_cast<double>(weights_ns_) / 1e9,
+          .others_s = static_cast<double>(start_ns_ - weights_ns_) / 1e9,
+          .step_gap_us = gaps_.median_us()};
+}
+
 }  // namespace
+
+std::optional<GpuReport> gpu_report(const Runner& runner) {
+  const auto* gpu = dynamic_cast<const CudaRunner*>(&runner);
+  return gpu == nullptr ? std::nullopt : std::optional(gpu->gpu_report());
+}
 
 std::unique_ptr<Runner> make_cuda_runner(std::shared_ptr<const Checkpoint> checkpoint, const ModelConfig& config,
                                          const Program& lowered, const RunnerOptions& options,

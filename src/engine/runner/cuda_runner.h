@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/runner/runner.h"
@@ -35,6 +36,17 @@ std::string gpu_pci_bus_id(int device);
 // left. Throws Error{kResource} where there is no such device, library or memory, else as make_cpu_runner().
 std::unique_ptr<Runner> make_cuda_runner(std::shared_ptr<const Checkpoint> checkpoint, const ModelConfig& config,
                                          const Program& lowered, const RunnerOptions& options, const CudaOptions& cuda);
+
+// What a GPU's runner knows of its start and its steps.
+struct GpuReport {
+  uint64_t weight_bytes = 0;          // on the device
+  double weights_s = 0;               // of the start, for these: read, decoded, copied
+  double others_s = 0;                // of the start, for the rest: the device's context, libraries, the cache
+  std::optional<double> step_gap_us;  // between two steps on the device, median of the last 200 (cuda_gaps.h)
+};
+
+// Nothing of runners that are not one GPU's.
+std::optional<GpuReport> gpu_report(const Runner& runner);
 
 // How many of the model's last layers, with the head, a GPU's memory takes together with a cache of
 // RunnerOptions::kv_tokens for them, or of one sequence where that is less; 0: none.
