@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "core/host_memory.h"
 #include "model/archs/arch.h"
+#include "model/blocks/transformer.h"
 #include "model/passes/passes.h"
 #include "model/weights.h"
 #include "quant/kv_fp8.h"
@@ -74,11 +75,18 @@ Text read_text(const ModelFacts& facts, const LoadOptions& options) {
 
 }  // namespace
 
-ModelFacts ModelFacts::read(const std::string& model, Weights weights, int threads) {
+ModelFacts ModelFacts::read(const std::string& model, Weights weights, int threads, const InferModel& infer) {
   ModelFacts facts;
   facts.checkpoint = open_model(model, weights, threads);
-  facts.config = model_config(*facts.checkpoint);
-  facts.source = arch_of(*facts.checkpoint).program(facts.config);
+  if (infer && find_arch(*facts.checkpoint) == nullptr) {
+    InferredModel inferred = infer(facts.checkpoint);
+    facts.checkpoint = std::move(inferred.checkpoint);
+    facts.config = std::move(inferred.config);
+    facts.source = decoder(facts.config);
+  } else {
+    facts.config = model_config(*facts.checkpoint);
+    facts.source = arch_of(*facts.checkpoint).program(facts.config);
+  }
   facts.lowered = lower(facts.source, PassSelection::from_environment());
   WeightMap(*facts.checkpoint).check(facts.lowered);
   return facts;
@@ -112,7 +120,7 @@ std::shared_ptr<const Tokenizer> ModelFacts::tokenizer() const {
 std::unique_ptr<Model> Model::load(const std::string& name, const LoadOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   std::unique_ptr<Model> model(new Model);
-  model->facts_ = ModelFacts::read(name, Weights::kReady, options.threads);
+  model->facts_ = ModelFacts::read(name, Weights::kReady, options.threads, options.infer);
   if (!model->facts_.config.causal) {
     bad_input(model->facts_.checkpoint->metadata.source() + ": is an encoder, which makes vectors and no text");
   }

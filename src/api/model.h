@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +25,15 @@ namespace tern {
 inline constexpr int64_t kModelContext = -1;
 // LoadOptions::gpu_layers: all; as many as a GPU's memory takes.
 inline constexpr int64_t kAllLayers = -1, kAutoLayers = -2;
+
+// What stands in for a model whose architecture has no row: the checkpoint under the names of roles
+// (inferred_name()), and its facts.
+struct InferredModel {
+  std::shared_ptr<const Checkpoint> checkpoint;
+  ModelConfig config;
+};
+// Throws a bad-input line where it is unsure.
+using InferModel = std::function<InferredModel(const std::shared_ptr<const Checkpoint>&)>;
 
 struct LoadOptions {
   DeviceChoice device;
@@ -47,6 +57,7 @@ struct LoadOptions {
   std::string chat_template;  // source that replaces the model's own; empty: the model's
   KernelSelection kernels = KernelSelection::from_environment();
   PackCacheOptions pack_cache;  // default: packed at every start
+  InferModel infer;             // asked about unknown architectures; none: they are refused
 };
 
 // A model's description without weights being touched: enough for info and tokenize.
@@ -57,7 +68,8 @@ struct ModelFacts {
   Program lowered;
 
   // `model` as open_model() takes it.
-  static ModelFacts read(const std::string& model, Weights weights = Weights::kUnread, int threads = 0);
+  static ModelFacts read(const std::string& model, Weights weights = Weights::kUnread, int threads = 0,
+                         const InferModel& infer = {});
   // "llama 135M Q4_1": architecture, size class and the commonest weight format, as llama-bench prints it.
   std::string type_name() const;
   Format commonest_format() const;  // by bytes

@@ -23,6 +23,7 @@ struct InfoOptions {
   bool program = false;
   bool source = false;
   bool architectures = false;
+  bool inference = false;
 };
 
 nlohmann::ordered_json facts_json(const ModelFacts& facts) {
@@ -104,8 +105,15 @@ void run_info(const InfoOptions& options) {
   if (options.architectures) return print_architectures();
   if (options.model.model.empty()) bad_input("[info] MODEL is required");
   const std::string path = options.model.path(PullMode::kNever);
+  if (options.inference) {
+    const auto checkpoint = open_model(path, Weights::kReady);
+    const Inference inference = infer_model(*checkpoint, options.model.told());
+    std::printf("%s", to_string(inference).c_str());
+    if (!inference.sure()) refuse(inference);
+    return;
+  }
   if (options.program) return print_program(options, path);
-  const ModelFacts facts = ModelFacts::read(path);
+  const ModelFacts facts = ModelFacts::read(path, Weights::kUnread, 0, options.model.infer());
   if (options.source) {
     std::printf("%s", to_string(facts.source).c_str());
     return;
@@ -128,6 +136,7 @@ void Subcommands::add_info(CLI::App& app) {
   command->add_flag("--json", options->json, "As one JSON object");
   command->add_flag("--program", options->program, "The lowered program with each op's kernel and cost");
   command->add_flag("--source", options->source, "The source program, before any pass");
+  command->add_flag("--infer", options->inference, "What AutoDeploy infers of it, as if its architecture were unknown");
   command->add_flag("--architectures", options->architectures, "Which models can be run");
   command->callback([options] { run_info(*options); });
 }

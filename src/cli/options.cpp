@@ -96,8 +96,41 @@ void ModelOptions::add_device(CLI::App& app) {
       ->transform(CLI::CheckedTransformer(kQuantizations, CLI::ignore_case));
 }
 
+void ModelOptions::add_inference(CLI::App& app) {
+  app.add_flag("--autodeploy,!--no-autodeploy", autodeploy,
+               "Infer models of unknown architectures from their metadata and tensors; default: on");
+  std::string facts;
+  for (const TellableFact& fact : kTellable) {
+    facts += (facts.empty() ? "" : "; ") + std::string(fact.name) + "=" + std::string(fact.values);
+  }
+  app.add_option("--assume", assumed, "What inference cannot know (repeatable): " + facts)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+ToldFacts ModelOptions::told() const {
+  ToldFacts facts;
+  for (const std::string& text : assumed) {
+    const size_t at = text.find('=');
+    if (at == std::string::npos) bad_input("[options] --assume \"" + printable(text) + "\" is not FACT=VALUE");
+    facts[text.substr(0, at)] = text.substr(at + 1);
+  }
+  return facts;
+}
+
+InferModel ModelOptions::infer() const {
+  if (!autodeploy) return {};
+  return [told = told()](const std::shared_ptr<const Checkpoint>& checkpoint) {
+    Inference inference = infer_model(*checkpoint, told);
+    std::fprintf(stderr, "tern: no architecture is known for this model; inferred:\n%s", to_string(inference).c_str());
+    if (!inference.sure()) refuse(inference);
+    return InferredModel{std::move(inference.checkpoint), std::move(inference.config)};
+  };
+}
+
 void ModelOptions::add_load(CLI::App& app) {
   add_device(app);
+  add_inference(app);
   app.add_option("-t,--threads", threads, "Worker threads; 0: all CPUs granted")->check(CLI::Range(0, 1024));
   app.add_option("--threads-batch", threads_batch, "The same; one pool serves both, of the larger count")
       ->check(CLI::Range(0, 1024));
@@ -169,6 +202,7 @@ LoadOptions ModelOptions::load_options(int64_t sequences) const {
   options.prefix_caching = prefix_caching;
   options.policy = policy == "static" ? SchedulingPolicy::kStatic : SchedulingPolicy::kContinuous;
   if (!chat_template_file.empty()) options.chat_template = read_file(chat_template_file);
+  options.infer = infer();
   return options;
 }
 

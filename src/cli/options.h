@@ -8,6 +8,7 @@
 
 #include "api/session.h"
 #include "cli/pull.h"
+#include "plan/autodeploy/inference.h"
 
 namespace tern {
 
@@ -36,10 +37,16 @@ struct ModelOptions {
   std::string pack_cache_bytes;
   std::string chat_template_file;
   std::string served_model_name;
+  bool autodeploy = true;
+  std::vector<std::string> assumed;  // fact=value, what inference is told
 
   void add_model(CLI::App& app, bool required = true);  // MODEL, --model, --manifest
   void add_device(CLI::App& app);                       // --device and what goes with it
   void add_load(CLI::App& app);                         // that, and everything else
+  void add_inference(CLI::App& app);                    // --autodeploy, --assume
+  ToldFacts told() const;
+  // What answers for unknown architectures and prints on stderr what it inferred; none with --no-autodeploy.
+  InferModel infer() const;
   std::string path(PullMode mode) const;
   int64_t parsed_gpu_layers() const;
   // `sequences` is what the subcommand needs at once when --max-num-seqs does not say.

@@ -22,7 +22,8 @@ std::string_view declared_name(const Checkpoint& checkpoint) {
 
 // Where the checkpoint's architecture has one.
 const RoleName* own_name(Role role, const Checkpoint& checkpoint) {
-  const std::span<const RoleName> names = arch_of(checkpoint).names;
+  const ArchSpec* arch = find_arch(checkpoint);
+  const std::span<const RoleName> names = arch == nullptr ? std::span<const RoleName>() : arch->names;
   const auto found = std::find_if(names.begin(), names.end(), [&](const RoleName& name) { return name.role == role; });
   return found == names.end() ? nullptr : &*found;
 }
@@ -31,12 +32,23 @@ const RoleName* own_name(Role role, const Checkpoint& checkpoint) {
 
 std::span<const ArchSpec* const> archs() { return kArchs; }
 
+const ArchSpec* find_arch(const Checkpoint& checkpoint) {
+  const bool gguf = checkpoint.kind == CheckpointKind::kGguf;
+  if (!checkpoint.metadata.has(gguf ? "general.architecture" : "architectures")) return nullptr;
+  const std::string_view name = declared_name(checkpoint);
+  for (const ArchSpec* arch : archs()) {
+    const auto names = gguf ? arch->gguf_names : arch->hugging_face_names;
+    if (std::find(names.begin(), names.end(), name) != names.end()) return arch;
+  }
+  return nullptr;
+}
+
 const ArchSpec& arch_of(const Checkpoint& checkpoint) {
+  if (const ArchSpec* found = find_arch(checkpoint)) return *found;
   const std::string_view name = declared_name(checkpoint);
   std::string known;
   for (const ArchSpec* arch : archs()) {
     const auto names = checkpoint.kind == CheckpointKind::kGguf ? arch->gguf_names : arch->hugging_face_names;
-    if (std::find(names.begin(), names.end(), name) != names.end()) return *arch;
     for (std::string_view known_name : names) known += (known.empty() ? "" : ", ") + std::string(known_name);
   }
   bad_input(checkpoint.metadata.source() + ": architecture \"" + printable(name) +
@@ -44,6 +56,7 @@ const ArchSpec& arch_of(const Checkpoint& checkpoint) {
 }
 
 std::string tensor_name(Role role, int32_t layer, const Checkpoint& checkpoint) {
+  if (find_arch(checkpoint) == nullptr) return inferred_name(role, layer);
   const RoleName* name = own_name(role, checkpoint);
   if (name == nullptr) return tensor_name(role, layer, checkpoint.kind);
   if (checkpoint.kind == CheckpointKind::kGguf) return layer_name(name->gguf, layer);
@@ -56,6 +69,12 @@ std::string tensor_name(Role role, int32_t layer, const Checkpoint& checkpoint) 
 StoredForm stored_form(Role role, const Checkpoint& checkpoint) {
   const RoleName* name = checkpoint.kind == CheckpointKind::kGguf ? nullptr : own_name(role, checkpoint);
   return name == nullptr ? StoredForm{} : name->hugging_face_form;
+}
+
+std::string inferred_name(Role role, int32_t layer) {
+  const bool expert = role == Role::kExpertGate || role == Role::kExpertUp || role == Role::kExpertDown;
+  const std::string name = std::string(name_of(role)) + (expert ? ".@.weight" : ".weight");
+  return layer < 0 ? name : "layer." + std::to_string(layer) + "." + name;
 }
 
 ModelConfig model_config(const Checkpoint& checkpoint) {

@@ -46,14 +46,21 @@ extern const ArchSpec kArchLfm2;
 
 std::span<const ArchSpec* const> archs();
 
-// The architecture of a checkpoint; throws a bad-input line naming it when there is no row.
+// The architecture of a checkpoint; null when there is no row.
+const ArchSpec* find_arch(const Checkpoint& checkpoint);
+
+// The same; throws a bad-input line naming it when there is no row.
 const ArchSpec& arch_of(const Checkpoint& checkpoint);
 
-// The tensor's name as the checkpoint's architecture has it.
+// The tensor's name as the checkpoint's architecture has it; inferred_name() where that has no row.
 std::string tensor_name(Role role, int32_t layer, const Checkpoint& checkpoint);
 
 // How the role's matrix lies in that tensor.
 StoredForm stored_form(Role role, const Checkpoint& checkpoint);
+
+// What a tensor is called in the view of a checkpoint whose architecture was inferred (plan/autodeploy): its role,
+// beside its layer; @ for the expert is left in it.
+std::string inferred_name(Role role, int32_t layer);
 
 // Reads and validates the facts.
 ModelConfig model_config(const Checkpoint& checkpoint);
