@@ -97,7 +97,10 @@ TEST_P(QuantizedModels, GpuIsNear) {
     }
     const double off = test::squared_error(logits_of(*runner, options, wanted), wanted.logits);
     std::printf("%s, steps of %d: %.2e, %s\n", GetParam().c_str(), static_cast<int>(step), off, kernel.c_str());
-    EXPECT_LE(off, 1e-3);
+    // Above 16 tokens fp8 products with a scale a row round activations to e4m3 too, which one layer of a random model
+    // shows in full: 7e-3 on an H100.
+    const bool rounds_activations = step > 16 && kernel.find("fp8") != std::string::npos;
+    EXPECT_LE(off, rounds_activations ? 1e-2 : 1e-3);
   }
 }
 
