@@ -16,7 +16,7 @@ from measure import read_limit
 
 LIMITS = ("read_4k_gbps", "read_huge_gbps", "int8_gops", "bf16_gflops", "f32_gflops", "int8_tile_gops",
           "bf16_tile_gflops")
-# Tokens from which tern multiplies on tiles, where there are any: kLeastTokens of src/kernels/linear/*_amx.cpp.
+# Tokens from which tern multiplies on tiles, where there are any: kLeastTokens of src/kernels/linear/*_amx.*.
 BLOCK32_TILE_TOKENS, KQUANT_TILE_TOKENS = 25, 11
 FEWEST = 2  # undisturbed turns that a median needs, where more than one was asked for
 

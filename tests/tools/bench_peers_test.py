@@ -156,8 +156,9 @@ class Shares(unittest.TestCase):
 
     def test_tiles_begin_where_the_kernels_say(self):
         folder = ROOT / "src/kernels/linear"
-        for name, tokens in (("block32", table_report.BLOCK32_TILE_TOKENS), ("kquants", table_report.KQUANT_TILE_TOKENS)):
-            text = (folder / f"linear_{name}_amx.cpp").read_text()
+        for name, tokens in (("linear_block32_amx.cpp", table_report.BLOCK32_TILE_TOKENS),
+                             ("kquants_kernel_amx.h", table_report.KQUANT_TILE_TOKENS)):
+            text = (folder / name).read_text()
             self.assertIn(f"constexpr int64_t kLeastTokens = {tokens};", text)
 
     def test_limits_that_fell(self):
