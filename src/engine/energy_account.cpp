@@ -3,7 +3,7 @@
 namespace tern {
 namespace {
 
-constexpr int64_t kWindowNs = 100'000'000;
+constexpr int64_t kWindowNs = 1'000'000'000;
 
 }  // namespace
 

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <deque>
 #include <random>
+#include <span>
+#include <vector>
 
 #include "model/blocks/transformer.h"
 #include "plan/autodeploy/inference.h"
@@ -130,11 +133,16 @@ class RandomDecoder {
       TensorInfo tensor;
       tensor.name = *checkpoint.strings.back();
       tensor.shape = rows == 1 ? std::vector{use.cols} : std::vector{rows, use.cols};
+      if (rows == 1) {  // norms and biases are read when a program's weights are checked
+        vectors_.emplace_back(static_cast<size_t>(use.cols));
+        tensor.data = std::as_bytes(std::span(vectors_.back()));
+      }
       checkpoint.tensors.push_back(tensor);
     }
   }
 
   std::mt19937_64 rng_;
+  std::deque<std::vector<float>> vectors_;  // what tensors of one row hold
 };
 
 TEST(AutoDeployRandom, DecodersAreInferredOrRefused) {

@@ -12,6 +12,9 @@
 namespace tern {
 namespace {
 
+// Attention's and cuBLASLt's workspaces, inputs, tables: not laid out here.
+constexpr uint64_t kBesideBytes = 1536ull << 20;
+
 // What one op's weights take; of matrices that several ops share, each time.
 uint64_t weight_bytes(const Op& op, const Program& program, const WeightMap& weights, const CudaOptions& cuda,
                       int capability) {
@@ -45,7 +48,7 @@ uint64_t program_bytes(const Program& program, const WeightMap& weights, const R
                sizeof(float);
   for (const Op& op : program.ops) bytes += weight_bytes(op, program, weights, cuda, capability);
   const CudaKvPool kv(program, cuda_kv_format(options.kv_format), options.block_tokens);
-  return bytes + kv.bytes_for(std::min(options.kv_tokens, options.max_model_len));
+  return bytes + kBesideBytes + kv.bytes_for(std::min(options.kv_tokens, options.max_model_len));
 }
 
 }  // namespace

@@ -107,7 +107,8 @@ constexpr std::string_view kHarmless[] = {"architectures",
                                           "no_rope_layer_interval",
                                           "sliding_window_pattern",
                                           "_sliding_window_pattern"};
-constexpr std::string_view kHarmlessGroups[] = {"generation_config.", "tokenizer_config.", "tokenizer.", "auto_map."};
+constexpr std::string_view kHarmlessGroups[] = {"__metadata__.", "generation_config.", "tokenizer_config.",
+                                                "tokenizer.", "auto_map."};
 
 constexpr std::string_view kReadOfGguf[] = {"block_count",
                                             "context_length",
