@@ -1,9 +1,9 @@
 // Whose a device's energy is: joules of prompts and of answers, from a counter that is read every now and then.
 //
-// The counter is read at most once in a window of 1 s: NVML's moves every 20 to 100 ms and takes 4 ms to read. What it rose by is divided among
-// the steps of the window by their time, a step of both kinds by the part that its answers alone would have taken; then
-// among the tokens of each kind. While the engine has nothing to do nobody is charged. Engine thread only; allocates
-// nothing.
+// The counter is read at most once in a window of 1 s: NVML's moves every 20 to 100 ms and takes 4 ms to read. What it
+// rose by is divided among the steps of the window by their time, a step of both kinds by the part that its answers
+// alone would have taken; then among the tokens of each kind. While the engine has nothing to do nobody is charged.
+// Engine thread only; allocates nothing.
 #pragma once
 
 #include <cstdint>
