@@ -6,37 +6,19 @@
 #include <random>
 
 #include "core/half.h"
+#include "gpu_case.h"
 #include "kernels/moe/moe_gpu.h"
 #include "support/device_memory.h"
 
 namespace tern {
 namespace {
 
-using test::DeviceMemory;
+using test::DeviceMemory, test::done;
 
-class GpuExperts : public testing::Test {
+class GpuExperts : public test::GpuCase {
  protected:
-  void SetUp() override {
-    if (!test::has_device()) GTEST_SKIP() << "no GPU";
-  }
-  std::vector<float> floats(int64_t count) {
-    std::normal_distribution<float> normal;
-    std::vector<float> out(static_cast<size_t>(count));
-    for (float& value : out) value = normal(random_);
-    return out;
-  }
-  std::vector<uint16_t> halves(int64_t count) {
-    std::vector<uint16_t> out;
-    for (float value : floats(count)) out.push_back(bf16_from_f32(value));
-    return out;
-  }
-  std::mt19937 random_{11};
+  GpuExperts() : GpuCase(11) {}
 };
-
-void done(int error) {
-  ASSERT_EQ(error, cudaSuccess) << cudaGetErrorString(static_cast<cudaError_t>(error));
-  test::check_cuda(cudaDeviceSynchronize(), "synchronize");
-}
 
 float* as_floats(const DeviceMemory& memory) { return reinterpret_cast<float*>(memory.data()); }
 

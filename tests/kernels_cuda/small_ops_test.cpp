@@ -8,6 +8,7 @@
 
 #include "core/fp8.h"
 #include "core/half.h"
+#include "gpu_case.h"
 #include "kernels/activation/glu_gpu.h"
 #include "kernels/activation/pointwise_gpu.h"
 #include "kernels/attention/attention_gpu.h"
@@ -20,38 +21,19 @@
 namespace tern {
 namespace {
 
-using test::DeviceMemory;
+using test::DeviceMemory, test::done;
 
 constexpr uint16_t kPoison = 0x7fc0;  // not a number
 
-class SmallOps : public testing::Test {
+class SmallOps : public test::GpuCase {
  protected:
-  void SetUp() override {
-    if (!test::has_device()) GTEST_SKIP() << "no GPU";
-  }
-  std::vector<float> floats(int64_t count) {
-    std::normal_distribution<float> normal;
-    std::vector<float> out(static_cast<size_t>(count));
-    for (float& value : out) value = normal(random_);
-    return out;
-  }
-  std::vector<uint16_t> halves(int64_t count) {
-    std::vector<uint16_t> out;
-    for (float value : floats(count)) out.push_back(bf16_from_f32(value));
-    return out;
-  }
+  SmallOps() : GpuCase(7) {}
   std::vector<int32_t> numbers(int64_t count, int32_t below) {
     std::vector<int32_t> out(static_cast<size_t>(count));
     for (int32_t& value : out) value = static_cast<int32_t>(random_() % static_cast<uint32_t>(below));
     return out;
   }
-  std::mt19937 random_{7};
 };
-
-void done(int error) {
-  ASSERT_EQ(error, cudaSuccess) << cudaGetErrorString(static_cast<cudaError_t>(error));
-  test::check_cuda(cudaDeviceSynchronize(), "synchronize");
-}
 
 // Within a rounding to bf16 of the value.
 void expect_bf16(uint16_t bits, double want, const char* what, int64_t at) {
