@@ -9,7 +9,6 @@
 #include "core/host_memory.h"
 
 namespace tern {
-
 void WeightStorage::add(Linear& linear, std::vector<const TensorInfo*> tensors) {
   const uint64_t begin = matrices_.empty() ? 0 : matrices_.back().begin + matrices_.back().bytes;
   matrices_.push_back({&linear, std::move(tensors), begin, linear.packed_bytes()});
@@ -109,7 +108,8 @@ bool WeightStorage::agrees_with_file(const Checkpoint& checkpoint, ThreadPool& p
 }
 
 // One matrix at a time, and the file's pages of what was copied are given back at once. The largest go first: both of a
-// matrix are resident then when little else is, and the peak is one copy of all.
+// matrix are resident then when little else is, and the peak is one copy of all. A fault maps what lies around it too,
+// by megabytes where the page cache holds large pages: a matrix may bring back pages of many others.
 void WeightStorage::pack(const Checkpoint& checkpoint, ThreadPool& pool) {
   std::vector<const Matrix*> order;
   for (const Matrix& matrix : matrices_) order.push_back(&matrix);
@@ -117,8 +117,8 @@ void WeightStorage::pack(const Checkpoint& checkpoint, ThreadPool& pool) {
   for (const Matrix* matrix : order) {
     pool.run([&](const Team& team) { matrix->linear->pack(arena_.data() + matrix->begin, team); });
     release(*matrix, checkpoint);
+    checkpoint.release_pages();
   }
-  checkpoint.release_pages();  // packing one matrix has brought back pages of others
 }
 
 void WeightStorage::release(const Matrix& matrix, const Checkpoint& checkpoint) {
