@@ -30,4 +30,11 @@ set(TERN_FLAGS_avx2 -O2 -Wno-uninitialized -Wno-maybe-uninitialized -mavx2 -mfma
 set(TERN_FLAGS_avx512 -O2 -Wno-uninitialized -Wno-maybe-uninitialized -mavx512f -mavx512bw -mavx512dq -mavx512vl
     -mavx512vnni -mavx512bf16 -mavx512vbmi -mfma -mf16c -mbmi2 -mprefer-vector-width=512)
 # Tiles are in assembly; what goes with them is AVX-512.
+# Under AddressSanitizer each of them would take minutes: every template there is inlined whole, and the checks with it. They
+# call the checks instead, and UBSan looks at the reference kernels, whose shapes and indices are the same.
+if(TERN_SANITIZE MATCHES "address" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  foreach(isa avx2 avx512)
+    list(APPEND TERN_FLAGS_${isa} -fno-sanitize=undefined --param=asan-instrumentation-with-call-threshold=0)
+  endforeach()
+endif()
 set(TERN_FLAGS_amx ${TERN_FLAGS_avx512})

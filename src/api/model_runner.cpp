@@ -56,6 +56,9 @@ CudaOptions cuda_options(const LoadOptions& options) {
           .quantization = options.gpu_quantization};
 }
 
+// The kind of cache that a CPU has for a GPU's.
+Format cpu_kv_format(Format gpu) { return gpu == kKvFp8 ? kKvInt8 : Format::kF16; }
+
 // The first layers on the CPU, the last `count` and the head on the GPU.
 std::unique_ptr<Runner> make_split(const ModelFacts& facts, const LoadOptions& options, int64_t count) {
   const ProgramHalves halves = split_at(facts.source, static_cast<int32_t>(facts.config.layers - count));
@@ -63,12 +66,19 @@ std::unique_ptr<Runner> make_split(const ModelFacts& facts, const LoadOptions& o
   std::unique_ptr<Runner> second =
       make_cuda_runner(facts.checkpoint, facts.config, lower_for_gpu(halves.second), runner, cuda_options(options));
   runner.kv_tokens = second->kv_groups()[0].blocks * options.block_tokens;
-  runner.kv_format = *options.kv_format == kKvFp8 ? kKvInt8 : Format::kF16;
+  runner.kv_format = cpu_kv_format(*options.kv_format);
   runner.pack_cache = {};  // what is kept there is a whole model
   PassSelection passes = PassSelection::from_environment();
   passes.select_rows_early = false;  // every token's hidden state goes on
   return make_split_runner(make_cpu_runner(facts.checkpoint, facts.config, lower(halves.first, passes), runner),
                            std::move(second));
+}
+
+// None of the layers are on the GPU: what was chosen for it is chosen again.
+void on_cpu(ModelFacts& facts, LoadOptions& options) {
+  options.device = {};
+  options.kv_format = cpu_kv_format(*options.kv_format);
+  facts.lowered = lower(facts.source, PassSelection::from_environment());
 }
 
 }  // namespace
@@ -79,13 +89,16 @@ Program lower_for_gpu(const Program& source) {
   return lower(source, passes);
 }
 
-std::unique_ptr<Runner> make_runner(const ModelFacts& facts, const LoadOptions& options) {
+std::unique_ptr<Runner> make_runner(ModelFacts& facts, LoadOptions& options) {
   const RunnerOptions runner = runner_options(facts, options);
   int64_t layers = options.device.on_gpu() ? options.gpu_layers : 0;
   if (layers == kAutoLayers) {
     layers = gpu_layers_that_fit(*facts.checkpoint, facts.source, runner, cuda_options(options));
   }
-  if (layers == 0) return make_cpu_runner(facts.checkpoint, facts.config, facts.lowered, runner);
+  if (layers == 0) {
+    if (options.device.on_gpu()) on_cpu(facts, options);
+    return make_cpu_runner(facts.checkpoint, facts.config, facts.lowered, runner_options(facts, options));
+  }
   if (layers > 0 && layers < facts.config.layers) return make_split(facts, options, layers);
   return make_cuda_runner(facts.checkpoint, facts.config, facts.lowered, runner, cuda_options(options));
 }

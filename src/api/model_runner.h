@@ -10,7 +10,8 @@ namespace tern {
 // As a GPU runs it: workers of a CPU have what is fused into products, a GPU's launches are ops.
 Program lower_for_gpu(const Program& source);
 
-// `options` with its defaults filled in.
-std::unique_ptr<Runner> make_runner(const ModelFacts& facts, const LoadOptions& options);
+// `options` with its defaults filled in. Where none of a GPU's layers fit there, or none are asked for, both change to
+// what the CPU runs.
+std::unique_ptr<Runner> make_runner(ModelFacts& facts, LoadOptions& options);
 
 }  // namespace tern

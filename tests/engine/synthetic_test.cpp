@@ -20,9 +20,17 @@ constexpr const char* kConfig =
         "num_attention_heads":4,"num_key_value_heads":1,"vocab_size":500,"max_position_embeddings":256,
         "rms_norm_eps":1e-5,"tie_word_embeddings":false})";
 
+constexpr const char* kMixture =
+    R"({"architectures":["Qwen3MoeForCausalLM"],"hidden_size":256,"intermediate_size":768,"num_hidden_layers":32,
+        "num_attention_heads":4,"num_key_value_heads":1,"head_dim":64,"vocab_size":500,"max_position_embeddings":256,
+        "rms_norm_eps":1e-5,"tie_word_embeddings":false,"num_experts":8,"num_experts_per_tok":2,
+        "moe_intermediate_size":256,"norm_topk_prob":true})";
+
 class SyntheticEngine : public testing::Test {
  protected:
   SyntheticEngine() { file_.write(kConfig); }
+
+  void use(const char* config) { file_.write(config); }
 
   double deviation(const std::string& type, const char* kernels) const {
     const auto checkpoint = open_model(file_.model(type), Weights::kReady, 2);
@@ -54,6 +62,13 @@ TEST_F(SyntheticEngine, LogitsKeepTheirSizeThroughManyLayers) {
     const std::string type = names.substr(at, end - at);
     for (const char* kernels : {"", "ref"}) EXPECT_NEAR(deviation(type, kernels), 3.0, 0.5) << type << " " << kernels;
     at = end + 2;
+  }
+}
+
+TEST_F(SyntheticEngine, MixturesOfExpertsRun) {
+  use(kMixture);
+  for (const char* type : {"q4_k_m", "q8_0", "bf16", "f32"}) {
+    for (const char* kernels : {"", "ref"}) EXPECT_NEAR(deviation(type, kernels), 3.0, 0.5) << type << " " << kernels;
   }
 }
 

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <sstream>
 
 #include "core/error.h"
 #include "model/open_model.h"
@@ -58,6 +59,18 @@ TEST(SyntheticName, RefusalsSayWhatIsKnown) {
   EXPECT_THROW(SyntheticModel{spec}, Error);
 }
 
+// The name says how many, in billions or millions, within the looseness of such names: the last part like "7b", of
+// which mixtures have another in front or behind ("1b-7b", "30b-a3b").
+double parameters_in(const std::string& name) {
+  std::istringstream parts(name);
+  double said = 0;
+  for (std::string part; std::getline(parts, part, '-');) {
+    if (part[0] < '0' || part[0] > '9' || (part.back() != 'b' && part.back() != 'm')) continue;
+    said = std::stod(part) * (part.back() == 'b' ? 1e9 : 1e6);
+  }
+  return said;
+}
+
 TEST(SyntheticShape, EveryKnownOneOpensWithoutItsWeights) {
   std::string names = known_shape_names();
   for (size_t at = 0; at < names.size();) {
@@ -68,17 +81,15 @@ TEST(SyntheticShape, EveryKnownOneOpensWithoutItsWeights) {
     WeightMap(*checkpoint).check(arch_of(*checkpoint).program(config));
     uint64_t parameters = 0;
     for (const TensorInfo& tensor : checkpoint->tensors) parameters += static_cast<uint64_t>(tensor.elements());
-    // The name says how many, in billions or millions, within the looseness of such names.
-    const size_t number = name.find_last_not_of("0123456789.bm");
-    const double said = std::stod(name.substr(number + 1)) * (name.back() == 'b' ? 1e9 : 1e6);
+    const double said = parameters_in(name);
     EXPECT_NEAR(static_cast<double>(parameters) / said, 1.0, 0.26) << name << " " << parameters;
     at = end + 2;
   }
 }
 
 TEST(SyntheticShape, FactsSurviveTheWay) {
-  for (const char* from :
-       {"llama-tiny", "llama3-tiny", "llama-linear-tiny", "llama-yarn-tiny", "mistral-tiny", "qwen2-tiny"}) {
+  for (const char* from : {"llama-tiny", "llama3-tiny", "llama-linear-tiny", "llama-yarn-tiny", "mistral-tiny",
+                           "qwen2-tiny", "qwen3-tiny", "qwen3moe-tiny", "olmoe-tiny"}) {
     for (const char* form : {"/hf", "/hf/config.json", "/model.gguf"}) {
       const std::string path = kModels + from + form;
       const ModelConfig source = synthetic_facts(path).config;
@@ -95,6 +106,10 @@ TEST(SyntheticShape, FactsSurviveTheWay) {
       EXPECT_EQ(config.window, source.window) << path;
       EXPECT_EQ(config.norm_eps, source.norm_eps) << path;
       EXPECT_EQ(config.tied_embeddings, source.tied_embeddings) << path;
+      EXPECT_EQ(config.route.experts, source.route.experts) << path;
+      EXPECT_EQ(config.route.used, source.route.used) << path;
+      EXPECT_EQ(config.route.normalized, source.route.normalized) << path;
+      EXPECT_EQ(config.expert_ffn, source.expert_ffn) << path;
       // The frequencies are those of the original whatever its way of saying them.
       std::vector<float> given = synthetic_facts(path).rope_factors, made;
       if (config.rope.scaling == RopeScaling::kFactors) made = decode_tensor(checkpoint->tensor("rope_freqs.weight"));
@@ -134,6 +149,9 @@ TEST(SyntheticType, SensitiveTensorsGetMoreBits) {
   EXPECT_EQ(type_of("q4_0", "llama-3.1-8b", Role::kOutput, -1), Format::kQ6_K);
   EXPECT_EQ(type_of("q8_0", "llama-3.1-8b", Role::kOutput, -1), Format::kQ8_0);
   EXPECT_EQ(type_of("bf16", "llama-3.1-8b", Role::kOutput, -1), Format::kBF16);
+  EXPECT_EQ(type_of("q4_k_m", "qwen3-30b-a3b", Role::kRouter, 0), Format::kF32);
+  EXPECT_EQ(type_of("q4_k_m", "qwen3-30b-a3b", Role::kExpertGate, 0), Format::kQ4_K);
+  EXPECT_EQ(type_of("q4_k_m", "qwen3-30b-a3b", Role::kExpertDown, 0), Format::kQ6_K);
 }
 
 TEST(SyntheticType, RowsThatAreNotWholeBlocksFallBack) {

@@ -39,6 +39,11 @@ void write_facts(GgufLayout& layout, std::string_view arch, const ModelConfig& c
   size("attention.value_length", config.head_dim);
   layout.number(prefix + "attention.layer_norm_rms_epsilon", static_cast<double>(config.norm_eps));
   if (config.window > 0) size("attention.sliding_window", config.window);
+  if (config.route.experts > 0) {
+    size("expert_count", config.route.experts);
+    size("expert_used_count", config.route.used);
+    size("expert_feed_forward_length", config.expert_ffn);
+  }
   write_rope(layout, prefix, config.rope);
 }
 

@@ -101,6 +101,22 @@ constexpr std::array kShapes{
              R"(,"num_hidden_layers":32,"num_attention_heads":32,"num_key_value_heads":8,"vocab_size":32768)"
              R"(,"max_position_embeddings":32768,"rope_theta":1000000,"rms_norm_eps":1e-05)"
              R"(,"tie_word_embeddings":false})"},
+    ShapeRow{"qwen3-8b",
+             R"({"architectures":["Qwen3ForCausalLM"],"hidden_size":4096,"intermediate_size":12288)"
+             R"(,"num_hidden_layers":36,"num_attention_heads":32,"num_key_value_heads":8,"vocab_size":151936)"
+             R"(,"max_position_embeddings":40960,"rope_theta":1000000,"rms_norm_eps":1e-06)"
+             R"(,"tie_word_embeddings":false,"head_dim":128})"},
+    ShapeRow{"qwen3-30b-a3b",
+             R"({"architectures":["Qwen3MoeForCausalLM"],"hidden_size":2048,"intermediate_size":6144)"
+             R"(,"num_hidden_layers":48,"num_attention_heads":32,"num_key_value_heads":4,"vocab_size":151936)"
+             R"(,"max_position_embeddings":40960,"rope_theta":1000000,"rms_norm_eps":1e-06)"
+             R"(,"tie_word_embeddings":false,"head_dim":128,"num_experts":128,"num_experts_per_tok":8)"
+             R"(,"moe_intermediate_size":768,"norm_topk_prob":true})"},
+    ShapeRow{"olmoe-1b-7b",
+             R"({"architectures":["OlmoeForCausalLM"],"hidden_size":2048,"intermediate_size":1024)"
+             R"(,"num_hidden_layers":16,"num_attention_heads":16,"num_key_value_heads":16,"vocab_size":50304)"
+             R"(,"max_position_embeddings":4096,"rope_theta":10000,"rms_norm_eps":1e-05)"
+             R"(,"tie_word_embeddings":false,"num_experts":64,"num_experts_per_tok":8,"norm_topk_prob":false})"},
 };
 
 }  // namespace

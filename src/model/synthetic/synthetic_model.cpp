@@ -45,7 +45,9 @@ const TypeMix* mix_of(const std::string& type) {
   return mix;
 }
 
-bool adds_to_residual(Role role) { return role == Role::kAttentionOut || role == Role::kFfnDown; }
+bool adds_to_residual(Role role) {
+  return role == Role::kAttentionOut || role == Role::kFfnDown || role == Role::kExpertDown;
+}
 
 std::string name_of_tensor(const WeightUse& use) { return tensor_name(use.role, use.layer, CheckpointKind::kGguf); }
 
@@ -53,6 +55,10 @@ std::string name_of_tensor(const WeightUse& use) { return tensor_name(use.role, 
 
 SyntheticModel::SyntheticModel(const SyntheticSpec& spec)
     : spec_(spec), mix_(mix_of(spec.type)), facts_(synthetic_facts(spec.config)), layout_(to_string(spec)) {
+  if (facts_.arch->gguf_names.empty()) {
+    bad_input(
+        fmt::format("[synth] {}: GGUF has no name of its own for {}", printable(spec.config, 200), facts_.arch->name));
+  }
   const std::string_view arch = facts_.arch->gguf_names[0];
   layout_.string("general.architecture", arch);
   layout_.string("general.name", to_string(spec_));
@@ -85,7 +91,9 @@ void SyntheticModel::add(const std::string& name, std::vector<int64_t> shape, Fo
 
 void SyntheticModel::add_matrix(const WeightUse& use, double deviation) {
   const Format format = tensor_format(*mix_, facts_.config, use.role, use.layer, use.cols);
-  add(name_of_tensor(use), {use.rows, use.cols}, format, deviation);
+  std::vector<int64_t> shape{use.rows, use.cols};
+  if (use.experts > 0) shape.insert(shape.begin(), use.experts);
+  add(name_of_tensor(use), std::move(shape), format, deviation);
 }
 
 void SyntheticModel::add_op(const Op& op) {
@@ -94,7 +102,7 @@ void SyntheticModel::add_op(const Op& op) {
     const bool tied = facts_.config.tied_embeddings;
     if (op.kind == OpKind::kEmbed) {
       add_matrix(use, tied ? kLogitDeviation * per_input : 1.0);
-    } else if (op.kind != OpKind::kLinear) {
+    } else if (op.kind != OpKind::kLinear && op.kind != OpKind::kExperts) {
       add(name_of_tensor(use), {use.cols}, Format::kF32, kNormDeviation, 1.0f);
     } else if (use.role == Role::kOutput) {
       add_matrix(use, kLogitDeviation * per_input);

@@ -160,6 +160,7 @@ Format tensor_format(const TypeMix& mix, const ModelConfig& config, Role role, i
   const FormatInfo* info = find_format(mix.format);
   TERN_CHECK(info != nullptr, std::string(mix.name));
   const Format base = info->format;
+  if (role == Role::kRouter) return Format::kF32;  // small, and a rounding sends a token elsewhere
   if (base == Format::kF32 || base == Format::kF16 || base == Format::kBF16) return base;
   const bool head = role == Role::kOutput || (role == Role::kTokenEmbedding && config.tied_embeddings);
   // An untied embedding in MXFP4 would be a type of its own: as the head.
@@ -168,7 +169,7 @@ Format tensor_format(const TypeMix& mix, const ModelConfig& config, Role role, i
   }
   Format format = base;
   if (role == Role::kAttentionV) format = value_format(mix, base, config, layer);
-  if (role == Role::kFfnDown) format = down_format(mix, base, config, layer);
+  if (role == Role::kFfnDown || role == Role::kExpertDown) format = down_format(mix, base, config, layer);
   if (role == Role::kAttentionOut) format = attention_out_format(mix, base);
   return fitting(format, cols);
 }
