@@ -95,6 +95,17 @@ Operand ProgramBuilder::head_norm(Operand in, Role weight, int32_t layer) {
   return out;
 }
 
+Operand ProgramBuilder::scale_queries(Operand q, int32_t layer) {
+  if (config_.query_scale_length == 0 || config_.attention_of(layer).rope >= 0) return q;
+  const Operand out = new_buffer("scaled_q", q.cols);
+  Op& op = append(OpKind::kPositionScale, layer);
+  op.inputs = {q};
+  op.outputs = {out};
+  op.scale = config_.query_scale;
+  op.scale_length = config_.query_scale_length;
+  return out;
+}
+
 Operand ProgramBuilder::scale(Operand in, float scale, int32_t layer) {
   if (scale == 1) return in;
   const Operand out = new_buffer("scaled", in.cols, rows_of(in));

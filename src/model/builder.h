@@ -20,6 +20,8 @@ class ProgramBuilder {
   Operand linear_rows(Operand in, Role weight, int64_t first_row, int32_t layer, int64_t out_features, std::string name,
                       bool bias = false);
   Operand head_norm(Operand in, Role weight, int32_t layer);
+  // With their position, in layers that do not rotate and where the model says so; otherwise as they are.
+  Operand scale_queries(Operand q, int32_t layer);
   Operand rope(Operand in, int32_t layer, std::string name);
   Operand scale(Operand in, float scale, int32_t layer);  // `in` itself for 1
   Operand soft_cap(Operand in, float cap);                // `in` itself for 0

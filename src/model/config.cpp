@@ -50,7 +50,8 @@ void validate(const ModelConfig& c, const std::string& source) {
   require(c.layer_attention.empty() || c.layer_attention.size() == static_cast<size_t>(c.layers), source,
           std::to_string(c.layer_attention.size()) + " kinds of attention for " + std::to_string(c.layers) + " layers");
   for (const LayerAttention& layer : c.layer_attention) {
-    require(layer.window >= 0 && layer.rope >= -1 && layer.rope <= 1, source, "a layer's attention is out of range");
+    require(layer.window >= (layer.chunked ? 1 : 0) && layer.rope >= -1 && layer.rope <= 1, source,
+            "a layer's attention is out of range");
   }
   if (c.route.experts > 0) {
     in_range(c.route.experts, kMaxExperts, source, "expert count");
@@ -75,6 +76,8 @@ void validate(const ModelConfig& c, const std::string& source) {
             "rank of queries is out of range");
   }
   require(c.window >= 0, source, "attention window is negative");
+  require(std::isfinite(c.query_scale) && c.query_scale >= 0 && c.query_scale_length >= 0, source,
+          "growth of queries is out of range");
 }
 
 }  // namespace tern

@@ -45,9 +45,10 @@ enum class Pooling : uint8_t { kNone, kMean, kFirst, kLast };
 
 // What differs from layer to layer.
 struct LayerAttention {
-  int64_t window = 0;  // keys further back are not seen; 0: all
-  int32_t rope = 0;    // 0: ModelConfig::rope, 1: local_rope, -1: positions are not rotated
-  bool conv = false;   // a short convolution stands in the place of attention
+  int64_t window = 0;    // keys further back are not seen; 0: all
+  int32_t rope = 0;      // 0: ModelConfig::rope, 1: local_rope, -1: positions are not rotated
+  bool conv = false;     // a short convolution stands in the place of attention
+  bool chunked = false;  // windows are multiples of `window`: a token sees its own alone
 };
 
 // Keys and values of all heads as one vector a token (blocks/latent_attention.h).
@@ -74,6 +75,7 @@ struct ModelConfig {
   int64_t expert_ffn = 0;        // of one expert
   int64_t shared_ffn = 0;        // of the experts that every token goes to, together
   int64_t dense_layers = 0;      // the first so many have a dense feed-forward
+  int64_t mixture_step = 1;      // behind them, every so many-th has experts
   bool tied_embeddings = false;  // the output head is the token embedding
   bool qkv_bias = false;
   bool output_bias = false;  // bias on the attention's output projection
@@ -96,14 +98,19 @@ struct ModelConfig {
   bool causal = true;                // a token sees those before it; otherwise all: an encoder
   Pooling pooling = Pooling::kNone;  // of an encoder
   bool head_norms = false;           // of each head of q and k before they rotate
-  bool row_norms = false;            // of all heads of q, and of k, together
-  bool input_norms = true;           // in front of attention and feed-forward
-  bool post_norms = false;           // of what they add to the residual stream
-  bool fused_projections = false;    // q, k and v are rows of one tensor, gate and up of another
-  float norm_plus = 0;               // added to norm weights
+  // Of each head of q and k of layers that rotate, without a weight.
+  bool unit_head_norms = false;
+  bool row_norms = false;          // of all heads of q, and of k, together
+  bool input_norms = true;         // in front of attention and feed-forward
+  bool post_norms = false;         // of what they add to the residual stream
+  bool fused_projections = false;  // q, k and v are rows of one tensor, gate and up of another
+  float norm_plus = 0;             // added to norm weights
   float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
   float attention_scale = 0;                         // of scores; 0: 1 / sqrt(head_dim)
   float attention_soft_cap = 0, logit_soft_cap = 0;  // 0: none
+  // Queries of layers that do not rotate grow with their position (OpKind::kPositionScale); length 0: they do not.
+  float query_scale = 0;
+  int64_t query_scale_length = 0;
 
   LayerAttention attention_of(int64_t layer) const {
     return layer_attention.empty() ? LayerAttention{window, 0} : layer_attention[static_cast<size_t>(layer)];

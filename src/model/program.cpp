@@ -9,10 +9,10 @@
 namespace tern {
 namespace {
 
-constexpr std::array<std::string_view, 22> kOpNames{
-    "embed",      "rms_norm",     "linear",     "rope",         "kv_write", "attention", "activation", "mul",
-    "add",        "select_rows",  "head_norm",  "scale",        "route",    "experts",   "soft_cap",   "hidden",
-    "latent_key", "head_product", "short_conv", "add_rms_norm", "rope_kv",  "glu"};
+constexpr std::array<std::string_view, 23> kOpNames{
+    "embed",  "rms_norm",    "linear",       "rope",       "kv_write",     "attention", "activation", "mul",
+    "add",    "select_rows", "head_norm",    "scale",      "route",        "experts",   "soft_cap",   "position_scale",
+    "hidden", "latent_key",  "head_product", "short_conv", "add_rms_norm", "rope_kv",   "glu"};
 
 std::string operand_text(const Program& program, const Operand& operand) {
   const VirtualBuffer& buffer = program.buffers[static_cast<size_t>(operand.buffer)];
@@ -48,6 +48,7 @@ std::string op_text(const Program& program, const Op& op) {
   if (!op.weights.empty()) text += " * " + weights_text(op.weights);
   if (!op.biases.empty()) text += " + " + weights_text(op.biases);
   if (op.scale != 1) text += fmt::format(" * {:g}", op.scale);
+  if (op.scale_length > 0) text += fmt::format(" log position / {}", op.scale_length);
   if (op.soft_cap > 0) text += fmt::format(" soft cap {:g}", op.soft_cap);
   if (op.rope != 0) text += op.rope < 0 ? " no rotation" : fmt::format(" rotation {}", op.rope);
   if (!op.causal) text += " both ways";

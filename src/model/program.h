@@ -34,8 +34,10 @@ enum class OpKind : uint8_t {
   kRoute,       // out = experts that a token goes to and their weights, of in = scores; weight: their bias, or none
   kExperts,     // out = weighted sum of experts' gated products of in0, by the route in1; weights: gate, up, down
   kSoftCap,     // out = soft_cap * tanh(in / soft_cap)
-  kHidden,      // out[t] = what another program ended in for that token (split_at())
-  kLatentKey,   // out = the last columns of in, then rms_norm of the first ones * weight
+  // out = (1 + scale * log(1 + floor((p + 1) / scale_length))) * in, p the token's position
+  kPositionScale,
+  kHidden,     // out[t] = what another program ended in for that token (split_at())
+  kLatentKey,  // out = the last columns of in, then rms_norm of the first ones * weight
   // out = of each head: columns of in's head that are kept as they are, then others * the head's matrix
   kHeadProduct,
   kShortConv,  // out = c * conv(b * x), in = b | c | x side by side; cache[layer] is its past
@@ -65,7 +67,7 @@ struct Operand {
 };
 
 struct WeightUse {
-  Role role;
+  Role role;           // kNone of a head norm: all ones
   int32_t layer = -1;  // -1: not of a layer
   int64_t rows = 0;    // outputs; 1 for vectors
   int64_t cols = 0;
@@ -94,7 +96,8 @@ struct Op {
   int32_t cache_group = -1;  // what the op reads or writes, -1: none
   float eps = 0;             // norms
   bool centered = false;     // norms: layer norms
-  float scale = 1;           // kScale; kEmbed: of the rows
+  float scale = 1;           // kScale; kEmbed: of the rows; kPositionScale
+  int64_t scale_length = 0;  // kPositionScale
   float soft_cap = 0;        // kSoftCap; kAttention: of the scores, 0: none
   RouteFacts route;          // kRoute, kExperts
   HeadColumns head_columns;  // kHeadProduct
@@ -121,6 +124,7 @@ struct CacheGroup {
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
   int64_t window = 0;
+  bool chunked = false;      // windows are multiples of `window` (AttentionDesc)
   int64_t state_floats = 0;  // kState: of one layer and sequence, in each block as it is behind the block's last token
   // Which of `layers` a layer is.
   int64_t place_of(int32_t layer) const { return std::find(layers.begin(), layers.end(), layer) - layers.begin(); }

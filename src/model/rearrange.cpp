@@ -17,7 +17,7 @@ bool transposed(const TensorInfo& whole, const StoredForm& form) {
 // As the tensor has them.
 struct Extent {
   int64_t outputs, inputs;  // of a matrix that is wanted
-  int64_t all;              // outputs of all uses that take turns
+  int64_t all;              // outputs of all uses that share it
   int64_t length, needed;   // elements of a row; rows that a matrix needs
   int64_t share;            // rows that are a matrix' share
   int64_t row_bytes;
@@ -36,10 +36,15 @@ Extent extent_of(const TensorInfo& whole, const StoredForm& form, const StackedM
   return e;
 }
 
+// Where the tensor has one of the use's outputs.
+int64_t place_of(const Extent& e, const StoredForm& form, int64_t output) {
+  return form.by_turns ? form.first + output * form.step : form.first * e.outputs + output;
+}
+
 // Outputs that are columns of `from`, to rows.
 void copy_columns(const Extent& e, const StoredForm& form, int64_t bytes, const std::byte* from, std::byte* to) {
   for (int64_t output = 0; output < e.outputs; ++output) {
-    const std::byte* column = from + (form.first + output * form.step) * bytes;
+    const std::byte* column = from + place_of(e, form, output) * bytes;
     for (int64_t input = 0; input < e.inputs; ++input, to += bytes) {
       std::memcpy(to, column + input * e.row_bytes, static_cast<size_t>(bytes));
     }
@@ -48,7 +53,7 @@ void copy_columns(const Extent& e, const StoredForm& form, int64_t bytes, const 
 
 void copy_rows(const Extent& e, const StoredForm& form, const std::byte* from, std::byte* to) {
   for (int64_t output = 0; output < e.outputs; ++output, to += e.row_bytes) {
-    std::memcpy(to, from + (form.first + output * form.step) * e.row_bytes, static_cast<size_t>(e.row_bytes));
+    std::memcpy(to, from + place_of(e, form, output) * e.row_bytes, static_cast<size_t>(e.row_bytes));
   }
 }
 

@@ -62,8 +62,11 @@ enum class StoredShare : uint8_t { kWhole, kFront, kBack };
 // How a matrix lies in a tensor, where that is not a row an output.
 struct StoredForm {
   bool transposed = false;  // a column an output
-  int64_t step = 1;         // several uses share the tensor by turns: this one has outputs first, first + step, ...
+  // So many uses share the tensor, by turns: this one, the first-th, has outputs first, first + step, ...; or one
+  // behind another: outputs first * n to (first + 1) * n of its n.
+  int64_t step = 1;
   int64_t first = 0;
+  bool by_turns = true;
   StoredShare share = StoredShare::kWhole;
   bool plain() const { return !transposed && step == 1 && share == StoredShare::kWhole; }
 };

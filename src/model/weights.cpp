@@ -113,6 +113,7 @@ std::vector<float> rope_factors(const Checkpoint& checkpoint, const RopeConfig& 
 }
 
 std::vector<float> WeightMap::vector(const WeightUse& use, int64_t of) const {
+  if (use.role == Role::kNone) return std::vector<float>(static_cast<size_t>(use.cols), 1.0f);
   if (use.bias && use.first_row >= 0) return bias_rows(use);
   std::vector<float> values = decode_tensor(use.experts > 0 ? expert(use, of) : tensor(use));
   if (use.plus != 0) {
@@ -137,8 +138,8 @@ std::vector<float> WeightMap::bias_rows(const WeightUse& use) const {
 
 // Without copying what lies in another order.
 void WeightMap::check_use(const WeightUse& use) const {
-  const StoredForm form = stored_form(use.role, checkpoint_);
   if (use.role == Role::kNone) return;
+  const StoredForm form = stored_form(use.role, checkpoint_);
   if (!form.plain() && !use.bias) {
     const TensorInfo& tensor = checkpoint_.tensor(name_of_use(use, checkpoint_));
     return check_rearranged(tensor, form, stacked(tensor, use));
@@ -160,6 +161,7 @@ uint64_t weight_bytes_per_token(const Program& program, const WeightMap& weights
   uint64_t bytes = 0;
   const auto count = [&](const Op& op) {
     for (const WeightUse& use : op.weights) {
+      if (use.role == Role::kNone) continue;
       if (use.experts > 0) {
         const int64_t times = op.kind == OpKind::kExperts ? op.route.used : use.experts;
         bytes += weights.expert(use, 0).data.size() * static_cast<uint64_t>(times);

@@ -31,6 +31,9 @@ const Shape kShapes[] = {
     {64, 1, 16, 16, Format::kF16},
     {4, 2, 64, 16, Format::kF32, 100, 0, true},
     {8, 1, 64, 16, Format::kF16, 0, 0, true},
+    {4, 2, 64, 16, Format::kF32, 100, 0, false, true},
+    {5, 1, 128, 64, Format::kBF16, 64, 0, false, true},
+    {3, 1, 64, 64, Format::kF16, 17, 0, false, true},
     {4, 1, 576, 16, Format::kF16},
     {4, 1, 576, 16, Format::kF32},
     {3, 3, 64, 16, kKvInt8},
@@ -39,6 +42,7 @@ const Shape kShapes[] = {
     {1, 2, 16, 32, kKvInt8, 17, 30.0f},
     {64, 1, 16, 16, kKvInt8, 0, 5.0f},
     {8, 1, 64, 16, kKvInt8, 0, 0, true},
+    {4, 2, 80, 16, kKvInt8, 100, 0, false, true},
 };
 
 const std::vector<int64_t> kLengths = {1, 350, 17, 600, 1501, 100, 64};
@@ -49,7 +53,9 @@ const std::vector<Step> kRagged = {{0, 0, 1},    {1, 333, 17}, {2, 0, 17}, {3, 5
 std::vector<double> formula(World& world, const Shape& shape, int sequence, int64_t position, int64_t head) {
   const AttentionDesc desc = desc_of(shape);
   Sequence& s = world.sequence(sequence);
-  const int64_t first = shape.window > 0 ? std::max<int64_t>(0, position - shape.window + 1) : 0;
+  const int64_t first = shape.chunked      ? position / shape.window * shape.window
+                        : shape.window > 0 ? std::max<int64_t>(0, position - shape.window + 1)
+                                           : 0;
   std::vector<double> weights, out(static_cast<size_t>(shape.head_dim), 0.0);
   double max = -INFINITY, sum = 0;
   for (int64_t p = first; p <= position; ++p) {

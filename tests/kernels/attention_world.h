@@ -22,6 +22,7 @@ struct Shape {
   int64_t window = 0;
   float soft_cap = 0;
   bool sinks = false;
+  bool chunked = false;
 };
 
 // Of up to 64 heads: below, among and above what scores come to.
@@ -38,7 +39,7 @@ inline std::string describe(const Shape& s) {
   return "group " + std::to_string(s.group) + ", " + std::to_string(s.kv_heads) + " kv heads, head_dim " +
          std::to_string(s.head_dim) + ", blocks of " + std::to_string(s.block_tokens) + ", format " +
          std::to_string(static_cast<int>(s.format)) + ", window " + std::to_string(s.window) + ", cap " +
-         std::to_string(s.soft_cap) + (s.sinks ? ", sinks" : "");
+         std::to_string(s.soft_cap) + (s.sinks ? ", sinks" : "") + (s.chunked ? ", chunked" : "");
 }
 
 // Rows of the family's AMX file over tile registers in software.
@@ -79,7 +80,8 @@ inline AttentionDesc desc_of(const Shape& shape) {
           .scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim)),
           .window = shape.window,
           .soft_cap = shape.soft_cap,
-          .sinks = shape.sinks ? sinks() : nullptr};
+          .sinks = shape.sinks ? sinks() : nullptr,
+          .chunked = shape.chunked};
 }
 
 inline Attention make(const Shape& shape, const std::string& name) {

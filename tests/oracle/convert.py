@@ -4,6 +4,7 @@ pip fetches the archive once (80 MB) into `$TERN_CACHE/oracle`; `TERN_LLAMA_CPP=
 The converter runs with one change: it knows pre-tokenizers by a hash over a text's tokens, and the
 tiny vocabularies of the fixtures have none, so it is told which one to write.
 """
+import json
 import os
 import subprocess
 import sys
@@ -30,12 +31,13 @@ def folder():
     return target
 
 
-def convert(hugging_face, gguf_path, name, pre):
-    """Writes `gguf_path` with weights in f32, in a process of its own: the archive has its own gguf package."""
-    subprocess.run([sys.executable, __file__, hugging_face, gguf_path, name, pre], check=True)
+def convert(hugging_face, gguf_path, name, pre, facts=None):
+    """Writes `gguf_path` with weights in f32 and the keys of `facts` beside the converter's own, in a process of its own:
+    the archive has its own gguf package."""
+    subprocess.run([sys.executable, __file__, hugging_face, gguf_path, name, pre, json.dumps(facts or {})], check=True)
 
 
-def main(hugging_face, gguf_path, name, pre):
+def main(hugging_face, gguf_path, name, pre, facts):
     sys.path[:0] = [str(folder() / "gguf-py"), str(folder())]
     import gguf
     from conversion import get_model_class
@@ -44,6 +46,8 @@ def main(hugging_face, gguf_path, name, pre):
     TextModel.get_vocab_base_pre = lambda self, tokenizer: pre
     model = get_model_class(hparams["architectures"][0])(
         Path(hugging_face), gguf.LlamaFileType.ALL_F32, Path(gguf_path), model_name=name, hparams=hparams)
+    for key, value in json.loads(facts).items():
+        (model.gguf_writer.add_float32 if isinstance(value, float) else model.gguf_writer.add_uint32)(key, value)
     model.write()
 
 

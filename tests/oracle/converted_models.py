@@ -52,4 +52,16 @@ MODELS = {
         num_hidden_layers=4, hidden_size=48, num_attention_heads=3, num_key_value_heads=1, intermediate_size=72,
         block_multiple_of=32, norm_eps=1e-5, conv_L_cache=3, tie_word_embeddings=True,
         layer_types=["conv", "full_attention", "conv", "conv"], rope_parameters=DEFAULT_ROPE), "smollm"),
+    # Chunks of 40 in three of four layers, experts in every other one, queries that grow from position 99 on.
+    "llama4-tiny": ("Llama4", dict(
+        num_hidden_layers=4, hidden_size=32, head_dim=16, num_attention_heads=2, num_key_value_heads=1,
+        intermediate_size=32, intermediate_size_mlp=48, num_local_experts=4, num_experts_per_tok=1,
+        interleave_moe_layer_step=2, attention_chunk_size=40, floor_scale=100, attn_scale=0.4,
+        tie_word_embeddings=False, rope_parameters=DEFAULT_ROPE), "smollm"),
+}
+
+# What GGUF has keys for and the converter leaves out, since released models have one value.
+FACTS = {
+    "llama4-tiny": {"llama4.attention.sliding_window": 40, "llama4.attention.temperature_length": 100,
+                    "llama4.attention.temperature_scale": 0.4},
 }

@@ -56,10 +56,15 @@ struct Refused {
   std::string_view architecture, reason;
 };
 constexpr Refused kRefused[] = {
-    {"gpt-oss", "sinks"},           {"deepseek2", "kv_a"},
-    {"gpt2", "norms: without"},     {"starcoder2", "bias: no role explains it"},
-    {"command-r", "layer_norm_ep"}, {"cohere2", "layer_norm_ep"},
-    {"bert", "norms: without"},     {"lfm2", "conv"},
+    {"gpt-oss", "sinks"},
+    {"deepseek2", "kv_a"},
+    {"gpt2", "norms: without"},
+    {"starcoder2", "bias: no role explains it"},
+    {"command-r", "layer_norm_ep"},
+    {"cohere2", "layer_norm_ep"},
+    {"bert", "norms: without"},
+    {"lfm2", "conv"},
+    {"llama4", "no role explains it"},
 };
 
 class KnownArchitectures : public testing::TestWithParam<test::Golden> {};

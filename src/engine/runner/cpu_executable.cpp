@@ -15,6 +15,7 @@ AttentionDesc attention_desc(const AttentionFacts& facts, const CacheGroup& grou
   desc.head_dim = static_cast<int32_t>(facts.head_dim);
   desc.scale = facts.scale;
   desc.window = group.window;
+  desc.chunked = group.chunked;
   desc.soft_cap = soft_cap;
   desc.sinks = sinks;
   return desc;
@@ -181,6 +182,8 @@ std::unique_ptr<CpuStep> CpuExecutable::bind_step(const Op& op) {
     case OpKind::kScale:
     case OpKind::kSoftCap:
       return std::make_unique<PointwiseStep>(op, place_in(op, 0), Place{}, place_out(op, 0));
+    case OpKind::kPositionScale:
+      return std::make_unique<PositionScaleStep>(op.scale, op.scale_length, place_in(op, 0), place_out(op, 0));
     case OpKind::kRoute:
       return std::make_unique<RouteStep>(op.route,
                                          op.weights.empty() ? std::vector<float>{} : weights_.vector(op.weights[0]),

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/runner/runner.h"
+#include "kernels/activation/pointwise.h"
 
 namespace tern {
 
@@ -107,6 +108,10 @@ void ExpertsStep::run(const StepContext& context, const Team& team) const {
   team.sync();
   Linear::run_together(visits_.gate_up_tasks, visits_.scratch, team);
   team.sync();
+  if (facts_.scales_input) {
+    scale_visits(team);
+    team.sync();
+  }
   glu_.run({visits_.gate_up, visits_.product, visits_.count, ffn}, team);
   team.sync();
   Linear::run_together(visits_.down_tasks, visits_.scratch, team);
@@ -115,12 +120,22 @@ void ExpertsStep::run(const StepContext& context, const Team& team) const {
   for (int64_t t = share.begin; t < share.end; ++t) add_up(t);
 }
 
+// Products of a scaled input: gate and up are scaled alike.
+void ExpertsStep::scale_visits(const Team& team) const {
+  const int64_t cols = 2 * down_[0]->cols();
+  const Team::Range share = team.share(visits_.count);
+  for (int64_t i = share.begin; i < share.end; ++i) {
+    float* row = visits_.gate_up + i * cols;
+    scale_row(row, visits_.visits[static_cast<size_t>(i)].weight, row, cols);
+  }
+}
+
 void ExpertsStep::add_up(int64_t token) const {
   float* out = out_.data + token * out_.stride;
   std::fill_n(out, static_cast<size_t>(out_.cols), 0.0f);
   for (int64_t i = 0; i < facts_.used; ++i) {
     const int64_t at = visits_.place[static_cast<size_t>(token * facts_.used + i)];
-    const float weight = visits_.visits[static_cast<size_t>(at)].weight;
+    const float weight = facts_.scales_input ? 1 : visits_.visits[static_cast<size_t>(at)].weight;
     const float* row = visits_.out + at * out_.cols;
     for (int64_t c = 0; c < out_.cols; ++c) out[c] += weight * row[c];
   }

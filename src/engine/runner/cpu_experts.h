@@ -87,6 +87,7 @@ class ExpertsStep final : public CpuStep {
   Cost cost(const BatchShape& shape) const override;
 
  private:
+  void scale_visits(const Team& team) const;
   void add_up(int64_t token) const;
 
   RouteFacts facts_;

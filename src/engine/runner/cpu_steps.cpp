@@ -1,6 +1,7 @@
 #include "engine/runner/cpu_steps.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "engine/runner/runner.h"
@@ -59,6 +60,23 @@ Cost PointwiseStep::cost(const BatchShape& shape) const {
   const auto elements = static_cast<double>(count_of(out_, shape) * out_.cols);
   const double bytes = (kind_ == OpKind::kAdd ? 12 : 8) * elements;
   return {.bytes = bytes, .ops = elements, .activations = bytes};
+}
+
+void PositionScaleStep::run(const StepContext& context, const Team& team) const {
+  const Team::Range share = team.share(context.shape.tokens);
+  for (const SequenceSlice& slice : context.batch.slices[0]) {
+    const int64_t first = slice.query_begin, end = first + slice.query_len;
+    for (int64_t t = std::max(share.begin, first); t < std::min(share.end, end); ++t) {
+      const int64_t position = slice.history_len + t - first;
+      const float factor = 1 + scale_ * std::log1p(static_cast<float>((position + 1) / length_));
+      scale_row(in_.data + t * in_.stride, factor, out_.data + t * out_.stride, out_.cols);
+    }
+  }
+}
+
+Cost PositionScaleStep::cost(const BatchShape& shape) const {
+  const auto elements = static_cast<double>(shape.tokens * out_.cols);
+  return {.bytes = 8 * elements, .ops = elements, .activations = 8 * elements};
 }
 
 void HiddenStep::run(const StepContext& context, const Team& team) const {

@@ -66,6 +66,21 @@ class PointwiseStep final : public CpuStep {
   Place a_, b_, out_;
 };
 
+// Queries that grow with their position.
+class PositionScaleStep final : public CpuStep {
+ public:
+  PositionScaleStep(float scale, int64_t length, Place in, Place out)
+      : scale_(scale), length_(length), in_(in), out_(out) {}
+  void run(const StepContext& context, const Team& team) const override;
+  std::string kernel() const override { return "loop"; }
+  Cost cost(const BatchShape& shape) const override;
+
+ private:
+  float scale_;
+  int64_t length_;
+  Place in_, out_;
+};
+
 // An activation whose input is nobody's gate.
 class ActivationStep final : public CpuStep {
  public:

@@ -11,9 +11,11 @@ std::string refusal_of(const Op& op) {
     case OpKind::kEmbed:
       return op.weights.size() == 1 ? "" : "op embed has no table of positions";
     case OpKind::kRopeKv:
+      if (!op.weights.empty() && op.weights[0].role == Role::kNone) return "op rope_kv norms heads with a weight alone";
       return op.inputs.size() == 1 ? "" : "op rope_kv wants q, k and v side by side";
     case OpKind::kRoute:
-      if (op.route.sigmoid || op.route.groups > 1 || op.route.scale != 1) return "op route weighs by a softmax alone";
+      if (op.route.sigmoid || op.route.groups > 1 || op.route.scale != 1 || op.route.scales_input)
+        return "op route weighs by a softmax alone";
       return op.route.experts <= kGpuMostExperts ? "" : "op route has too many experts";
     case OpKind::kExperts:
       return op.biases.empty() && op.activation != Activation::kClampedSwiglu ? "" : "op experts has no biases";
@@ -39,6 +41,9 @@ std::string refusal_of(const Op& op) {
 
 std::string cuda_refusal(const Program& program) {
   std::string refusal;
+  for (const CacheGroup& group : program.caches) {
+    if (group.chunked) refusal = "op attention has windows that move alone";
+  }
   for (const Op& op : program.ops) {
     for_each_part(op, [&](const Op& part) {
       if (refusal.empty()) refusal = refusal_of(part);

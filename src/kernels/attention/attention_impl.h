@@ -33,10 +33,11 @@ struct AttentionDesc {
   int32_t kv_heads;
   int32_t head_dim;
   float scale;
-  int64_t window = 0;  // keys further back than window - 1 are not seen; 0: all
+  int64_t window = 0;  // keys further back than window - 1 are not seen; 0: all (see also `chunked`)
   float soft_cap = 0;  // cap * tanh(score / cap); 0: none
   // [heads] A score of each head beside its keys': it takes its share of the softmax and adds no value. Null: none.
   const float* sinks = nullptr;
+  bool chunked = false;  // windows do not move: a row sees keys of its own multiple of `window` alone
 };
 
 // One chunk's (or several merged chunks') share of a softmax, a row each. sum 0: the row sees no key there.
@@ -97,6 +98,7 @@ extern const AttentionImplSpan kAttentionRef;
 
 // Keys that the row of a query token at `position` sees: [first, position]. Static: ISA files include this.
 static inline int64_t first_visible_key(const AttentionDesc& desc, int64_t position) {
+  if (desc.chunked) return position / desc.window * desc.window;
   return desc.window > 0 && position >= desc.window ? position - desc.window + 1 : 0;
 }
 

@@ -175,11 +175,13 @@ void sum_lanes(const AttentionBlock& block, const AttentionPartial& partial, con
   for (int64_t r = 0; r < rows; ++r) partial.sum[r] = V::reduce_add(V::load(lanes + r * 16));
 }
 
-// The block's rows that see some of `keys` keys from `first` on: those at positions [first, first + keys + window - 2].
+// The block's rows that see some of `keys` keys from `first` on: those at positions [first, first + keys + window - 2],
+// or up to the end of the last key's multiple of the window.
 inline Seen rows_that_see(const AttentionBlock& block, int64_t first, int64_t keys = kAttentionTile) {
   const int64_t group = block.desc.heads / block.desc.kv_heads, window = block.desc.window;
   const int64_t begin = greater((first - block.history) * group, block.row_begin);
-  const int64_t beyond = first + keys - 1 + window;
+  const int64_t last = first + keys - 1;
+  const int64_t beyond = block.desc.chunked ? (last / window + 1) * window : last + window;
   const int64_t end = window > 0 ? lesser((beyond - block.history) * group, block.row_end) : block.row_end;
   return {begin - block.row_begin, end - block.row_begin};
 }

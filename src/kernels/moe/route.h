@@ -17,7 +17,8 @@ struct RouteFacts {
   // as the sum of its best two. 1: no groups.
   int64_t groups = 1, groups_used = 1;
   bool groups_by_two = false;
-  float scale = 1;  // of the weights
+  float scale = 1;            // of the weights
+  bool scales_input = false;  // an expert's input has its weight, not its output
 };
 
 // used is at most what groups_used groups have. scores: [experts]; bias: [experts] added to sigmoids where experts are

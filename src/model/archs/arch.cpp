@@ -11,7 +11,7 @@ namespace {
 constexpr std::array kArchs{&kArchLlama,    &kArchQwen2,  &kArchQwen3,     &kArchQwen3Moe, &kArchMixtral,
                             &kArchPhi3,     &kArchGemma2, &kArchGemma3,    &kArchOlmo2,    &kArchSmollm3,
                             &kArchGranite,  &kArchGptOss, &kArchDeepseek2, &kArchGpt2,     &kArchStarcoder2,
-                            &kArchCommandR, &kArchOlmoe,  &kArchBert,      &kArchLfm2};
+                            &kArchCommandR, &kArchOlmoe,  &kArchBert,      &kArchLfm2,     &kArchLlama4};
 
 std::string_view declared_name(const Checkpoint& checkpoint) {
   if (checkpoint.kind == CheckpointKind::kGguf) return checkpoint.metadata.string("general.architecture");

@@ -43,6 +43,7 @@ extern const ArchSpec kArchCommandR;
 extern const ArchSpec kArchOlmoe;
 extern const ArchSpec kArchBert;
 extern const ArchSpec kArchLfm2;
+extern const ArchSpec kArchLlama4;
 
 std::span<const ArchSpec* const> archs();
 

@@ -46,10 +46,14 @@ Operand grouped_attention(ProgramBuilder& b, const ModelConfig& c, Operand x, in
     q = b.head_norm(q, Role::kAttentionQNorm, layer);
     k = b.head_norm(k, Role::kAttentionKNorm, layer);
   }
+  if (c.unit_head_norms && c.attention_of(layer).rope >= 0) {
+    q = b.head_norm(q, Role::kNone, layer);
+    k = b.head_norm(k, Role::kNone, layer);
+  }
   const Operand rotated_q = b.rope(q, layer, "rotated_q");
   const Operand rotated_k = b.rope(k, layer, "rotated_k");
   b.kv_write(rotated_k, v, layer, cache);
-  const Operand mixed = b.attention(rotated_q, layer, cache);
+  const Operand mixed = b.attention(b.scale_queries(rotated_q, layer), layer, cache);
   return b.linear(mixed, Role::kAttentionOut, c.output_bias, layer, c.hidden, "attention_out");
 }
 
@@ -76,7 +80,8 @@ Operand attention_delta(ProgramBuilder& b, const ModelConfig& c, Operand x, int3
 }
 
 Operand feed_forward_delta(ProgramBuilder& b, const ModelConfig& c, Operand x, int32_t layer) {
-  const bool mixture = c.route.experts > 0 && layer >= c.dense_layers;
+  const bool mixture =
+      c.route.experts > 0 && layer >= c.dense_layers && (layer - c.dense_layers + 1) % c.mixture_step == 0;
   return mixture ? mixture_of_experts(b, c, x, layer) : dense(b, c, x, layer);
 }
 
@@ -104,7 +109,8 @@ CacheGroup group_for(const ModelConfig& c, const LayerAttention& layer) {
   const CacheKind kind = c.latent.rank > 0  ? CacheKind::kLatent
                          : layer.window > 0 ? CacheKind::kSlidingWindow
                                             : CacheKind::kPagedTokens;
-  return {.kind = kind, .kv_heads = c.kv_heads, .head_dim = c.head_dim, .window = layer.window};
+  return {
+      .kind = kind, .kv_heads = c.kv_heads, .head_dim = c.head_dim, .window = layer.window, .chunked = layer.chunked};
 }
 
 }  // namespace
@@ -114,8 +120,9 @@ std::vector<int32_t> cache_groups(ProgramBuilder& b, const ModelConfig& c) {
   std::vector<int32_t> group_of;
   for (int32_t layer = 0; layer < static_cast<int32_t>(c.layers); ++layer) {
     CacheGroup wanted = group_for(c, c.attention_of(layer));
-    auto at = std::find_if(groups.begin(), groups.end(),
-                           [&](const CacheGroup& g) { return g.kind == wanted.kind && g.window == wanted.window; });
+    auto at = std::find_if(groups.begin(), groups.end(), [&](const CacheGroup& g) {
+      return g.kind == wanted.kind && g.window == wanted.window && g.chunked == wanted.chunked;
+    });
     if (at == groups.end()) at = groups.insert(groups.end(), std::move(wanted));
     at->layers.push_back(layer);
     group_of.push_back(static_cast<int32_t>(at - groups.begin()));
