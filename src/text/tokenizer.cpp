@@ -6,6 +6,7 @@
 #include <array>
 
 #include "core/error.h"
+#include "text/bert_encoder.h"
 #include "text/byte_level_encoder.h"
 #include "text/sentencepiece_encoder.h"
 
@@ -43,6 +44,24 @@ std::unique_ptr<SegmentEncoder> sentencepiece_encoder(const Metadata& metadata, 
                                                 metadata.source());
 }
 
+// Files of encoders often leave out which tokens these are: then by their text.
+std::optional<int32_t> token_id_or(const Metadata& metadata, std::string_view key, const Vocabulary& vocabulary,
+                                   std::string_view text) {
+  const auto id = token_id(metadata, key, vocabulary.size());
+  return id ? id : vocabulary.find(text);
+}
+
+std::unique_ptr<SegmentEncoder> bert_encoder(const Metadata& metadata, const Vocabulary& vocabulary) {
+  const bool lowercase = metadata.boolean_or("tokenizer.ggml.normalizer.lowercase", true);
+  const BertTextOptions text{.strip_accents = metadata.boolean_or("tokenizer.ggml.normalizer.strip_accents", lowercase),
+                             .lowercase = lowercase};
+  WordPiece pieces(vocabulary,
+                   {.begins = "\xE2\x96\x81",
+                    .goes_on = "",
+                    .unknown = token_id_or(metadata, "tokenizer.ggml.unknown_token_id", vocabulary, "[UNK]")});
+  return std::make_unique<BertEncoder>(std::move(pieces), text);
+}
+
 }  // namespace
 
 std::shared_ptr<const Tokenizer> Tokenizer::from_metadata(const Metadata& metadata) {
@@ -67,7 +86,7 @@ Tokenizer::Tokenizer(const Metadata& metadata)
 
 void Tokenizer::choose_encoder(const Metadata& metadata) {
   const std::string_view model = metadata.string("tokenizer.ggml.model");
-  bool adds_bos = true;
+  bool adds_bos = true, adds_eos = false;
   if (model == "llama") {
     encoder_ = sentencepiece_encoder(metadata, vocabulary_);
   } else if (model == "gpt2") {
@@ -79,13 +98,19 @@ void Tokenizer::choose_encoder(const Metadata& metadata) {
     }
     encoder_ = byte_level_encoder(metadata, vocabulary_, *row);
     adds_bos = row->adds_bos;
+  } else if (model == "bert") {
+    encoder_ = bert_encoder(metadata, vocabulary_);
+    if (!bos_) bos_ = vocabulary_.find("[CLS]");
+    if (!eos_) eos_ = token_id_or(metadata, "tokenizer.ggml.seperator_token_id", vocabulary_, "[SEP]");
+    adds_eos = true;
   } else {
     metadata.refuse("tokenizer.ggml.model",
-                    fmt::format("is \"{}\"; tern reads byte-level BPE (\"gpt2\") and SentencePiece BPE (\"llama\")",
+                    fmt::format("is \"{}\"; tern reads byte-level BPE (\"gpt2\"), SentencePiece BPE (\"llama\") and "
+                                "WordPiece (\"bert\")",
                                 printable(model)));
   }
   adds_bos_ = metadata.boolean_or("tokenizer.ggml.add_bos_token", adds_bos) && bos_.has_value();
-  adds_eos_ = metadata.boolean_or("tokenizer.ggml.add_eos_token", false) && eos_.has_value();
+  adds_eos_ = metadata.boolean_or("tokenizer.ggml.add_eos_token", adds_eos) && eos_.has_value();
 }
 
 void Tokenizer::collect_end_tokens(const Metadata& metadata) {

@@ -25,6 +25,7 @@ class Vocabulary:
     keys: dict = field(default_factory=dict)     # further tokenizer.ggml.* numbers: bos_token_id, add_bos_token, ...
     chat_template: str = ""
     scores: list = field(default_factory=list)   # SentencePiece: one a token, and no merges
+    model: str = ""                              # tokenizer.ggml.model where the above do not tell it
 
 
 def pre_tokenizer(pre):
@@ -94,7 +95,7 @@ def byte_level(word):
 
 def add_to_gguf(writer, vocabulary):
     """Writes the tokenizer's keys as llama.cpp's converter names them."""
-    writer.add_tokenizer_model("llama" if vocabulary.scores else "gpt2")
+    writer.add_tokenizer_model(vocabulary.model or ("llama" if vocabulary.scores else "gpt2"))
     writer.add_tokenizer_pre(vocabulary.pre)
     if vocabulary.scores:
         writer.add_token_scores(vocabulary.scores)
