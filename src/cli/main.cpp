@@ -53,6 +53,7 @@ int run(int argc, char** argv) {
   commands.add_pull(app);
   commands.add_info(app);
   commands.add_tokenize(app);
+  commands.add_embed(app);
   commands.add_bench(app);
   commands.add_eval(app);
   commands.add_synth(app);

@@ -15,6 +15,7 @@ struct Subcommands {
   void add_pull(CLI::App& app);
   void add_info(CLI::App& app);
   void add_tokenize(CLI::App& app);
+  void add_embed(CLI::App& app);
   void add_bench(CLI::App& app);
   void add_bench_serve(CLI::App& bench);  // parts of it
   void add_bench_simulate(CLI::App& bench);

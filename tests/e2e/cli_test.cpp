@@ -193,6 +193,33 @@ TEST(Tokenize, PlainAndSpecialAndLines) {
   EXPECT_EQ(lines[0]["ids"], tokens["ids"]);
 }
 
+TEST(Embed, AVectorOfLengthOneForEachText) {
+  const std::string encoder = test::golden_dir() + "/encoders/bert-tiny/model.gguf";
+  const Json both = json_of(run_tern({"embed", encoder, "a", "hello world", "--json"}));
+  ASSERT_EQ(both["embeddings"].size(), 2u);
+  EXPECT_EQ(both["dimensions"], 64);
+  EXPECT_EQ(json_of(run_tern({"embed", encoder, "hello world", "--json"}))["embeddings"][0], both["embeddings"][1]);
+  double squares = 0;
+  for (const Json& value : both["embeddings"][1]) squares += value.get<double>() * value.get<double>();
+  EXPECT_NEAR(squares, 1.0, 1e-5);
+}
+
+TEST(Embed, LongTextsAreRefusedOrCut) {
+  const std::string encoder = test::golden_dir() + "/encoders/bert-tiny/model.gguf";
+  std::string text;
+  for (int i = 0; i < 400; ++i) text += "a ";
+  const Outcome refused = run_tern({"embed", encoder, text});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_NE(refused.err.find("not 1 to 320"), std::string::npos) << refused.err;
+  EXPECT_EQ(json_of(run_tern({"embed", encoder, text, "--truncate", "--json"}))["tokens"], 320);
+}
+
+TEST(Embed, AModelThatWritesTextHasNoVectors) {
+  const Outcome outcome = run_tern({"embed", tiny_model(), "hello"});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_NE(outcome.err.find("writes text and makes no vectors"), std::string::npos) << outcome.err;
+}
+
 TEST(Eval, LogitsAreTokensTimesVocabulary) {
   const std::string ids = temporary_file("ids.txt", "1 2 3\n4, 5\n");
   const std::string out = temporary_file("logits.f32", "");
