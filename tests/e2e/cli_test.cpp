@@ -366,14 +366,17 @@ TEST(Serve, HelpNamesLimitsAndFields) {
 TEST(Run, FolderIsAsItsGguf) {
   const std::string folder = test::golden_dir() + "/models/llama-tiny/";
   const auto answer = [](const std::string& model) {
-    return json_of(run_tern({"run", model, "The quick brown fox", "--raw", "--greedy", "-n", "6", "--ignore-eos", "--json"}));
+    return json_of(
+        run_tern({"run", model, "The quick brown fox", "--raw", "--greedy", "-n", "6", "--ignore-eos", "--json"}));
   };
   const Json from_file = answer(folder + "model.gguf"), from_folder = answer(folder + "hf");
   EXPECT_GT(from_file["prompt_ids"].size(), 4u);
   EXPECT_EQ(from_folder["prompt_ids"], from_file["prompt_ids"]);
   EXPECT_EQ(from_folder["ids"], from_file["ids"]);
   EXPECT_EQ(from_folder["text"], from_file["text"]);
-  const auto tokens = [](const std::string& model) { return json_of(run_tern({"tokenize", model, "don't 123", "--json"})); };
+  const auto tokens = [](const std::string& model) {
+    return json_of(run_tern({"tokenize", model, "don't 123", "--json"}));
+  };
   EXPECT_EQ(tokens(folder + "hf"), tokens(folder + "model.gguf"));
 }
 
