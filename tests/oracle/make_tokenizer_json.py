@@ -122,6 +122,17 @@ def with_post(made, kind):
     return made
 
 
+def word_pieces():
+    trained = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    trained.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trained.train_from_iterator([text.lower() for text in corpus_texts()], trainers.WordPieceTrainer(
+        vocab_size=500, show_progress=False, special_tokens=["[UNK]", "<s>", "</s>"]))
+    made = json.loads(trained.to_str())
+    made["normalizer"] = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}
+    made["decoder"] = {"type": "WordPiece", "prefix": "##", "cleanup": True}
+    return made
+
+
 PLAIN = [("<s>", {}), ("</s>", {})]
 
 
@@ -150,6 +161,7 @@ def cases():
     yield "words", added(word_level({"type": "Whitespace"}, sequence("n", {"type": "NFKD"}, {"type": "StripAccents"}, {"type": "Lowercase"})), ("word", {"special": False, "single_word": True, "lstrip": True, "rstrip": True}))
     yield "words_nfd", word_level({"type": "WhitespaceSplit"}, sequence("n", {"type": "NFD"}, {"type": "Nmt"}, {"type": "Strip", "strip_left": True, "strip_right": True}))
     yield "words_nfkc", word_level({"type": "BertPreTokenizer"}, sequence("n", {"type": "NFKC"}, {"type": "Replace", "pattern": {"Regex": r"\s{2,}|[[:digit:]]+"}, "content": " "}))
+    yield "bert", with_post(word_pieces(), "BertProcessing")
     yield "delimiter", word_level({"type": "CharDelimiterSplit", "delimiter": " "})
 
 
@@ -185,11 +197,13 @@ def case(tokenizer, lines):
 def seed(tokenizer):
     """The same components around a model of a few tokens, for the fuzzer to start from."""
     small = copy.deepcopy(tokenizer)
-    small["model"]["vocab"] = {token: index for index, token in enumerate(["<unk>", "a", "b", "ab", SPACE, "\u0120", "##b", "b</w>", "<0xC3>"])}
+    small["model"]["vocab"] = {token: index for index, token in enumerate(["<unk>", "[UNK]", "a", "b", "ab", SPACE, "\u0120", "##b", "b</w>", "<0xC3>"])}
     if "merges" in small["model"]:
         small["model"]["merges"] = [["a", "b"]]
-    small["model"].pop("continuing_subword_prefix", None)
-    for index, token in enumerate(token for token in small["added_tokens"] if token["content"] != "<unk>"):
+        small["model"].pop("continuing_subword_prefix", None)
+    for token in small["added_tokens"]:
+        token["id"] = small["model"]["vocab"].get(token["content"], -1)
+    for index, token in enumerate(token for token in small["added_tokens"] if token["content"] not in small["model"]["vocab"]):
         token["id"] = len(small["model"]["vocab"]) + index
     post = json.dumps(small["post_processor"])
     for token in tokenizer["added_tokens"]:

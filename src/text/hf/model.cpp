@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "text/hf/bpe_model.h"
 #include "text/hf/word_level_model.h"
+#include "text/hf/word_piece_model.h"
 
 namespace tern::hf {
 namespace {
@@ -33,7 +34,9 @@ std::unique_ptr<const WordModel> make_word_model(const TokenizerFile& file, cons
   const std::string type = type_of(model, file);
   if (type == "BPE") return std::make_unique<const BpeModel>(file, vocabulary, alphabet);
   if (type == "WordLevel") return std::make_unique<const WordLevelModel>(model, vocabulary);
-  model.refuse(fmt::format("is of type \"{}\", which is not read; tern reads BPE and WordLevel", printable(type)));
+  if (type == "WordPiece") return std::make_unique<const WordPieceModel>(model, vocabulary);
+  model.refuse(
+      fmt::format("is of type \"{}\", which is not read; tern reads BPE, WordLevel and WordPiece", printable(type)));
 }
 
 }  // namespace tern::hf

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/limits.h"
+#include "text/bert_text.h"
 #include "text/byte_level.h"
 #include "text/hf/matches.h"
 #include "text/hf/unicode.h"
@@ -110,7 +111,7 @@ struct Row {
   Make make;
 };
 
-const std::array<Row, 11> kRows{{
+const std::array<Row, 12> kRows{{
     {"NFC", [](const JsonNode&) { return form(Form::kNfc); }},
     {"NFD", [](const JsonNode&) { return form(Form::kNfd); }},
     {"NFKC", [](const JsonNode&) { return form(Form::kNfkc); }},
@@ -132,6 +133,15 @@ const std::array<Row, 11> kRows{{
      [](const JsonNode& node) {
        const bool left = node.boolean_or("strip_left", true), right = node.boolean_or("strip_right", true);
        return step([left, right](std::string_view text) { return stripped(text, left, right); });
+     }},
+    {"BertNormalizer",
+     [](const JsonNode& node) {
+       const bool lowercase = node.boolean_or("lowercase", true);
+       const BertTextOptions options{.clean = node.boolean_or("clean_text", true),
+                                     .apart_ideographs = node.boolean_or("handle_chinese_chars", true),
+                                     .strip_accents = node.boolean_or("strip_accents", lowercase),
+                                     .lowercase = lowercase};
+       return step([options](std::string_view text) { return normalize_bert(text, options); });
      }},
     {"Nmt", [](const JsonNode&) { return step(nmt); }},
     {"ByteLevel", [](const JsonNode&) { return step(byte_level_encode); }},
