@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <future>
 #include <map>
+#include <system_error>
 #include <tuple>
 #include <utility>
 
@@ -17,6 +19,7 @@
 #include "model/passes/passes.h"
 #include "model/weights.h"
 #include "quant/kv_fp8.h"
+#include "text/hf/folder.h"
 
 namespace tern {
 namespace {
@@ -49,23 +52,37 @@ std::string token_text(const Tokenizer& tokenizer, std::optional<int32_t> id) {
   return id ? tokenizer.token_bytes(*id) : std::string();
 }
 
-std::string template_source(const LoadOptions& options, const Metadata& metadata) {
-  if (!options.chat_template.empty()) return options.chat_template;
-  for (const char* key : {"tokenizer.chat_template", "tokenizer_config.chat_template", "chat_template"}) {
-    if (metadata.has(key)) return std::string(metadata.string(key));
+// Of Hugging Face's files, which lie in a folder; synthetic models bring their tokenizer along.
+bool is_folder(const Checkpoint& checkpoint) {
+  return checkpoint.kind == CheckpointKind::kHuggingFace && !checkpoint.metadata.has("tokenizer.ggml.model");
+}
+
+// The folder that a checkpoint of Hugging Face's files lies in.
+std::string folder_of(const Checkpoint& checkpoint) {
+  std::error_code ignored;
+  const std::filesystem::path path(checkpoint.path);
+  if (std::filesystem::is_directory(path, ignored)) return checkpoint.path;
+  return path.has_parent_path() ? path.parent_path().string() : ".";
+}
+
+// Tokenizer and the source of the chat template, as far as the model has them.
+hf::FolderText stored_text(const Checkpoint& checkpoint) {
+  const Metadata& metadata = checkpoint.metadata;
+  if (is_folder(checkpoint)) {
+    const std::string folder = folder_of(checkpoint);
+    return hf::has_tokenizer(folder) ? hf::read_folder_text(folder, metadata) : hf::FolderText{};
   }
-  return "";
+  if (!metadata.has("tokenizer.ggml.model")) return {};
+  return {Tokenizer::from_metadata(metadata), std::string(metadata.string_or("tokenizer.chat_template", ""))};
 }
 
 using Text = std::pair<std::shared_ptr<const Tokenizer>, std::unique_ptr<ChatTemplate>>;
 
-// Tokenizer and chat template, as far as the file has them.
 Text read_text(const ModelFacts& facts, const LoadOptions& options) {
-  const Metadata& metadata = facts.checkpoint->metadata;
-  if (!metadata.has("tokenizer.ggml.model")) return {};
-  Text text{facts.tokenizer(), nullptr};
-  const std::string source = template_source(options, metadata);
-  if (!source.empty()) {
+  hf::FolderText stored = stored_text(*facts.checkpoint);
+  Text text{std::move(stored.tokenizer), nullptr};
+  const std::string& source = options.chat_template.empty() ? stored.chat_template : options.chat_template;
+  if (text.first != nullptr && !source.empty()) {
     const Tokenizer& tokenizer = *text.first;
     text.second = std::make_unique<ChatTemplate>(source, token_text(tokenizer, tokenizer.bos()),
                                                  token_text(tokenizer, tokenizer.eos()));
@@ -74,6 +91,13 @@ Text read_text(const ModelFacts& facts, const LoadOptions& options) {
 }
 
 }  // namespace
+
+std::shared_ptr<const Tokenizer> tokenizer_of(const Checkpoint& checkpoint) {
+  if (is_folder(checkpoint)) {
+    return hf::read_folder_text(folder_of(checkpoint), checkpoint.metadata).tokenizer;
+  }
+  return Tokenizer::from_metadata(checkpoint.metadata);
+}
 
 ModelFacts ModelFacts::read(const std::string& model, Weights weights, int threads, const InferModel& infer) {
   ModelFacts facts;
@@ -113,9 +137,7 @@ std::string ModelFacts::type_name() const {
   return fmt::format("{} {} {}", config.architecture, size, format);
 }
 
-std::shared_ptr<const Tokenizer> ModelFacts::tokenizer() const {
-  return Tokenizer::from_metadata(checkpoint->metadata);
-}
+std::shared_ptr<const Tokenizer> ModelFacts::tokenizer() const { return tokenizer_of(*checkpoint); }
 
 std::unique_ptr<Model> Model::load(const std::string& name, const LoadOptions& options) {
   const auto start = std::chrono::steady_clock::now();

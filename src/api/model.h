@@ -60,6 +60,9 @@ struct LoadOptions {
   InferModel infer;             // asked about unknown architectures; none: they are refused
 };
 
+// Of a GGUF file, or of the folder that safetensors lie in. Throws a bad-input line when there is none that tern reads.
+std::shared_ptr<const Tokenizer> tokenizer_of(const Checkpoint& checkpoint);
+
 // A model's description without weights being touched: enough for info and tokenize.
 struct ModelFacts {
   std::shared_ptr<const Checkpoint> checkpoint;

@@ -124,7 +124,7 @@ jinja::Value chat_message(std::string role, std::string content) {
 std::vector<int32_t> text_prompt(const Model& model, std::string_view text) {
   if (model.tokenizer() == nullptr) {
     bad_input(model.facts().checkpoint->metadata.source() +
-              ": the model has no tokenizer that tern reads; pass token ids");
+              ": the model has no tokenizer (a tokenizer.json beside the weights, or in a .gguf file); pass token ids");
   }
   return model.tokenizer()->encode(text);
 }

@@ -37,7 +37,7 @@ void print(const nlohmann::ordered_json& value) {
 
 void run_tokenize(const TokenizeOptions& options, bool has_text) {
   const auto checkpoint = open_model(options.model.path(PullMode::kNever), Weights::kUnread);
-  const auto tokenizer = Tokenizer::from_metadata(checkpoint->metadata);
+  const auto tokenizer = tokenizer_of(*checkpoint);
   const EncodeOptions encode{.add_special = !options.no_special, .parse_special = !options.plain};
   if (!options.lines.empty()) {
     std::istringstream file(read_file(options.lines));

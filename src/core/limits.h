@@ -30,6 +30,10 @@ struct Limits {
   static constexpr uint64_t kModelDim = 1'048'576;
   static constexpr uint64_t kContext = 16'777'216;
   static constexpr uint64_t kSpecialTokenBytes = 512;
+  static constexpr uint64_t kTokenizerBytes = 134'217'728;
+  static constexpr uint64_t kTokenizerValues = 1'048'576;
+  static constexpr uint64_t kTokenizerSteps = 256;
+  static constexpr uint64_t kPatternBytes = 65'536;
   static constexpr uint64_t kPackCacheBytes = 21'474'836'480;
   // Chat templates.
   static constexpr uint64_t kTemplateBytes = 1'048'576;

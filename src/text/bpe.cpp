@@ -19,16 +19,40 @@ uint64_t hash_pair(int32_t left, int32_t right) {
   return (pair ^ pair >> 32) * 0xD6E8FEB86659FD93u;
 }
 
+// The tokens of one merge and of what it makes, which is `guess` where the vocabulary is in the order of its merges.
+class MergeReader {
+ public:
+  MergeReader(const Vocabulary& vocabulary, size_t prefix_bytes) : vocabulary_(vocabulary), prefix_(prefix_bytes) {}
+
+  struct Read {
+    int32_t left, right, result;
+    std::string_view problem;  // empty: none
+  };
+  Read read(std::string_view left, std::string_view right) {
+    const auto left_id = vocabulary_.find(left), right_id = vocabulary_.find(right);
+    if (!left_id || !right_id) return {-1, -1, -1, "names a token that the vocabulary lacks"};
+    whole_.assign(left).append(right.substr(std::min(prefix_, right.size())));
+    // Trained vocabularies list what merges make in the order of the merges: the next id is nearly always the one.
+    const bool follows = vocabulary_.has(result_ + 1) && vocabulary_.piece(result_ + 1) == whole_;
+    result_ = follows ? result_ + 1 : vocabulary_.find(whole_).value_or(-1);
+    if (result_ < 0) return {-1, -1, -1, "makes a token that the vocabulary lacks"};
+    return {*left_id, *right_id, result_, ""};
+  }
+
+ private:
+  const Vocabulary& vocabulary_;
+  size_t prefix_;
+  std::string whole_;
+  int32_t result_ = -1;
+};
+
 }  // namespace
 
 Bpe::Bpe(const Vocabulary& vocabulary, std::span<const std::string_view> merges, const std::string& source)
     : by_pair_(merges.size()) {
+  find_byte_tokens(vocabulary);
   rules_.reserve(merges.size());
-  for (int byte = 0; byte < 256; ++byte) {
-    byte_ids_[byte] = vocabulary.find(byte_level_character(static_cast<uint8_t>(byte))).value_or(-1);
-  }
-  std::string whole;
-  int32_t result = -1;
+  MergeReader reader(vocabulary, 0);
   for (size_t rank = 0; rank < merges.size(); ++rank) {
     const auto refuse = [&](std::string_view reason) {
       bad_input(fmt::format("{}: tokenizer.ggml.merges[{}] \"{}\" {}", source, rank, printable(merges[rank]), reason));
@@ -36,29 +60,44 @@ Bpe::Bpe(const Vocabulary& vocabulary, std::span<const std::string_view> merges,
     const std::string_view merge = merges[rank];
     const size_t space = merge.find(' ', 1);
     if (space == std::string_view::npos || space + 1 == merge.size()) refuse("is not two tokens with a space between");
-    const auto left = vocabulary.find(merge.substr(0, space));
-    const auto right = vocabulary.find(merge.substr(space + 1));
-    if (!left || !right) refuse("names a token that the vocabulary lacks");
-    whole.assign(merge.substr(0, space)).append(merge.substr(space + 1));
-    // Trained vocabularies list what merges make in the order of the merges: the next id is nearly always the one.
-    const bool follows = vocabulary.has(result + 1) && vocabulary.piece(result + 1) == whole;
-    result = follows ? result + 1 : vocabulary.find(whole).value_or(-1);
-    if (result < 0) refuse("makes a token that the vocabulary lacks");
-    insert({*left, *right, result}, source);
+    const auto read = reader.read(merge.substr(0, space), merge.substr(space + 1));
+    if (!read.problem.empty()) refuse(read.problem);
+    rules_.push_back({read.left, read.right, read.result});
+    index(static_cast<uint32_t>(rank), source + ": tokenizer.ggml.merges");
   }
 }
 
-void Bpe::insert(const Rule& rule, const std::string& source) {
-  const auto rank = static_cast<uint32_t>(rules_.size());
+Bpe::Bpe(const Vocabulary& vocabulary, std::span<const Pair> merges, size_t prefix_bytes, const std::string& source)
+    : by_pair_(merges.size()) {
+  find_byte_tokens(vocabulary);
+  rules_.reserve(merges.size());
+  MergeReader reader(vocabulary, prefix_bytes);
+  for (const auto& [left, right] : merges) {
+    const auto read = reader.read(left, right);
+    if (!read.problem.empty()) {
+      bad_input(fmt::format("{}: model.merges[{}] \"{}\", \"{}\" {}", source, rules_.size(), printable(left),
+                            printable(right), read.problem));
+    }
+    rules_.push_back({read.left, read.right, read.result});
+  }
+  for (size_t rank = rules_.size(); rank-- > 0;) index(static_cast<uint32_t>(rank), source + ": model.merges");
+}
+
+void Bpe::find_byte_tokens(const Vocabulary& vocabulary) {
+  for (int byte = 0; byte < 256; ++byte) {
+    byte_ids_[byte] = vocabulary.find(byte_level_character(static_cast<uint8_t>(byte))).value_or(-1);
+  }
+}
+
+// Of a pair that is listed twice the one that is indexed first counts; the other's place in rules_ is never reached.
+void Bpe::index(uint32_t rank, const std::string& name) {
+  const Rule& rule = rules_[rank];
   const auto equals = [&](uint32_t other) {
     return rules_[other].left == rule.left && rules_[other].right == rule.right;
   };
-  // A pair that is listed twice keeps its better rank; the second one's place in rules_ is never reached.
   if (by_pair_.insert(hash_pair(rule.left, rule.right), rank, equals) == HashIndex::Inserted::kCollides) {
-    bad_input(fmt::format("{}: tokenizer.ggml.merges[{}] collides with more than {} others", source, rank,
-                          HashIndex::kLongestChain));
+    bad_input(fmt::format("{}[{}] collides with more than {} others", name, rank, HashIndex::kLongestChain));
   }
-  rules_.push_back(rule);
 }
 
 Bpe::Merge Bpe::merge_of(int32_t left, int32_t right) const {
@@ -88,6 +127,11 @@ void Bpe::encode(std::string_view word, Scratch& scratch, std::vector<int32_t>& 
     const int32_t id = byte_ids_[static_cast<uint8_t>(byte)];
     if (id >= 0) scratch.ids.push_back(id);
   }
+  merge(scratch, out);
+}
+
+void Bpe::merge(Scratch& scratch, std::vector<int32_t>& out) const {
+  if (scratch.ids.size() <= kShortWord) return encode_short(scratch.ids, out);
   encode_long(scratch, out);
 }
 

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "text/hash_index.h"
@@ -25,6 +26,10 @@ class Bpe {
   // `merges` are "left right" in the byte-level alphabet, best first. Bytes that the vocabulary lacks are dropped, as
   // Hugging Face and llama.cpp do. Throws one bad-input line that begins with `source` and names the merge.
   Bpe(const Vocabulary& vocabulary, std::span<const std::string_view> merges, const std::string& source);
+  // The same of pairs; what they make leaves out the first `prefix_bytes` of the right one (Hugging Face:
+  // continuing_subword_prefix), and of equal pairs the last one counts.
+  using Pair = std::pair<std::string_view, std::string_view>;
+  Bpe(const Vocabulary& vocabulary, std::span<const Pair> merges, size_t prefix_bytes, const std::string& source);
 
   // Reused between words of one call; not shared between threads.
   struct Scratch {
@@ -35,6 +40,8 @@ class Bpe {
 
   // Appends the tokens of `word` (raw bytes).
   void encode(std::string_view word, Scratch& scratch, std::vector<int32_t>& out) const;
+  // Merges scratch.ids and appends what comes of them.
+  void merge(Scratch& scratch, std::vector<int32_t>& out) const;
   // The token of one byte alone, or nothing when the vocabulary lacks it.
   std::optional<int32_t> byte_token(uint8_t byte) const;
 
@@ -48,7 +55,9 @@ class Bpe {
   };
   static constexpr uint32_t kNoRank = MergeList::kNoRank;
 
-  void insert(const Rule& rule, const std::string& source);
+  void find_byte_tokens(const Vocabulary& vocabulary);
+  // Of rules_[rank], whose merge `name` calls.
+  void index(uint32_t rank, const std::string& name);
   Merge merge_of(int32_t left, int32_t right) const;
   void encode_short(std::span<int32_t> ids, std::vector<int32_t>& out) const;
   void encode_long(Scratch& scratch, std::vector<int32_t>& out) const;

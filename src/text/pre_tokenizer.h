@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "text/pattern.h"
+
 namespace tern {
 
 struct PreTokenizerRow {
@@ -37,7 +39,6 @@ class PreTokenizer {
   void split(std::string_view text, std::vector<std::string_view>& words) const;
 
  private:
-  class Pattern;
   void split_from(size_t level, std::string_view piece, std::vector<std::string_view>& words) const;
 
   std::vector<std::unique_ptr<Pattern>> patterns_;

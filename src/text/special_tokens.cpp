@@ -10,14 +10,23 @@ namespace tern {
 SpecialTokens::SpecialTokens(const Vocabulary& vocabulary, const std::string& source) {
   roots_.fill(-1);
   for (int32_t id = 0; id < vocabulary.size(); ++id) {
-    if (!vocabulary.is_special(id)) continue;
-    const std::string_view piece = vocabulary.piece(id);
-    if (piece.size() > Limits::kSpecialTokenBytes) {
-      bad_input(fmt::format("{}: tokenizer.ggml.tokens[{}] is a control token of {} bytes, more than {}", source, id,
-                            piece.size(), Limits::kSpecialTokenBytes));
+    if (vocabulary.is_special(id)) {
+      add(vocabulary.piece(id), id, vocabulary.type(id) == TokenType::kUserDefined, source + ": tokenizer.ggml.tokens");
     }
-    if (!piece.empty()) insert(piece, id, vocabulary.type(id) == TokenType::kUserDefined);
   }
+}
+
+SpecialTokens::SpecialTokens(std::span<const Entry> entries, const std::string& source) {
+  roots_.fill(-1);
+  for (const Entry& entry : entries) add(entry.piece, entry.id, entry.user_defined, source + ": added token ");
+}
+
+void SpecialTokens::add(std::string_view piece, int32_t id, bool user_defined, const std::string& source) {
+  if (piece.size() > Limits::kSpecialTokenBytes) {
+    bad_input(fmt::format("{}[{}] is a control token of {} bytes, more than {}", source, id, piece.size(),
+                          Limits::kSpecialTokenBytes));
+  }
+  if (!piece.empty()) insert(piece, id, user_defined);
 }
 
 int32_t SpecialTokens::child(int32_t node, uint8_t byte) const {

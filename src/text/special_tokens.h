@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,12 @@ class SpecialTokens {
  public:
   // Throws one bad-input line that begins with `source` when such a token is longer than Limits::kSpecialTokenBytes.
   SpecialTokens(const Vocabulary& vocabulary, const std::string& source);
+  struct Entry {
+    std::string piece;  // empty: never found
+    int32_t id;
+    bool user_defined;
+  };
+  SpecialTokens(std::span<const Entry> entries, const std::string& source);
 
   struct Match {
     size_t at;
@@ -43,6 +50,7 @@ class SpecialTokens {
     uint8_t byte = 0;
     bool user_defined = false;  // of `token`
   };
+  void add(std::string_view piece, int32_t id, bool user_defined, const std::string& source);
   void insert(std::string_view piece, int32_t id, bool user_defined);
   int32_t child(int32_t node, uint8_t byte) const;
   std::optional<Match> match_at(std::string_view text, size_t at, Control control) const;

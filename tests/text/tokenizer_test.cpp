@@ -256,7 +256,7 @@ TEST(Tokenizer, HostileMetadata) {
     EXPECT_NE(message.find(part), std::string::npos) << message;
     EXPECT_EQ(message.find('\n'), std::string::npos) << message;
   };
-  has(refusal(small_vocabulary(), "bert"), "bert");
+  has(refusal(small_vocabulary(), "plamo2"), "plamo2");
   has(with([](auto& p) { p.pre = "mystery"; }), "mystery");
   has(with([](auto& p) { p.merges[3] = "nospace"; }), "merges[3]");
   has(with([](auto& p) { p.merges[0] = "a "; }), "merges[0]");
