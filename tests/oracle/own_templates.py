@@ -351,6 +351,10 @@ before {% if messages %}{{ raise_exception('always') }}{% endif %}
 {{ (messages | last).content ~ '!' }} {{ ('a' ~ 'b') | upper }} {{ 'a' ~ 'b' | upper }} {{ 1 ~ 2 + '3' }} {{ 'x' + 'y' | upper + 'z' }} {{ -1 | abs }} {{ 2 * 3 | string }}
 {{ 1 + 2 ~ 3 }}
 {{ not 1 == 2 }} {{ not none is none }} {{ 1 in [1] and 2 not in [1] }} {{ 1 == 1 is true }} {{ (1 == 1) is true }} {{ 'a' in 'abc' == true }}
+{{ none | selectattr('a', 'equalto', 1) | list | length }} {{ none | map('upper') | list }} {{ false | reject('odd') | list }} {{ 0 | select | list }} {{ '' | rejectattr('a') | list }} {{ [] | map('nope') | list }} {{ nope | map(attribute='a') | join }}|
+{{ 1 | select | list }}
+{{ none | list }}
+{{ [1] | map('nope') | list }}
 {{ 'α' < 'β' }} {{ 'Zebra' < 'apple' }} {{ 'a' > 'B' }} {{ 'é' ~ '寸' ~ '👩' | length }} {{ '👩‍💻' | length }} {{ '寸法'[0] }} {{ '👍🏽' | list | length }}
 """.strip("\n")
 

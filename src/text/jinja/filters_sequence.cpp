@@ -34,7 +34,11 @@ Value attribute_of(Interpreter& in, const Value& item, const Value& attribute, c
   return in.item(item, attribute.text().text, fallback);
 }
 
+// jinja2's map, select and reject take whatever is false for an empty list, and then do not look at their arguments.
+Value nothing() { return Value::list({}, List::Kind::kGenerator); }
+
 Value map(Interpreter& in, const Value& input, const Arguments& arguments) {
+  if (!input.truthy()) return nothing();
   std::vector<Value> results;
   const auto items = elements(in.budget(), input);
   if (arguments.positional.empty()) {
@@ -56,6 +60,7 @@ Value map(Interpreter& in, const Value& input, const Arguments& arguments) {
 // select, reject and their attribute forms.
 template <bool wanted, bool by_attribute>
 Value choose(Interpreter& in, const Value& input, const Arguments& arguments) {
+  if (!input.truthy()) return nothing();
   constexpr size_t kFirst = by_attribute ? 1 : 0;
   if (by_attribute && arguments.positional.empty()) raise("selectattr() needs an attribute");
   const bool has_test = arguments.positional.size() > kFirst;
