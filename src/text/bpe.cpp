@@ -63,7 +63,8 @@ Bpe::Bpe(const Vocabulary& vocabulary, std::span<const std::string_view> merges,
     const auto read = reader.read(merge.substr(0, space), merge.substr(space + 1));
     if (!read.problem.empty()) refuse(read.problem);
     rules_.push_back({read.left, read.right, read.result});
-    index(static_cast<uint32_t>(rank), source + ": tokenizer.ggml.merges");
+    // No text that is merged becomes a control token.
+    if (vocabulary.is_text(read.result)) index(static_cast<uint32_t>(rank), source + ": tokenizer.ggml.merges");
   }
 }
 
@@ -80,7 +81,9 @@ Bpe::Bpe(const Vocabulary& vocabulary, std::span<const Pair> merges, size_t pref
     }
     rules_.push_back({read.left, read.right, read.result});
   }
-  for (size_t rank = rules_.size(); rank-- > 0;) index(static_cast<uint32_t>(rank), source + ": model.merges");
+  for (size_t rank = rules_.size(); rank-- > 0;) {
+    if (vocabulary.is_text(rules_[rank].result)) index(static_cast<uint32_t>(rank), source + ": model.merges");
+  }
 }
 
 void Bpe::find_byte_tokens(const Vocabulary& vocabulary) {

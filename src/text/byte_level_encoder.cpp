@@ -22,7 +22,7 @@ void ByteLevelEncoder::encode(std::string_view text, std::vector<int32_t>& ids) 
 
 void ByteLevelEncoder::encode_word(std::string_view word, Scratch& scratch, std::vector<int32_t>& ids) const {
   if (whole_words_) {
-    if (const auto id = vocabulary_.find(byte_level_encode(word))) {
+    if (const auto id = vocabulary_.find(byte_level_encode(word)); id && vocabulary_.is_text(*id)) {
       ids.push_back(*id);
       return;
     }

@@ -33,6 +33,8 @@ class Vocabulary {
   TokenType type(int32_t id) const { return types_[id]; }
   // Found only as a whole inside text, before it is split: control, unknown and user-defined tokens.
   bool is_special(int32_t id) const;
+  // What pieces of text may be joined to: all but control and unknown tokens.
+  bool is_text(int32_t id) const { return type(id) != TokenType::kControl && type(id) != TokenType::kUnknown; }
   std::optional<int32_t> find(std::string_view piece) const;
 
  private:

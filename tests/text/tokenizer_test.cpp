@@ -51,6 +51,20 @@ TEST(Tokenizer, MergesAndPieces) {
   EXPECT_TRUE(tokenizer->encode("").empty());
 }
 
+TEST(Tokenizer, MergedTextIsNoControlToken) {
+  VocabularyParts parts = small_vocabulary();
+  parts.merge("<", "a");
+  parts.types.back() = 3;
+  for (const char* pre : {"smollm", "llama-bpe"}) {  // the second looks for whole words first
+    parts.pre = pre;
+    const auto tokenizer = make_tokenizer(parts);
+    const auto plain = tokenizer->encode("<a", {.add_special = false, .parse_special = false});
+    EXPECT_EQ(pieces(*tokenizer, plain), (std::vector<std::string>{"<", "a"})) << pre;
+    const auto parsed = tokenizer->encode("<a", {.add_special = false});
+    EXPECT_EQ(pieces(*tokenizer, parsed), (std::vector<std::string>{"<a"})) << pre;
+  }
+}
+
 TEST(Tokenizer, LongWordsMergeAsShortOnesDo) {
   // The heap and the scan give the same answer: a long word is cut where a short one would be.
   const auto tokenizer = make_tokenizer();
