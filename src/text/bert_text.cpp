@@ -6,6 +6,7 @@
 #include <array>
 
 #include "text/bert_classes.h"
+#include "text/hf/unicode.h"
 #include "text/utf8.h"
 
 namespace tern {
@@ -51,7 +52,7 @@ std::string map_text(std::string_view text, const Visit& visit) {
 
 void clean(std::string& out, char32_t value) {
   if (bert::contains(bert::kDropped, value)) return;
-  append_utf8(out, is_white_space(value) ? U' ' : value);
+  append_utf8(out, hf::is_white_space(value) ? U' ' : value);
 }
 
 void set_apart(std::string& out, char32_t value) {
@@ -62,12 +63,6 @@ void set_apart(std::string& out, char32_t value) {
 }
 
 }  // namespace
-
-bool is_white_space(char32_t value) {
-  if (value < 0x80) return value == ' ' || (value >= '\t' && value <= '\r');
-  const utf8proc_category_t kind = utf8proc_category(static_cast<utf8proc_int32_t>(value));
-  return value == 0x85 || kind == UTF8PROC_CATEGORY_ZS || kind == UTF8PROC_CATEGORY_ZL || kind == UTF8PROC_CATEGORY_ZP;
-}
 
 std::string normalize_bert(std::string_view text, const BertTextOptions& options) {
   std::string out(text);
@@ -88,7 +83,8 @@ void split_bert(std::string_view text, std::vector<std::string_view>& words) {
   };
   for (size_t at = 0; at < text.size();) {
     const CodePoint point = code_point_at(text, at);
-    const bool space = is_white_space(point.value), mark = !space && bert::contains(bert::kPunctuation, point.value);
+    const bool space = hf::is_white_space(point.value),
+               mark = !space && bert::contains(bert::kPunctuation, point.value);
     if (space || mark) {
       end_word(at);
       begin = at + point.bytes;

@@ -21,7 +21,4 @@ std::string normalize_bert(std::string_view text, const BertTextOptions& options
 // Appends the words of `text`, which point into it: what is between white space, punctuation characters one by one.
 void split_bert(std::string_view text, std::vector<std::string_view>& words);
 
-// Unicode's White_Space.
-bool is_white_space(char32_t value);
-
 }  // namespace tern

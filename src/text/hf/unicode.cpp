@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "text/bert_classes.h"
 #include "text/hf/after_unicode_9.h"
 #include "text/utf8.h"
 
@@ -37,13 +38,7 @@ bool is_numeric(char32_t point) {
   return kind >= UTF8PROC_CATEGORY_ND && kind <= UTF8PROC_CATEGORY_NO;
 }
 
-bool is_punctuation(char32_t point) {
-  if (point < 0x80)
-    return (point >= 33 && point <= 47) || (point >= 58 && point <= 64) || (point >= 91 && point <= 96) ||
-           (point >= 123 && point <= 126);
-  const auto kind = category(point);
-  return kind >= UTF8PROC_CATEGORY_PC && kind <= UTF8PROC_CATEGORY_PO;
-}
+bool is_punctuation(char32_t point) { return bert::contains(bert::kPunctuation, point); }
 
 bool is_mark(char32_t point) {
   if (point == 0x1CF2 || point == 0x1CF3) return true;  // letters since Unicode 12

@@ -9,7 +9,7 @@ namespace tern::hf {
 
 bool is_white_space(char32_t point);  // Unicode's White_Space
 bool is_numeric(char32_t point);      // a number of any kind: Nd, Nl, No
-bool is_punctuation(char32_t point);  // of Unicode, or an ASCII sign
+bool is_punctuation(char32_t point);  // of Unicode 8, or an ASCII sign
 bool is_mark(char32_t point);         // a combining character
 bool is_word_part(char32_t point);    // what \w matches
 
