@@ -32,9 +32,14 @@ set(TERN_FLAGS_avx512 -O2 -Wno-uninitialized -Wno-maybe-uninitialized -mavx512f 
 # Tiles are in assembly; what goes with them is AVX-512.
 # Under AddressSanitizer each of them would take minutes: every template there is inlined whole, and the checks with it. They
 # call the checks instead, and UBSan looks at the reference kernels, whose shapes and indices are the same.
-if(TERN_SANITIZE MATCHES "address" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+# clang builds fuzz targets alone, which run no kernel.
+if(TERN_SANITIZE MATCHES "address")
   foreach(isa avx2 avx512)
-    list(APPEND TERN_FLAGS_${isa} -fno-sanitize=undefined --param=asan-instrumentation-with-call-threshold=0)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      list(APPEND TERN_FLAGS_${isa} -fno-sanitize=undefined --param=asan-instrumentation-with-call-threshold=0)
+    else()
+      list(APPEND TERN_FLAGS_${isa} -fno-sanitize=all)
+    endif()
   endforeach()
 endif()
 set(TERN_FLAGS_amx ${TERN_FLAGS_avx512})

@@ -25,10 +25,14 @@ constexpr std::array kNames{
 constexpr int64_t kMax = 1 << 20;
 
 // The files give a size of which two thirds, times a factor, rounded up, are used.
+constexpr double kMostFactor = 64;
+
 int64_t adjusted_ffn(const Metadata& m, int64_t ffn) {
   ffn = m.integer_or("block_ff_dim", ffn, 1, kMax);
   if (!m.boolean_or("block_auto_adjust_ff_dim", true)) return ffn;
-  const auto part = static_cast<int64_t>(m.number_or("block_ffn_dim_multiplier", 1) * static_cast<double>(2 * ffn / 3));
+  const double factor = m.number_or("block_ffn_dim_multiplier", 1);
+  if (!(factor > 0 && factor <= kMostFactor)) m.refuse("block_ffn_dim_multiplier", "is not a number from 0 to 64");
+  const auto part = static_cast<int64_t>(factor * static_cast<double>(2 * ffn / 3));
   const int64_t multiple = m.integer_or("block_multiple_of", 256, 1, kMax);
   return (part + multiple - 1) / multiple * multiple;
 }
