@@ -7,32 +7,17 @@
 #include <functional>
 
 #include "core/error.h"
+#include "text/marked_spaces.h"
 #include "text/utf8.h"
 
 namespace tern {
 namespace {
 
-constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, which stands for a space
-
-std::string with_spaces_marked(std::string_view text, bool prefix) {
-  std::string marked;
-  marked.reserve(text.size() + text.size() / 2 + kSpace.size());
-  if (prefix) marked += kSpace;
-  for (const char c : text) {
-    if (c == ' ') {
-      marked += kSpace;
-    } else {
-      marked.push_back(c);
-    }
-  }
-  return marked;
-}
-
 // The end of the word that begins at `at`: before the next marked space that follows something else.
 size_t word_end(std::string_view text, size_t at) {
   size_t end = at;
-  while (text.substr(end, kSpace.size()) == kSpace) end += kSpace.size();
-  const size_t next = text.find(kSpace, end);
+  while (text.substr(end, kMarkedSpace.size()) == kMarkedSpace) end += kMarkedSpace.size();
+  const size_t next = text.find(kMarkedSpace, end);
   return next == text.npos ? text.size() : next;
 }
 
@@ -104,7 +89,7 @@ void SentencePieceEncoder::encode(std::string_view text, std::vector<int32_t>& i
 }
 
 void SentencePieceEncoder::encode_word(std::string_view word, Symbols& s, std::vector<int32_t>& ids) const {
-  if (rank_of(word) != kNoRank && word.size() <= kSpace.size()) return push_symbol(word, ids);
+  if (rank_of(word) != kNoRank && word.size() <= kMarkedSpace.size()) return push_symbol(word, ids);
   s.start.clear();
   for (size_t at = 0; at < word.size(); at += code_point_at(word, at).bytes) {
     s.start.push_back(static_cast<uint32_t>(at));
@@ -136,14 +121,6 @@ void SentencePieceEncoder::push_symbol(std::string_view symbol, std::vector<int3
   }
 }
 
-std::string SentencePieceEncoder::bytes_of(std::string_view piece, bool) const {
-  std::string bytes;
-  for (size_t at = 0; at < piece.size();) {
-    const bool space = piece.substr(at, kSpace.size()) == kSpace;
-    bytes.push_back(space ? ' ' : piece[at]);
-    at += space ? kSpace.size() : 1;
-  }
-  return bytes;
-}
+std::string SentencePieceEncoder::bytes_of(std::string_view piece, bool) const { return with_spaces_back(piece); }
 
 }  // namespace tern

@@ -9,6 +9,7 @@
 #include "text/bert_encoder.h"
 #include "text/byte_level_encoder.h"
 #include "text/sentencepiece_encoder.h"
+#include "text/unigram_encoder.h"
 
 namespace tern {
 namespace {
@@ -42,6 +43,28 @@ std::unique_ptr<SegmentEncoder> sentencepiece_encoder(const Metadata& metadata, 
       .unknown = token_id(metadata, "tokenizer.ggml.unknown_token_id", vocabulary.size())};
   return std::make_unique<SentencePieceEncoder>(vocabulary, metadata.numbers("tokenizer.ggml.scores"), options,
                                                 metadata.source());
+}
+
+// An array of integers that are bytes.
+std::string bytes_of(const Metadata& metadata, std::string_view key) {
+  std::string bytes;
+  if (!metadata.has(key)) return bytes;
+  for (const int64_t value : metadata.integers(key)) {
+    if (value < -128 || value > 255) metadata.refuse(key, "is not an array of bytes");
+    bytes.push_back(static_cast<char>(value));
+  }
+  return bytes;
+}
+
+std::unique_ptr<SegmentEncoder> unigram_encoder(const Metadata& metadata, const Vocabulary& vocabulary) {
+  const Unigram::Options options{.unknown = token_id(metadata, "tokenizer.ggml.unknown_token_id", vocabulary.size())};
+  constexpr std::string_view kRules = "tokenizer.ggml.precompiled_charsmap";
+  return std::make_unique<UnigramEncoder>(
+      Unigram(vocabulary, metadata.numbers("tokenizer.ggml.scores"), options, metadata.source()),
+      CharsMap(bytes_of(metadata, kRules), metadata.source()),
+      UnigramEncoder::Options{
+          .add_space_prefix = metadata.boolean_or("tokenizer.ggml.add_space_prefix", true),
+          .remove_extra_spaces = metadata.boolean_or("tokenizer.ggml.remove_extra_whitespaces", false)});
 }
 
 // Files of encoders often leave out which tokens these are: then by their text.
@@ -88,6 +111,10 @@ void choose_encoder(const Metadata& metadata, Tokenizer::Parts& parts) {
     }
     parts.encoder = byte_level_encoder(metadata, *parts.vocabulary, *row);
     adds_bos = row->adds_bos;
+  } else if (model == "t5") {
+    parts.encoder = unigram_encoder(metadata, *parts.vocabulary);
+    adds_bos = false;
+    adds_eos = true;
   } else if (model == "bert") {
     parts.encoder = bert_encoder(metadata, *parts.vocabulary);
     if (!parts.bos) parts.bos = parts.vocabulary->find("[CLS]");
@@ -95,8 +122,8 @@ void choose_encoder(const Metadata& metadata, Tokenizer::Parts& parts) {
     adds_eos = true;
   } else {
     metadata.refuse("tokenizer.ggml.model",
-                    fmt::format("is \"{}\"; tern reads byte-level BPE (\"gpt2\"), SentencePiece BPE (\"llama\") and "
-                                "WordPiece (\"bert\")",
+                    fmt::format("is \"{}\"; tern reads byte-level BPE (\"gpt2\"), SentencePiece BPE (\"llama\"), "
+                                "WordPiece (\"bert\") and Unigram (\"t5\")",
                                 printable(model)));
   }
   if (metadata.boolean_or("tokenizer.ggml.add_bos_token", adds_bos) && parts.bos) parts.before.push_back(*parts.bos);

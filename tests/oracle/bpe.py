@@ -104,6 +104,9 @@ def add_to_gguf(writer, vocabulary):
     if vocabulary.merges:
         writer.add_token_merges(vocabulary.merges)
     for key, value in vocabulary.keys.items():
+        if isinstance(value, bytes):
+            writer.add_array(f"tokenizer.ggml.{key}", value)
+            continue
         add = writer.add_bool if isinstance(value, bool) else writer.add_uint32
         add(f"tokenizer.ggml.{key}", value)
     if vocabulary.chat_template:

@@ -7,11 +7,12 @@ import make_smollm2
 import make_templates
 import make_tokenizer_json
 import make_tokenizers
+import make_unigram
 import make_wordpiece
 
 
 def main():
-    for module in (make_quant, make_quantized, make_models, make_tokenizers, make_sentencepiece, make_tokenizer_json, make_wordpiece, make_templates, make_smollm2):
+    for module in (make_quant, make_quantized, make_models, make_tokenizers, make_sentencepiece, make_tokenizer_json, make_wordpiece, make_unigram, make_templates, make_smollm2):
         print(f"== {module.__name__}", flush=True)
         module.main()
 

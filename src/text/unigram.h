@@ -1,0 +1,47 @@
+// Unigram (T5, XLM-R): of all ways to cut a text into pieces, the one whose pieces' scores have the largest sum.
+//
+// Kudo 2018, "Subword Regularization", arXiv 1804.10959: scores are log-probabilities, the best cut is found by
+// Viterbi's algorithm. A character that is no piece costs more than any piece and becomes the unknown token, neighbours
+// one together, or its bytes' tokens. O(n * longest piece * log pieces) time, O(n) memory, no recursion. Keeps a
+// reference to the Vocabulary; immutable, any thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/vocabulary.h"
+
+namespace tern {
+
+class Unigram {
+ public:
+  struct Options {
+    std::optional<int32_t> unknown;  // nothing: what is unknown is dropped
+    bool single_precision = true;    // sums as SentencePiece has them; otherwise as Hugging Face does
+  };
+  // One score a token. Bytes have tokens "<0xAB>" or none. Throws one bad-input line that begins with `source`.
+  Unigram(const Vocabulary& vocabulary, std::span<const double> scores, Options options, const std::string& source);
+
+  // Appends the tokens of `text`: valid UTF-8, spaces already marked.
+  void encode(std::string_view text, std::vector<int32_t>& ids) const;
+
+ private:
+  struct Cut;
+  void extend(std::string_view text, size_t from, std::vector<Cut>& cuts) const;
+  double sum(double a, double b) const { return options_.single_precision ? float(float(a) + float(b)) : a + b; }
+  void push_unknown(std::string_view text, std::vector<int32_t>& ids) const;
+
+  const Vocabulary& vocabulary_;
+  Options options_;
+  std::vector<int32_t> sorted_;     // pieces of text in the order of their bytes: what begins alike lies together
+  std::vector<double> scores_;      // [id]
+  double unknown_score_ = 0;        // of a character
+  std::array<int32_t, 256> bytes_;  // -1: none
+};
+
+}  // namespace tern
