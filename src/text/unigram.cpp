@@ -36,7 +36,8 @@ Unigram::Unigram(const Vocabulary& vocabulary, std::span<const double> scores, O
   for (int32_t id = 0; id < vocabulary.size(); ++id) {
     const double score = scores[static_cast<size_t>(id)];
     if (!std::isfinite(score)) bad_input(fmt::format("{}: score {} of a token is {}", source, id, score));
-    if (vocabulary.type(id) != TokenType::kNormal || vocabulary.piece(id).empty()) continue;
+    const TokenType type = vocabulary.type(id);
+    if ((type != TokenType::kNormal && type != TokenType::kUserDefined) || vocabulary.piece(id).empty()) continue;
     sorted_.push_back(id);
     least = any ? std::min(least, score) : score;
     any = true;
@@ -46,7 +47,7 @@ Unigram::Unigram(const Vocabulary& vocabulary, std::span<const double> scores, O
             [&](int32_t a, int32_t b) { return vocabulary.piece(a) < vocabulary.piece(b); });
   for (int byte = 0; byte < 256; ++byte) {
     const auto id = vocabulary.find(piece_of_byte(static_cast<uint8_t>(byte)));
-    bytes_[static_cast<size_t>(byte)] = id && vocabulary.type(*id) == TokenType::kByte ? *id : -1;
+    bytes_[static_cast<size_t>(byte)] = id && options.byte_tokens && vocabulary.is_text(*id) ? *id : -1;
   }
 }
 

@@ -23,8 +23,9 @@ class Unigram {
   struct Options {
     std::optional<int32_t> unknown;  // nothing: what is unknown is dropped
     bool single_precision = true;    // sums as SentencePiece has them; otherwise as Hugging Face does
+    bool byte_tokens = true;         // what is unknown becomes its bytes' tokens "<0xAB>" where all of them are there
   };
-  // One score a token. Bytes have tokens "<0xAB>" or none. Throws one bad-input line that begins with `source`.
+  // One score a token. Throws one bad-input line that begins with `source`.
   Unigram(const Vocabulary& vocabulary, std::span<const double> scores, Options options, const std::string& source);
 
   // Appends the tokens of `text`: valid UTF-8, spaces already marked.

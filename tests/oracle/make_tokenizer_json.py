@@ -133,6 +133,18 @@ def word_pieces():
     return made
 
 
+def unigram(**model):
+    trained = Tokenizer(models.Unigram())
+    trained.pre_tokenizer = pre_tokenizers.Metaspace()
+    trained.train_from_iterator(corpus_texts(), trainers.UnigramTrainer(
+        vocab_size=500, show_progress=False, special_tokens=["<unk>", "<s>", "</s>"], unk_token="<unk>"))
+    made = json.loads(trained.to_str())
+    metaspace = {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "always", "split": True}
+    made["pre_tokenizer"] = made["decoder"] = metaspace
+    made["model"].update(model)
+    return made
+
+
 PLAIN = [("<s>", {}), ("</s>", {})]
 
 
@@ -162,6 +174,12 @@ def cases():
     yield "words_nfd", word_level({"type": "WhitespaceSplit"}, sequence("n", {"type": "NFD"}, {"type": "Nmt"}, {"type": "Strip", "strip_left": True, "strip_right": True}))
     yield "words_nfkc", word_level({"type": "BertPreTokenizer"}, sequence("n", {"type": "NFKC"}, {"type": "Replace", "pattern": {"Regex": r"\s{2,}|[[:digit:]]+"}, "content": " "}))
     yield "bert", with_post(word_pieces(), "BertProcessing")
+    yield "unigram", added(unigram(), ("[MASK]", {"lstrip": True}), ("<think>", {"special": False}))
+    bytes_too = unigram(byte_fallback=True)
+    bytes_too["model"]["vocab"] += [[f"<0x{byte:02X}>", 0.0] for byte in range(256)]
+    bytes_too["decoder"] = sequence("d", {"type": "Replace", "pattern": {"String": SPACE}, "content": " "}, {"type": "ByteFallback"},
+                                    {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0})
+    yield "unigram_bytes", bytes_too
     yield "delimiter", word_level({"type": "CharDelimiterSplit", "delimiter": " "})
 
 
@@ -177,7 +195,12 @@ def without_special(tokenizer):
     changed = copy.deepcopy(tokenizer)
     vocab = changed["model"]["vocab"]
     for token in changed["added_tokens"]:  # keeps the ids of the others
-        vocab.setdefault(token["content"], token["id"])
+        if isinstance(vocab, dict):
+            vocab.setdefault(token["content"], token["id"])
+        elif token["id"] == len(vocab):
+            vocab.append([token["content"], -100.0])
+        if isinstance(vocab, list) and token["special"]:  # no text becomes a control token
+            vocab[token["id"]] = [f"\x01{token['id']}", vocab[token["id"]][1]]
     changed["added_tokens"] = [token for token in changed["added_tokens"] if not token["special"]]
     return Tokenizer.from_str(json.dumps(changed))
 
@@ -197,6 +220,7 @@ def case(tokenizer, lines):
 def seed(tokenizer):
     """The same components around a model of a few tokens, for the fuzzer to start from."""
     small = copy.deepcopy(tokenizer)
+    scores = isinstance(small["model"]["vocab"], list)
     small["model"]["vocab"] = {token: index for index, token in enumerate(["<unk>", "[UNK]", "a", "b", "ab", SPACE, "\u0120", "##b", "b</w>", "<0xC3>"])}
     if "merges" in small["model"]:
         small["model"]["merges"] = [["a", "b"]]
@@ -205,6 +229,8 @@ def seed(tokenizer):
         token["id"] = small["model"]["vocab"].get(token["content"], -1)
     for index, token in enumerate(token for token in small["added_tokens"] if token["content"] not in small["model"]["vocab"]):
         token["id"] = len(small["model"]["vocab"]) + index
+    if scores:
+        small["model"]["vocab"] = [[token, -float(index)] for index, token in enumerate(small["model"]["vocab"])]
     post = json.dumps(small["post_processor"])
     for token in tokenizer["added_tokens"]:
         post = post.replace(f'{token["id"]}]', "0]")

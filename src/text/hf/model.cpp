@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "text/hf/bpe_model.h"
+#include "text/hf/unigram_model.h"
 #include "text/hf/word_level_model.h"
 #include "text/hf/word_piece_model.h"
 
@@ -35,8 +36,9 @@ std::unique_ptr<const WordModel> make_word_model(const TokenizerFile& file, cons
   if (type == "BPE") return std::make_unique<const BpeModel>(file, vocabulary, alphabet);
   if (type == "WordLevel") return std::make_unique<const WordLevelModel>(model, vocabulary);
   if (type == "WordPiece") return std::make_unique<const WordPieceModel>(model, vocabulary);
-  model.refuse(
-      fmt::format("is of type \"{}\", which is not read; tern reads BPE, WordLevel and WordPiece", printable(type)));
+  if (type == "Unigram" && !file.scores.empty()) return std::make_unique<const UnigramModel>(file, vocabulary);
+  model.refuse(fmt::format("is of type \"{}\", which is not read; tern reads BPE, Unigram, WordLevel and WordPiece",
+                           printable(type)));
 }
 
 }  // namespace tern::hf
