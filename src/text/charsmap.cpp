@@ -1,7 +1,9 @@
 #include "text/charsmap.h"
 
 #include <fmt/core.h>
+#include <utf8proc.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/error.h"
@@ -16,6 +18,26 @@ uint32_t offset_of(uint32_t unit) { return (unit >> 10) << ((unit & (1U << 9)) >
 bool has_value(uint32_t unit) { return (unit >> 8 & 1) != 0; }
 uint32_t value_of(uint32_t unit) { return unit & 0x7FFFFFFF; }
 
+// Longer than any decomposition of Unicode by far: what a character may grow to is bounded.
+constexpr size_t kLongestReplacement = 128;
+constexpr size_t kShortGrapheme = 6;  // bytes
+
+// Behind the characters that belong together with the one at `at`.
+size_t grapheme_end(std::string_view text, size_t at) {
+  utf8proc_int32_t state = 0;
+  CodePoint point = code_point_at(text, at);
+  for (size_t end = at + point.bytes; end < text.size();) {
+    const CodePoint next = code_point_at(text, end);
+    if (utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(point.value),
+                                         static_cast<utf8proc_int32_t>(next.value), &state)) {
+      return end;
+    }
+    end += next.bytes;
+    point = next;
+  }
+  return text.size();
+}
+
 }  // namespace
 
 CharsMap::CharsMap(std::string_view blob, const std::string& source) {
@@ -29,9 +51,16 @@ CharsMap::CharsMap(std::string_view blob, const std::string& source) {
   units_.resize(trie_bytes / 4);
   std::memcpy(units_.data(), blob.data() + sizeof trie_bytes, trie_bytes);
   replacements_ = blob.substr(sizeof trie_bytes + trie_bytes);
+  for (size_t begin = 0, end = 0; begin < replacements_.size(); begin = end + 1) {
+    end = std::min(replacements_.find('\0', begin), replacements_.size());
+    if (end - begin > kLongestReplacement) {
+      bad_input(fmt::format("{}: a normalization rule writes {} bytes, more than {}", source, end - begin,
+                            kLongestReplacement));
+    }
+  }
 }
 
-std::optional<CharsMap::Match> CharsMap::longest(std::string_view text) const {
+std::optional<CharsMap::Match> CharsMap::match(std::string_view text, bool longest) const {
   std::optional<Match> found;
   if (units_.empty()) return found;
   uint32_t node = offset_of(units_[0]);
@@ -47,6 +76,7 @@ std::optional<CharsMap::Match> CharsMap::longest(std::string_view text) const {
     if (begin >= replacements_.size()) return found;
     const size_t end = replacements_.find('\0', begin);
     found = Match{i + 1, std::string_view(replacements_).substr(begin, end - begin)};
+    if (!longest) return found;
   }
   return found;
 }
@@ -55,12 +85,33 @@ std::string CharsMap::apply(std::string_view text) const {
   std::string out;
   out.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
-    const auto match = longest(text.substr(at));
-    const size_t bytes = match ? match->bytes : code_point_at(text, at).bytes;
-    out += match ? match->replacement : text.substr(at, bytes);
+    const auto rule = match(text.substr(at), true);
+    const size_t bytes = rule ? rule->bytes : code_point_at(text, at).bytes;
+    out += rule ? rule->replacement : text.substr(at, bytes);
     at += bytes;
   }
   return replace_invalid_utf8(out);  // rules may hold anything
+}
+
+std::string CharsMap::apply_by_grapheme(std::string_view text) const {
+  std::string out;
+  out.reserve(text.size());
+  const auto replace = [&](std::string_view part) {
+    const auto rule = match(part, false);
+    if (rule) out += rule->replacement;
+    return rule.has_value();
+  };
+  for (size_t at = 0; at < text.size();) {
+    const std::string_view grapheme = text.substr(at, grapheme_end(text, at) - at);
+    at += grapheme.size();
+    if (grapheme.size() < kShortGrapheme && replace(grapheme)) continue;
+    for (size_t i = 0; i < grapheme.size();) {
+      const std::string_view character = grapheme.substr(i, code_point_at(grapheme, i).bytes);
+      if (!replace(character)) out += character;
+      i += character.size();
+    }
+  }
+  return replace_invalid_utf8(out);
 }
 
 }  // namespace tern

@@ -18,15 +18,18 @@ class CharsMap {
   // Empty: nothing is replaced. Throws one bad-input line that begins with `source` for a blob that is none.
   CharsMap(std::string_view blob, const std::string& source);
 
-  // `text` is valid UTF-8.
+  // As SentencePiece does. `text` is valid UTF-8.
   std::string apply(std::string_view text) const;
+  // As Hugging Face's tokenizers do: of a short grapheme the first part that has a rule stands for all of it, of others
+  // each character alone.
+  std::string apply_by_grapheme(std::string_view text) const;
 
  private:
   struct Match {
     size_t bytes;
     std::string_view replacement;
   };
-  std::optional<Match> longest(std::string_view text) const;
+  std::optional<Match> match(std::string_view text, bool longest) const;
 
   std::vector<uint32_t> units_;
   std::string replacements_;

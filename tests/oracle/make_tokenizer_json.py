@@ -4,15 +4,18 @@ texts.json holds the texts of all. <name>.json: "tokenizer" (the file); "ids", f
 special tokens as plain text make a difference; "surrounded", the ids of the first text with what the post-processor adds;
 "decoded", {index: text} where decoding, without special tokens, does not give back the text.
 """
+import base64
 import copy
 import json
 import random
 
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 import awkward
 import corpus
 import fixture
+import make_unigram
 
 FOUND = ["<s>", "</s>", "<think>", "[MASK]", "word"]
 LLAMA3_WORDS = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
@@ -145,6 +148,13 @@ def unigram(**model):
     return made
 
 
+def compiled_rules():
+    """Those of make_unigram.py, as SentencePiece compiles them."""
+    model = make_unigram.model_with_rules().serialized_model_proto()
+    blob = sentencepiece_model_pb2.ModelProto.FromString(model).normalizer_spec.precompiled_charsmap
+    return base64.b64encode(blob).decode()
+
+
 PLAIN = [("<s>", {}), ("</s>", {})]
 
 
@@ -180,6 +190,9 @@ def cases():
     bytes_too["decoder"] = sequence("d", {"type": "Replace", "pattern": {"String": SPACE}, "content": " "}, {"type": "ByteFallback"},
                                     {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0})
     yield "unigram_bytes", bytes_too
+    rules = dict(unigram(), normalizer=sequence("n", {"type": "Precompiled", "precompiled_charsmap": compiled_rules()},
+                                                {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}))
+    yield "unigram_rules", rules
     yield "delimiter", word_level({"type": "CharDelimiterSplit", "delimiter": " "})
 
 
@@ -188,7 +201,8 @@ def texts():
     short = [text for text in awkward.texts(FOUND, 120, seed=31) if 0 < len(text.encode()) <= 48]
     around = [text for text in short if any(token in text for token in FOUND)]
     others = [text for text in short if text not in set(around)]
-    return ["Hello world", *sorted(rng.sample(around, 40)), *sorted(rng.sample(others, 200))]
+    rules = ["\ufb01n \uff41\uff42c \uff41 \u30ab\u3099\u30ab", "e\u0301e\u0301 \xdf\u2026", "a\tb\u3000c\u200bd", "\u337f"]
+    return ["Hello world", *rules, *sorted(rng.sample(around, 40)), *sorted(rng.sample(others, 200))]
 
 
 def without_special(tokenizer):

@@ -32,11 +32,12 @@ def train(byte_fallback, **options):
     return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
 
 
-def rules_file():
-    file = tempfile.NamedTemporaryFile("w", suffix=".tsv", delete=False)
-    for source, target in RULES.items():
-        file.write(" ".join(f"{ord(c):X}" for c in source) + "\t" + " ".join(f"{ord(c):X}" for c in target) + "\n")
-    return file
+def model_with_rules():
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
+        for source, target in RULES.items():
+            file.write(" ".join(f"{ord(c):X}" for c in source) + "\t" + " ".join(f"{ord(c):X}" for c in target) + "\n")
+        file.flush()
+        return train(False, normalization_rule_tsv=file.name)
 
 
 def write(name, model, count, limit):
@@ -59,10 +60,7 @@ def main(folder=None, count=100_000):
         write(Path(folder) / "tokenizer" / "unigram-nfkc", train(False, normalization_rule_name="nmt_nfkc"), int(count), None)
         return
     out = fixture.folder("tokenizer")
-    with rules_file() as rules:
-        rules.close()
-        write(out / "unigram", train(False, normalization_rule_tsv=rules.name), 150, 200)
-        Path(rules.name).unlink()
+    write(out / "unigram", model_with_rules(), 150, 200)
     write(out / "unigram-bytes",
           train(True, normalization_rule_name="identity", remove_extra_whitespaces=False, allow_whitespace_only_pieces=True),
           150, 200)

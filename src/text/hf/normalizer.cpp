@@ -6,10 +6,12 @@
 #include <array>
 #include <functional>
 
+#include "core/base64.h"
 #include "core/error.h"
 #include "core/limits.h"
 #include "text/bert_text.h"
 #include "text/byte_level.h"
+#include "text/charsmap.h"
 #include "text/hf/matches.h"
 #include "text/hf/unicode.h"
 #include "text/utf8.h"
@@ -111,7 +113,7 @@ struct Row {
   Make make;
 };
 
-const std::array<Row, 12> kRows{{
+const std::array<Row, 13> kRows{{
     {"NFC", [](const JsonNode&) { return form(Form::kNfc); }},
     {"NFD", [](const JsonNode&) { return form(Form::kNfd); }},
     {"NFKC", [](const JsonNode&) { return form(Form::kNfkc); }},
@@ -142,6 +144,14 @@ const std::array<Row, 12> kRows{{
                                      .strip_accents = node.boolean_or("strip_accents", lowercase),
                                      .lowercase = lowercase};
        return step([options](std::string_view text) { return normalize_bert(text, options); });
+     }},
+    {"Precompiled",
+     [](const JsonNode& node) {
+       const JsonNode encoded = node.at("precompiled_charsmap");
+       const auto blob = base64_decoded(encoded.string());
+       if (!blob) encoded.refuse("is not base64");
+       return step(
+           [map = CharsMap(*blob, encoded.where())](std::string_view text) { return map.apply_by_grapheme(text); });
      }},
     {"Nmt", [](const JsonNode&) { return step(nmt); }},
     {"ByteLevel", [](const JsonNode&) { return step(byte_level_encode); }},
