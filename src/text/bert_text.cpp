@@ -69,11 +69,7 @@ std::string normalize_bert(std::string_view text, const BertTextOptions& options
   if (options.clean) out = map_text(out, clean);
   if (options.apart_ideographs) out = map_text(out, set_apart);
   if (options.strip_accents) out = map_text(out, append_bare);
-  if (!options.lowercase) return out;
-  return map_text(out, [](std::string& to, char32_t value) {
-    if (value == 0x130) return to.append("i\xCC\x87"), void();  // the one capital that becomes two characters
-    append_utf8(to, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(value))));
-  });
+  return options.lowercase ? hf::lower_case(out) : out;
 }
 
 void split_bert(std::string_view text, std::vector<std::string_view>& words) {
