@@ -53,6 +53,8 @@ struct LoadOptions {
   int64_t gpu_layers = kAllLayers;  // of a device that is a GPU: the last ones run there, the others on the CPU
   bool gpu_graphs = true;           // decoding steps are captured once and replayed
   bool gpu_fusions = true;          // products of few tokens do what stands around them
+  // On a GPU: a token's bits depend on its sequence alone, as they always do on the CPU.
+  bool deterministic = false;
   GpuQuantization gpu_quantization = GpuQuantization::kAuto;
   std::string chat_template;  // source that replaces the model's own; empty: the model's
   KernelSelection kernels = KernelSelection::from_environment();

@@ -53,6 +53,7 @@ CudaOptions cuda_options(const LoadOptions& options) {
           .memory_share = options.gpu_memory_share,
           .graphs = options.gpu_graphs,
           .fusions = options.gpu_fusions,
+          .deterministic = options.deterministic,
           .quantization = options.gpu_quantization};
 }
 

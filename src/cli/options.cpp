@@ -89,6 +89,9 @@ void ModelOptions::add_device(CLI::App& app) {
                "Capture decoding steps once and replay them; default: on");
   app.add_flag("--cuda-fusions,!--no-cuda-fusions", gpu_fusions,
                "Products of up to 16 tokens do the norms, rotations and activations around them; default: on");
+  app.add_flag(
+      "--deterministic", deterministic,
+      "The same request gets the same tokens alone and among others, on a GPU too (slower; always so on a CPU)");
   static const std::map<std::string, GpuQuantization> kQuantizations = {
       {"auto", GpuQuantization::kAuto}, {"none", GpuQuantization::kNone}, {"fp8", GpuQuantization::kFp8}};
   app.add_option("-q,--quantization", gpu_quantization,
@@ -179,6 +182,7 @@ LoadOptions ModelOptions::load_options(int64_t sequences) const {
   options.gpu_memory_share = gpu_memory_share;
   options.gpu_graphs = gpu_graphs;
   options.gpu_fusions = gpu_fusions;
+  options.deterministic = deterministic;
   options.gpu_quantization = gpu_quantization;
   if (options.device.on_gpu()) {
     options.block_tokens = kGpuBlockTokens;

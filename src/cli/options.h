@@ -21,6 +21,7 @@ struct ModelOptions {
   std::string gpu_layers = "all";
   bool gpu_graphs = true;
   bool gpu_fusions = true;
+  bool deterministic = false;
   GpuQuantization gpu_quantization = GpuQuantization::kAuto;
   int threads = 0;
   int threads_batch = 0;

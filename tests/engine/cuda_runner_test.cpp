@@ -37,7 +37,7 @@ struct Loaded {
   ScoringLimits limits;
 };
 
-Loaded load(const Golden& golden, int64_t max_batched_tokens, bool graphs) {
+Loaded load(const Golden& golden, int64_t max_batched_tokens, const CudaOptions& cuda) {
   auto checkpoint = open_checkpoint(golden.path);
   Loaded out;
   out.config = model_config(*checkpoint);
@@ -51,7 +51,7 @@ Loaded load(const Golden& golden, int64_t max_batched_tokens, bool graphs) {
   options.block_tokens = 64;
   options.kv_format = Format::kBF16;
   out.limits = {max_batched_tokens, options.max_rows, options.block_tokens};
-  out.runner = make_cuda_runner(checkpoint, out.config, lowered, options, {.graphs = graphs});
+  out.runner = make_cuda_runner(checkpoint, out.config, lowered, options, cuda);
   return out;
 }
 
@@ -67,7 +67,7 @@ class CudaRunner : public testing::TestWithParam<Golden> {
 };
 
 void expect_logits(const Golden& golden, int64_t max_batched_tokens) {
-  Loaded model = load(golden, max_batched_tokens, true);
+  Loaded model = load(golden, max_batched_tokens, {});
   const Expected expected = expected_of(golden);
   double error = 0, norm = 0;
   int64_t positions = 0, other_experts = 0;
@@ -110,14 +110,14 @@ TEST_P(CudaRunner, SingleTokensMatchTransformers) { expect_logits(GetParam(), 1)
 // Prompts of several lengths decoded together: {request: token and logprob of each step}.
 using Answers = std::map<RequestId, std::vector<std::pair<int32_t, float>>>;
 
-Answers decode_together(const Golden& golden, bool graphs, int count) {
-  Loaded model = load(golden, 512, graphs);
+Answers decode_together(const Golden& golden, const CudaOptions& cuda, int count, int64_t max_batched_tokens = 512) {
+  Loaded model = load(golden, max_batched_tokens, cuda);
   const int64_t vocabulary = model.config.vocabulary;
   Engine engine(std::move(model.runner),
                 {.max_model_len = kContext,
                  .block_tokens = 64,
                  .vocabulary = vocabulary,
-                 .scheduler = {.max_batched_tokens = 512, .max_sequences = 32}},
+                 .scheduler = {.max_batched_tokens = max_batched_tokens, .max_sequences = 32}},
                 std::make_shared<SteadyClock>());
   const auto ids = expected_of(golden).json["prompts"][2]["ids"].get<std::vector<int32_t>>();
   for (int i = 0; i < count; ++i) {
@@ -142,12 +142,24 @@ Answers decode_together(const Golden& golden, bool graphs, int count) {
 
 TEST_P(CudaRunner, CapturedStepsGiveTheBitsOfLaunchedOnes) {
   for (int count : {1, 4}) {  // that are buckets: no padding
-    EXPECT_EQ(decode_together(GetParam(), true, count), decode_together(GetParam(), false, count)) << count;
+    const Answers captured = decode_together(GetParam(), {.graphs = true}, count);
+    EXPECT_EQ(captured, decode_together(GetParam(), {.graphs = false}, count)) << count;
   }
 }
 
+// Alone and among others, with prompts whole and in chunks beside others' decoding.
+TEST_P(CudaRunner, DeterministicAnswersHaveTheSameBitsInAnyCompany) {
+  const CudaOptions cuda = {.deterministic = true};
+  const Answers alone = decode_together(GetParam(), cuda, 1), few = decode_together(GetParam(), cuda, 3, 40);
+  const Answers many = decode_together(GetParam(), cuda, 5), chunks = decode_together(GetParam(), cuda, 5, 33);
+  EXPECT_EQ(many, chunks);
+  for (const auto& [request, answer] : few) EXPECT_EQ(many.at(request), answer) << request;
+  for (const auto& [request, answer] : alone) EXPECT_EQ(many.at(request), answer) << request;
+}
+
 TEST_P(CudaRunner, PaddedStepsAreRight) {
-  const Answers padded = decode_together(GetParam(), true, 5), plain = decode_together(GetParam(), false, 5);
+  const Answers padded = decode_together(GetParam(), {.graphs = true}, 5),
+                plain = decode_together(GetParam(), {.graphs = false}, 5);
   for (const auto& [request, answer] : plain) {
     const auto& other = padded.at(request);
     ASSERT_EQ(other.size(), answer.size());
@@ -168,7 +180,7 @@ const Golden& llama_tiny() {
 TEST(CudaReport, StepsInFlightHaveGapsWithinTheRunsTime) {
   std::string reason;
   if (count_gpus(&reason) == 0) GTEST_SKIP() << reason;
-  Loaded model = load(llama_tiny(), 64, true);
+  Loaded model = load(llama_tiny(), 64, {});
   const Runner* const runner = model.runner.get();
   ASSERT_TRUE(gpu_report(*runner));
   EXPECT_FALSE(gpu_report(*runner)->step_gap_us) << "no step yet";
@@ -201,7 +213,7 @@ TEST(CudaReport, StepsInFlightHaveGapsWithinTheRunsTime) {
 // 0: nothing failed.
 int exit_code_of(const Golden& golden, const std::vector<int32_t>& ids) {
   try {
-    Loaded model = load(golden, 64, true);
+    Loaded model = load(golden, 64, {});
     score(*model.runner, model.limits, ids, 0, [](int64_t, std::span<const float>) {});
   } catch (const Error& error) {
     std::fprintf(stderr, "%s\n", error.what());

@@ -153,5 +153,49 @@ TEST_F(QuantizedMatmul, Fp8ProductEqualsThePlainSum) {
   }
 }
 
+// A token's results do not depend on how many others there are, nor on its place among them.
+void expect_same_bits(std::vector<uint16_t> w, std::vector<uint16_t> x, int64_t rows, int64_t cols, bool f32_out) {
+  CudaMatmul matmul(true);
+  const DeviceMemory d_w(w);
+  const auto run = [&](int64_t begin, int64_t tokens) {
+    const std::vector<uint16_t> part(x.begin() + begin * cols, x.begin() + (begin + tokens) * cols);
+    const DeviceMemory d_x(part);
+    const DeviceMemory y(std::vector<uint32_t>(static_cast<size_t>(rows * tokens), 0xffffffffu));
+    matmul.run({.rows = rows, .cols = cols, .tokens = tokens, .f32_out = f32_out},
+               {.w = d_w.data(), .x = d_x.data(), .y = y.data()}, nullptr);
+    done(0);
+    std::vector<uint32_t> out = y.to_host<uint32_t>();
+    if (!f32_out) out.resize(static_cast<size_t>(rows * tokens / 2));
+    return out;
+  };
+  const auto total = static_cast<int64_t>(x.size()) / cols;
+  const std::vector<uint32_t> all = run(0, total);
+  const auto words = static_cast<int64_t>(all.size()) / total;  // of a token
+  for (const auto& [begin, tokens] : {std::pair<int64_t, int64_t>{0, 1},
+                                      {total - 1, 1},
+                                      {7, 2},
+                                      {3, 16},
+                                      {100, 17},
+                                      {50, 64},
+                                      {1, 128},
+                                      {5, 129},
+                                      {0, 300},
+                                      {0, 600}}) {
+    const std::vector<uint32_t> part = run(begin, tokens);
+    const auto first = all.begin() + begin * words;
+    EXPECT_TRUE(std::equal(part.begin(), part.end(), first))
+        << rows << "x" << cols << " tokens " << begin << " to " << begin + tokens << " f32 " << f32_out;
+  }
+}
+
+TEST_F(QuantizedMatmul, OneAlgorithmGivesATokenTheSameBitsInAnyCompany) {
+  const std::pair<int64_t, int64_t> shapes[] = {{64, 64}, {576, 1536}, {4096, 4096}, {6144, 4096}, {4096, 14336}};
+  for (const auto& [rows, cols] : shapes) {
+    for (const bool f32_out : {false, true}) {
+      expect_same_bits(halves(rows * cols, 0.02f), halves(700 * cols, 1.0f), rows, cols, f32_out);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tern

@@ -40,8 +40,10 @@ DecodeKv cuda_kv_format(Format format) {
   bad_input("[cuda] a cache on a GPU is bf16 or fp8, not " + std::string(kv_name_of(format)));
 }
 
-CudaAttention::CudaAttention(const Program& program, size_t group, const RunnerOptions& options, int capability)
+CudaAttention::CudaAttention(const Program& program, size_t group, const RunnerOptions& options, int capability,
+                             bool deterministic)
     : group_(group),
+      deterministic_(deterministic),
       desc_{.heads = static_cast<int32_t>(program.attention.heads),
             .kv_heads = static_cast<int32_t>(program.caches[group].kv_heads),
             .head_dim = static_cast<int32_t>(program.caches[group].head_dim),
@@ -62,7 +64,7 @@ CudaAttention::CudaAttention(const Program& program, size_t group, const RunnerO
     fail(ErrorCode::kFailed, fmt::format("[attention] no kernel for heads of {} on cuda", desc_.head_dim));
   if (capability != kHopper) return;
   choose_decode(options);
-  if (decode_ != nullptr) choose_prefill(options);
+  if (decode_ != nullptr && !deterministic) choose_prefill(options);
 }
 
 void CudaAttention::choose_decode(const RunnerOptions& options) {
@@ -133,6 +135,11 @@ const CudaAttentionPlan& CudaAttention::plan(const BatchShape& shape) {
   plan_prefill(shape);
   plan_.plain = plan_.decode.slots > slots_ || static_cast<int64_t>(plan_.decode.units.size()) > limits_.decode_units ||
                 static_cast<int64_t>(plan_.prefill.units.size()) > limits_.prefill_units;
+  if (plan_.plain && deterministic_) {
+    fail(ErrorCode::kFailed,
+         "[attention] a step's plan is larger than what is reserved for it; --deterministic allows "
+         "no other kernel (a smaller --max-num-batched-tokens makes smaller plans)");
+  }
   return plan_;
 }
 

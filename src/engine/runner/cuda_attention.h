@@ -43,7 +43,8 @@ DecodeKv cuda_kv_format(Format format);
 class CudaAttention {
  public:
   // Throws Error{kFailed} where no kernel takes the head size.
-  CudaAttention(const Program& program, size_t group, const RunnerOptions& options, int capability);
+  // `deterministic`: the decode kernel takes sequences of every length, since its bits are the same in any company.
+  CudaAttention(const Program& program, size_t group, const RunnerOptions& options, int capability, bool deterministic);
   CudaAttentionLimits limits() const { return limits_; }
   const CudaAttentionPlan& plan(const BatchShape& shape);
   // A layer. `q`, `out`: bf16 [tokens, heads * head_dim]. Captured launches read units and tables anew.
@@ -66,6 +67,7 @@ class CudaAttention {
   int64_t columns() const { return int64_t{desc_.heads} * desc_.head_dim; }
 
   size_t group_;
+  bool deterministic_;
   DecodeAttentionDesc desc_;
   PrefillAttentionDesc prefill_desc_;
   const DecodeAttentionImpl* decode_ = nullptr;

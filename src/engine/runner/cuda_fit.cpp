@@ -24,7 +24,7 @@ uint64_t weight_bytes(const Op& op, const Program& program, const WeightMap& wei
     std::vector<const TensorInfo*> parts;
     for (const WeightUse& use : op.weights) parts.push_back(&weights.tensor(use));
     const bool logits = op.outputs[0].buffer == program.entries[0].result.buffer;
-    as = choose_weight(parts, logits, cuda.quantization, capability);
+    as = choose_weight(parts, logits, cuda, capability);
   }
   for (const WeightUse& use : op.weights) {
     bytes += cuda_matrix_bytes(use.rows * std::max<int64_t>(use.experts, 1), use.cols, as);
@@ -41,8 +41,9 @@ int32_t layers_of(const Program& program) {
 uint64_t program_bytes(const Program& program, const WeightMap& weights, const RunnerOptions& options,
                        const CudaOptions& cuda, int capability) {
   const auto any = [](const Op&) { return true; };
-  const GpuFusions fusions =
-      cuda.fusions ? find_gpu_fusions(program, cuda_kv_format(options.kv_format), any) : no_gpu_fusions(program);
+  const GpuFusions fusions = cuda.fusions && !cuda.deterministic
+                                 ? find_gpu_fusions(program, cuda_kv_format(options.kv_format), any)
+                                 : no_gpu_fusions(program);
   const MemoryPlan plan = plan_memory(with_fused_lifetimes(program, fusions));
   auto bytes = static_cast<uint64_t>(plan.token_cols * options.max_batched_tokens + plan.row_cols * options.max_rows) *
                sizeof(float);

@@ -12,15 +12,12 @@
 namespace tern {
 namespace {
 
-// Up to here 4-bit weights are read once for each 16 tokens: a layer of 8B takes 69 us so, and decoding it to bf16 for
-// cuBLASLt at least 330.
-constexpr int64_t kW4FewTokens = 4 * kDecodeProductMaxTokens;
-
-const DecodeProductImpl* find_few(const DecodeProductDesc& desc, int capability) {
+// The row of `table`, which is for Hopper, that multiplies so; null: none.
+template <typename Table>
+auto find_product(const Table& table, const DecodeProductDesc& desc, int capability) -> decltype(table.rows) {
   if (capability != 90) return nullptr;
-  for (int i = 0; i < kDecodeProductSm90.count; ++i) {
-    const DecodeProductImpl& row = kDecodeProductSm90.rows[i];
-    if (row.weight == desc.weight && row.supports(desc)) return &row;
+  for (int i = 0; i < table.count; ++i) {
+    if (table.rows[i].weight == desc.weight && table.rows[i].supports(desc)) return &table.rows[i];
   }
   return nullptr;
 }
@@ -40,10 +37,13 @@ DecodeWeight choose_fp8(std::span<const TensorInfo* const> parts) {
 
 }  // namespace
 
-bool has_few_product(const DecodeProductDesc& desc, int capability) { return find_few(desc, capability) != nullptr; }
+bool has_few_product(const DecodeProductDesc& desc, int capability) {
+  return find_product(kDecodeProductSm90, desc, capability) != nullptr;
+}
 
-DecodeWeight choose_weight(std::span<const TensorInfo* const> parts, bool to_f32, GpuQuantization wish,
+DecodeWeight choose_weight(std::span<const TensorInfo* const> parts, bool to_f32, const CudaOptions& cuda,
                            int capability) {
+  const GpuQuantization wish = cuda.quantization;
   const auto all = [&](auto holds) { return std::all_of(parts.begin(), parts.end(), holds); };
   const int64_t cols = parts[0]->cols();
   if (to_f32 || capability != 90 || wish == GpuQuantization::kNone) return DecodeWeight::kBf16;
@@ -53,7 +53,11 @@ DecodeWeight choose_weight(std::span<const TensorInfo* const> parts, bool to_f32
   const auto all_are = [&](Format format) {
     return all([&](const TensorInfo* part) { return part->format == format; });
   };
-  if (all_are(Format::kF8E4M3)) return choose_fp8(parts);  // columns are whole blocks of 32
+  if (all_are(Format::kF8E4M3)) {  // columns are whole blocks of 32
+    const DecodeWeight fp8 = choose_fp8(parts);
+    return cuda.deterministic && fp8 == DecodeWeight::kFp8Block ? DecodeWeight::kBf16 : fp8;
+  }
+  if (cuda.deterministic) return DecodeWeight::kBf16;
   if (all_are(Format::kQ4_0)) return DecodeWeight::kW4Block32;
   const bool w4 = all([](const TensorInfo* part) {
     return part->format == Format::kQ4_0 || part->format == Format::kU4Zero || part->format == Format::kQ4_K;
@@ -73,10 +77,13 @@ void CudaProducts::need_squares(int64_t cols) {
   square_bytes_ = std::max(square_bytes_, kDecodeProductMaxTokens * parts * static_cast<int64_t>(sizeof(float)));
 }
 
+void CudaProducts::need_w4() { w4_bytes_ = w4_product_workspace_bytes(); }
+
 void CudaProducts::reserve() {
   if (token_bytes_ > 0) tokens_ = CudaMemory(static_cast<uint64_t>(token_bytes_), "activations in 8 bits");
   if (scale_count_ > 0) scales_ = CudaMemory(static_cast<uint64_t>(scale_count_) * 4, "scales of activations");
   if (matrix_bytes_ > 0) matrix_ = CudaMemory(static_cast<uint64_t>(matrix_bytes_), "a decoded matrix");
+  if (w4_bytes_ > 0) w4_workspace_ = CudaMemory(static_cast<uint64_t>(w4_bytes_), "parts of 4-bit products");
   if (square_bytes_ > 0) squares_ = CudaMemory(static_cast<uint64_t>(square_bytes_), "sums of squares");
 }
 
@@ -136,7 +143,10 @@ void CudaProducts::run_w4(const MatmulShape& shape, const MatmulOperands& operan
 CudaLinearStep::CudaLinearStep(CudaProducts& products, const CudaMatrix& weights, const float* bias, CudaPlace in,
                                CudaPlace out, int capability)
     : products_(products), weights_(weights), bias_(bias), in_(in), out_(out) {
-  if (!out.f32) few_ = find_few({out.cols, in.cols, weights.weight}, capability);
+  if (out.f32 || products.deterministic()) return;
+  const DecodeProductDesc desc = {out.cols, in.cols, weights.weight};
+  few_ = find_product(kDecodeProductSm90, desc, capability);
+  if (is_w4(weights.weight)) w4_ = find_product(kW4ProductSm90, desc, capability);
 }
 
 void CudaLinearStep::join(CudaTailStep& tail) {
@@ -145,21 +155,20 @@ void CudaLinearStep::join(CudaTailStep& tail) {
   tail.leave_to_product();
 }
 
-// Tokens [begin, begin + tokens).
-DecodeProductArgs CudaLinearStep::few_args(int64_t begin, int64_t tokens, const CudaStepContext& context) const {
+DecodeProductArgs CudaLinearStep::few_args(int64_t tokens, const CudaStepContext& context) const {
   return {.desc = {.rows = out_.cols, .cols = in_.cols, .weight = weights_.weight},
           .weights = weights_.data,
           .scales = weights_.scales,
-          .x = in_.data + begin * in_.row_bytes(),
+          .x = in_.data,
           .x_stride = in_.cols,
-          .y = out_.data + begin * out_.row_bytes(),
+          .y = out_.data,
           .y_stride = out_.cols,
           .tokens = tokens,
           .overlap = context.overlap};
 }
 
 void CudaLinearStep::run_joined(int64_t tokens, const CudaStepContext& context) const {
-  DecodeProductArgs args = few_args(0, tokens, context);
+  DecodeProductArgs args = few_args(tokens, context);
   args.bias = bias_;
   args.norm = norm_;
   args.residual.squares = products_.squares();
@@ -168,10 +177,21 @@ void CudaLinearStep::run_joined(int64_t tokens, const CudaStepContext& context) 
 }
 
 void CudaLinearStep::run_few(int64_t tokens, const CudaStepContext& context) const {
-  for (int64_t begin = 0; begin < tokens; begin += kDecodeProductMaxTokens) {
-    const int64_t count = std::min(tokens - begin, kDecodeProductMaxTokens);
-    check_cuda(few_->run(few_args(begin, count, context), context.stream), "linear");
-  }
+  check_cuda(few_->run(few_args(tokens, context), context.stream), "linear");
+}
+
+void CudaLinearStep::run_w4(int64_t tokens, const CudaStepContext& context) const {
+  check_cuda(w4_->run({.desc = {.rows = out_.cols, .cols = in_.cols, .weight = weights_.weight},
+                       .weights = weights_.data,
+                       .x = in_.data,
+                       .x_stride = in_.cols,
+                       .y = out_.data,
+                       .y_stride = out_.cols,
+                       .tokens = tokens,
+                       .workspace = products_.w4_workspace(),
+                       .overlap = context.overlap},
+                      context.stream),
+             "linear");
 }
 
 void CudaLinearStep::run_many(int64_t tokens, const CudaStepContext& context) const {
@@ -198,8 +218,10 @@ void CudaLinearStep::run(const CudaStepContext& context) const {
   if (tokens == 0) return;
   const bool joined = tail_ != nullptr || norm_.squares != nullptr;
   if (joined && tokens <= kDecodeProductMaxTokens) return run_joined(tokens, context);
-  if (few_ != nullptr && tokens <= (is_w4(weights_.weight) ? kW4FewTokens : kDecodeProductMaxTokens)) {
+  if (few_ != nullptr && tokens <= kDecodeProductMaxTokens) {
     run_few(tokens, context);
+  } else if (w4_ != nullptr && tokens < kW4DecodedTokens) {
+    run_w4(tokens, context);
   } else {
     run_many(tokens, context);
   }
@@ -214,6 +236,7 @@ std::string CudaLinearStep::kernel() const {
   std::string text = few_ == nullptr ? "" : std::string(few_->name) + " | ";
   if (weights_.weight == DecodeWeight::kFp8Channel) text += std::string(kGpuFp8RowsSm90.name) + " > cublaslt_fp8";
   if (weights_.weight == DecodeWeight::kFp8Block) text += std::string(kGpuFp8UnpackSm90.name) + " > cublaslt";
+  if (w4_ != nullptr) text += std::string(w4_->name) + " | ";
   if (is_w4(weights_.weight)) text += std::string(kGpuW4UnpackSm90.name) + " > cublaslt";
   if (weights_.weight == DecodeWeight::kBf16) text += "cublaslt";
   return bias_ == nullptr ? text : text + " > " + kGpuBiasSm80.name;

@@ -77,7 +77,7 @@ class CudaRunner final : public Runner {
   RunnerOptions options_;
   ThreadPool pool_;
   CudaDevice device_;
-  GpuQuantization quantization_;
+  CudaOptions cuda_;
   GpuFusions fusions_;
   CudaProducts products_;
   CudaVisits visits_;
@@ -116,8 +116,9 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
       options_(options),
       pool_(options.threads, options.pool),
       device_(cuda.device),
-      quantization_(cuda.quantization),
-      fusions_(find_fusions(cuda.fusions)),
+      cuda_(cuda),
+      fusions_(find_fusions(cuda.fusions && !cuda.deterministic)),
+      products_(cuda.deterministic),
       arena_(program_, plan_memory(with_fused_lifetimes(program_, fusions_)), options.max_batched_tokens,
              options.max_rows),
       weights_(weight_map_, pool_, device_.stream()),
@@ -172,7 +173,7 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
 DecodeWeight CudaRunner::weight_of(const Op& op, bool to_f32) const {
   std::vector<const TensorInfo*> parts;
   for (const WeightUse& part : op.weights) parts.push_back(&weight_map_.tensor(part));
-  return choose_weight(parts, to_f32, quantization_, device_.capability());
+  return choose_weight(parts, to_f32, cuda_, device_.capability());
 }
 
 GpuFusions CudaRunner::find_fusions(bool wanted) const {
@@ -199,7 +200,7 @@ void CudaRunner::join_steps() {
 void CudaRunner::bind_attention() {
   std::vector<CudaAttentionLimits> limits;
   for (size_t group = 0; group < program_.caches.size(); ++group) {
-    attention_.emplace_back(program_, group, options_, device_.capability());
+    attention_.emplace_back(program_, group, options_, device_.capability(), cuda_.deterministic);
     limits.push_back(attention_.back().limits());
   }
   inputs_ = CudaInputs({.tokens = options_.max_batched_tokens,
@@ -224,7 +225,9 @@ std::unique_ptr<CudaStep> CudaRunner::bind_linear(const Op& op) {
   const DecodeWeight as = weight_of(op, to.f32);
   const int64_t most = from.rows == RowCount::kTokens ? options_.max_batched_tokens : options_.max_rows;
   if (as == DecodeWeight::kFp8Channel) products_.need_fp8(most, from.cols);
-  if (is_w4(as) || as == DecodeWeight::kFp8Block) products_.need_matrix(to.cols, from.cols);
+  if (is_w4(as)) products_.need_w4();
+  const bool decoded = as == DecodeWeight::kFp8Block || (is_w4(as) && most >= kW4DecodedTokens);
+  if (decoded) products_.need_matrix(to.cols, from.cols);
   return std::make_unique<CudaLinearStep>(products_, weights_.matrix(op.weights, as),
                                           weights_.biases(op.biases, op.weights), from, to, device_.capability());
 }

@@ -23,6 +23,9 @@ struct CudaOptions {
   double memory_share = 0.9;  // of the device's memory, for everything
   bool graphs = true;         // decoding steps are captured once and replayed
   bool fusions = true;        // products of few tokens do what stands around them (gpu_fusions.h)
+  // One product and one attention kernel for every number of tokens, so that a token's bits depend on its sequence
+  // alone. Weights of 4 bits, and of FP8 with a scale for 128 x 128, become bf16; there are no fusions.
+  bool deterministic = false;
   GpuQuantization quantization = GpuQuantization::kAuto;
 };
 

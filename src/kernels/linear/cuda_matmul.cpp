@@ -13,9 +13,12 @@ namespace {
 // The few names of the library's documented C interface that are needed; its headers are not.
 constexpr int kComputeF32 = 68, kTypeF32 = 0, kTypeBf16 = 14, kTypeE4m3 = 28;
 constexpr int kDescTransA = 3, kTransposed = 1, kPreferenceWorkspace = 1;
+constexpr int kPreferenceReductions = 3;  // which ways to add the parts of a sum that is cut are allowed, a bit each
 constexpr int kDescScaleA = 17, kDescScaleB = 18, kDescFastSums = 25, kDescScaleModeA = 31, kDescScaleModeB = 32;
 constexpr int kScaleOfRow = 3;  // a vector of f32, one along each outer dimension
 constexpr size_t kWorkspaceBytes = 32 << 20;
+// The number of tokens whose algorithm all have: between decoding, where memory decides, and prompts.
+constexpr int64_t kFixedTokens = 128;
 constexpr const char* kNames[] = {"libcublasLt.so.13", "libcublasLt.so.12"};
 
 struct Heuristic {
@@ -55,7 +58,8 @@ struct CudaMatmul::Plan {
   Heuristic choice = {};
 };
 
-CudaMatmul::CudaMatmul() : library_(std::make_unique<Library>()), workspace_(kWorkspaceBytes, "cuBLASLt's workspace") {
+CudaMatmul::CudaMatmul(bool fixed)
+    : fixed_(fixed), library_(std::make_unique<Library>()), workspace_(kWorkspaceBytes, "cuBLASLt's workspace") {
   library_->call("cublasLtCreate", &handle_);
 }
 
@@ -93,8 +97,7 @@ void* CudaMatmul::describe(const MatmulShape& shape, const MatmulOperands& opera
 }
 
 const CudaMatmul::Plan& CudaMatmul::plan(const MatmulShape& shape, const MatmulOperands& operands) {
-  std::unique_ptr<Plan>& made = plans_[shape];
-  if (made != nullptr) return *made;
+  if (const auto made = plans_.find(shape); made != plans_.end()) return *made->second;
   auto plan = std::make_unique<Plan>();
   plan->desc = describe(shape, operands);
   const auto layout = [&](void** to, int type, int64_t rows, int64_t cols) {
@@ -105,20 +108,35 @@ const CudaMatmul::Plan& CudaMatmul::plan(const MatmulShape& shape, const MatmulO
   layout(&plan->a, type, shape.cols, shape.rows);
   layout(&plan->b, type, shape.cols, shape.tokens);
   layout(&plan->c, shape.f32_out ? kTypeF32 : kTypeBf16, shape.rows, shape.tokens);
+  if (fixed_ && shape.tokens != kFixedTokens) {
+    MatmulShape same = shape;
+    same.tokens = kFixedTokens;
+    plan->choice = this->plan(same, operands).choice;
+  } else {
+    choose(shape, *plan);
+  }
+  plans_[shape] = std::move(plan);
+  return *plans_[shape];
+}
+
+void CudaMatmul::choose(const MatmulShape& shape, Plan& plan) {
   void* preference = nullptr;
   library_->call("cublasLtMatmulPreferenceCreate", &preference);
   library_->call("cublasLtMatmulPreferenceSetAttribute", preference, kPreferenceWorkspace,
                  static_cast<const void*>(&kWorkspaceBytes), sizeof kWorkspaceBytes);
+  const uint32_t none = 0;
+  if (fixed_) {
+    library_->call("cublasLtMatmulPreferenceSetAttribute", preference, kPreferenceReductions,
+                   static_cast<const void*>(&none), sizeof none);
+  }
   int found = 0;
-  library_->call("cublasLtMatmulAlgoGetHeuristic", handle_, plan->desc, plan->a, plan->b, plan->c, plan->c, preference,
-                 1, &plan->choice, &found);
+  library_->call("cublasLtMatmulAlgoGetHeuristic", handle_, plan.desc, plan.a, plan.b, plan.c, plan.c, preference, 1,
+                 &plan.choice, &found);
   library_->call("cublasLtMatmulPreferenceDestroy", preference);
   if (found == 0) {
     fail(ErrorCode::kFailed, fmt::format("[cuda] cuBLASLt has no {} product for {} x {} and {} tokens",
                                          shape.fp8 ? "fp8" : "bf16", shape.rows, shape.cols, shape.tokens));
   }
-  made = std::move(plan);
-  return *made;
 }
 
 void CudaMatmul::run(const MatmulShape& shape, const MatmulOperands& operands, void* stream) {

@@ -29,7 +29,9 @@ struct MatmulOperands {
 class CudaMatmul {
  public:
   // Throws Error{kResource} naming the libraries that were tried when there is none.
-  CudaMatmul();
+  // `fixed`: one algorithm for every number of tokens, whose sums over columns are in one piece: a token's result has
+  // the same bits in any company.
+  explicit CudaMatmul(bool fixed = false);
   ~CudaMatmul();
   CudaMatmul(const CudaMatmul&) = delete;
   CudaMatmul& operator=(const CudaMatmul&) = delete;
@@ -40,14 +42,16 @@ class CudaMatmul {
   struct Library;
   struct Plan;
   const Plan& plan(const MatmulShape& shape, const MatmulOperands& operands);
+  void choose(const MatmulShape& shape, Plan& plan);
   void set(void* desc, int attribute, const void* value, size_t bytes) const;
   void set_scales(void* desc, const MatmulOperands& operands) const;
   void* describe(const MatmulShape& shape, const MatmulOperands& operands) const;
 
+  bool fixed_;
   std::unique_ptr<Library> library_;
   void* handle_ = nullptr;
   CudaMemory workspace_;
-  std::map<MatmulShape, std::unique_ptr<Plan>> plans_;
+  std::map<MatmulShape, std::unique_ptr<Plan>> plans_;  // with `fixed` also one of kFixedTokens, whose choice all have
 };
 
 }  // namespace tern
