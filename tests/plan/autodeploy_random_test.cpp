@@ -48,18 +48,22 @@ class RandomDecoder {
     c.fused_projections = draw(0, 3) == 0;
     c.qkv_bias = !c.fused_projections && coin();
     c.output_bias = coin();
-    c.head_norms = coin();
-    c.row_norms = !c.head_norms && c.heads > 1 && c.kv_heads > 1 && coin();
+    c.layer_norms = c.norm_bias = coin();
+    c.gated = c.fused_projections || draw(0, 2) > 0;
+    c.head_norms = !c.layer_norms && coin();
+    c.row_norms = !c.layer_norms && !c.head_norms && c.heads > 1 && c.kv_heads > 1 && coin();
     c.post_norms = coin();
     c.input_norms = !c.post_norms || coin();
-    if (coin()) c.residual_scale = 0.5f;
+    c.parallel_blocks = !c.post_norms && draw(0, 2) == 0;
+    if (!c.parallel_blocks && coin()) c.residual_scale = 0.5f;
     if (coin()) c.logit_soft_cap = 30;
-    if (!c.fused_projections && coin()) {
+    if (!c.fused_projections && c.gated && coin()) {
       c.route.experts = draw(2, 5);
       c.route.used = draw(1, c.route.experts);
       c.route.normalized = coin();
       c.expert_ffn = 8 * draw(1, 5);
     }
+    c.ffn_bias = !c.fused_projections && c.route.experts == 0 && coin();
     c.rope.style = coin() ? RopeStyle::kHalves : RopeStyle::kInterleaved;
     c.rope.theta = 5e5;
     c.rope.dims = c.head_dim;
@@ -88,7 +92,7 @@ class RandomDecoder {
                                      {"max_position_embeddings", c.context}}) {
       m.set(key, {value});
     }
-    m.set("rms_norm_eps", {1e-5});
+    m.set(c.layer_norms ? "layer_norm_eps" : "rms_norm_eps", {1e-5});
     m.set("rope_theta", {5e5});
     m.set("hidden_act", {std::string_view("silu")});
     m.set("tie_word_embeddings", {c.tied_embeddings});

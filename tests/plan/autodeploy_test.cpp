@@ -10,6 +10,7 @@
 #include "engine/golden_models.h"
 #include "model/archs/arch.h"
 #include "model/blocks/transformer.h"
+#include "model/weights.h"
 #include "plan/autodeploy/rope_pairs.h"
 #include "plan/program_comparison.h"
 
@@ -31,13 +32,21 @@ std::string text_of(Activation activation) {
 ToldFacts unsaid(const Checkpoint& checkpoint, const ModelConfig& known) {
   ToldFacts told{{"rope_pairs", known.rope.style == RopeStyle::kHalves ? "halves" : "interleaved"}};
   if (known.window > 0 && known.layer_attention.empty()) told["window_layers"] = "all";
-  if (checkpoint.kind == CheckpointKind::kHuggingFace) return told;
+  const bool both = checkpoint.metadata.has("layer_norm_eps") && checkpoint.metadata.has("rms_norm_eps");
+  if (known.layer_norms && !known.norm_bias) told["norms"] = "layer";
+  EXPECT_TRUE(!told.contains("norms") || both || checkpoint.kind == CheckpointKind::kGguf);
+  if (known.parallel_blocks && !known.layer_attention.empty()) told["window_rope"] = "alone";
+  if (checkpoint.kind == CheckpointKind::kHuggingFace) {
+    if (known.fused_projections && !known.gated) told["qkv_rows"] = "q_k_v";
+    return told;
+  }
   told["activation"] = text_of(known.activation);
-  if (known.activation != Activation::kSilu) told["embedding_scale"] = "sqrt_hidden";
+  if (known.activation != Activation::kSilu) told["embedding_scale"] = known.embedding_scale == 1 ? "1" : "sqrt_hidden";
+  if (known.logit_scale != 1) told["logit_scale"] = known.parallel_blocks ? "multiplies" : "divides";
   if (known.route.experts > 0) told["expert_weights"] = known.route.normalized ? "sum_1" : "softmax";
   told["unrotated_layers"] = "none";
   for (int64_t i = 0; i < known.layers; ++i) {
-    if (known.attention_of(i).rope >= 0) continue;
+    if (known.attention_of(i).rope >= 0 || told.contains("window_rope")) continue;
     told["unrotated_layers"] = std::to_string(i + 1);
     break;
   }
@@ -45,7 +54,8 @@ ToldFacts unsaid(const Checkpoint& checkpoint, const ModelConfig& known) {
     if (known.layer_attention.empty() || known.layer_attention[0].window == 0 || known.attention_of(i).window > 0)
       continue;
     told["window_layers"] = std::to_string(i + 1);
-    told["window_rope"] = known.layer_attention[0].rope == 1 ? std::to_string(known.local_rope.theta) : "same";
+    if (!told.contains("window_rope"))
+      told["window_rope"] = known.layer_attention[0].rope == 1 ? std::to_string(known.local_rope.theta) : "same";
     break;
   }
   return told;
@@ -56,16 +66,24 @@ struct Refused {
   std::string_view architecture, reason;
 };
 constexpr Refused kRefused[] = {
-    {"gpt-oss", "sinks"},
-    {"deepseek2", "kv_a"},
-    {"gpt2", "norms: without"},
-    {"starcoder2", "bias: no role explains it"},
-    {"command-r", "layer_norm_ep"},
-    {"cohere2", "layer_norm_ep"},
-    {"bert", "norms: without"},
-    {"lfm2", "conv"},
-    {"llama4", "no role explains it"},
+    {"gpt-oss", "attention sinks"},  {"deepseek2", "latent attention"}, {"bert", "no role explains it"},
+    {"lfm2", "a short convolution"}, {"llama4", "shared experts"},
 };
+
+// Every weight of `program` that is not of experts, as either checkpoint has it.
+void expect_same_weights(const Program& program, const Checkpoint& a, const Checkpoint& b) {
+  const WeightMap of_a(a), of_b(b);
+  for (const Op& op : program.ops) {
+    for (const WeightUse& use : op.weights) {
+      if (use.role == Role::kNone || use.experts > 0) continue;
+      ASSERT_EQ(decode_tensor(of_a.tensor(use)), decode_tensor(of_b.tensor(use))) << name_of(use.role);
+    }
+    for (const WeightUse& use : op.biases) {
+      if (use.experts > 0) continue;
+      ASSERT_EQ(of_a.vector(use), of_b.vector(use)) << name_of(use.role);
+    }
+  }
+}
 
 class KnownArchitectures : public testing::TestWithParam<test::Golden> {};
 
@@ -81,6 +99,7 @@ TEST_P(KnownArchitectures, UnknownToInferenceComeOutAsTheSameProgram) {
   const Inference inference = infer_model(*checkpoint, unsaid(*checkpoint, known));
   ASSERT_TRUE(inference.sure()) << to_string(inference);
   expect_same(decoder(inference.config), row.program(known));
+  expect_same_weights(row.program(known), *inference.checkpoint, *checkpoint);
   expect_same(inference.config.rope, known.rope);
   if (known.local_rope.dims > 0) expect_same(inference.config.local_rope, known.local_rope);
   EXPECT_EQ(inference.config.context, known.context);
@@ -172,6 +191,47 @@ TEST(AutoDeploy, WhatMayChangeTheResultAndIsNotUnderstoodIsRefused) {
     EXPECT_EQ(inference.sure(), c.words == nullptr) << c.key << "\n" << to_string(inference);
     EXPECT_TRUE(c.words == nullptr || doubted(inference, c.words)) << c.key << "\n" << to_string(inference);
   }
+}
+
+// Of layer norms, tables of positions and products in one tensor.
+TEST(AutoDeploy, WhatFilesWithoutGatesLeaveOpenIsRefused) {
+  const ToldFacts rows{{"qkv_rows", "q_k_v"}};
+  EXPECT_TRUE(Altered("gpt2-tiny").infer(rows).sure()) << to_string(Altered("gpt2-tiny").infer(rows));
+  EXPECT_TRUE(doubted(Altered("gpt2-tiny").infer({}), "qkv_rows"));
+  EXPECT_TRUE(doubted(Altered("command-r-tiny").infer(), "take away the mean"));
+  EXPECT_THROW(Altered("command-r-tiny").infer({{"norms", "loud"}}), Error);
+  EXPECT_TRUE(doubted(Altered("starcoder2-tiny").infer({{"rope_pairs", "halves"}, {"norms", "rms"}}), "biases"));
+  struct Case {
+    const char *model, *key;
+    MetadataValue value;
+    const char* words;
+  };
+  for (const Case& c : {Case{"gpt2-tiny", "rope_theta", {1e4}, "a table of them, and a base"},
+                        {"gpt2-tiny", "scale_attn_by_inverse_layer_idx", {true}, "scale_attn_by"},
+                        {"gpt2-tiny", "scale_attn_weights", {false}, "scale_attn_weights"},
+                        {"gpt2-tiny", "n_ctx", {int64_t{64}}, "n_ctx"},
+                        {"starcoder2-tiny", "use_bias", {false}, "use_bias"},
+                        {"command-r-tiny", "use_qk_norm", {true}, "use_qk_norm"},
+                        {"command-r-tiny", "logits_scaling", {2.0}, "multiplier and a divisor"},
+                        {"command-r-tiny", "residual_multiplier", {0.5}, "residual multiplier"}}) {
+    Altered altered(c.model);
+    altered.set(c.key, c.value);
+    const Inference inference = altered.infer({{"rope_pairs", "halves"}, {"norms", "layer"}, {"qkv_rows", "q_k_v"}});
+    EXPECT_TRUE(doubted(inference, c.words)) << c.key << "\n" << to_string(inference);
+  }
+}
+
+// One bias or matrix that lies otherwise than the rest.
+TEST(AutoDeploy, PartsThatDifferFromTheOthersAreRefused) {
+  for (const auto& [from, to] : {std::pair{"h.1.ln_2.bias", "h.1.ln_2.shift"}, {"mlp.c_fc.bias", "mlp.c_fc.shift"}}) {
+    Altered altered("gpt2-tiny");
+    altered.rename(from, to);
+    EXPECT_FALSE(altered.infer({{"qkv_rows", "q_k_v"}}).sure()) << from;
+  }
+  Altered altered("gpt2-tiny");
+  for (TensorInfo& tensor : altered.checkpoint.tensors)
+    if (tensor.name.find("h.1.mlp.c_fc.weight") != std::string_view::npos) std::swap(tensor.shape[0], tensor.shape[1]);
+  EXPECT_FALSE(altered.infer({{"qkv_rows", "q_k_v"}}).sure());
 }
 
 TEST(AutoDeploy, UnknownKindsOfActivationAndRotationAreRefused) {

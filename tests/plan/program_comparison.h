@@ -29,9 +29,10 @@ inline bool same_operands(const std::vector<Operand>& a, const std::vector<Opera
 inline bool same(const Op& a, const Op& b) {
   return a.kind == b.kind && a.layer == b.layer && same_operands(a.inputs, b.inputs) &&
          same_operands(a.outputs, b.outputs) && same_uses(a.weights, b.weights) && same_uses(a.biases, b.biases) &&
-         a.cache_group == b.cache_group && a.eps == b.eps && a.scale == b.scale && a.soft_cap == b.soft_cap &&
-         a.route.experts == b.route.experts && a.route.used == b.route.used &&
-         a.route.normalized == b.route.normalized && a.rope == b.rope && a.activation == b.activation;
+         a.cache_group == b.cache_group && a.eps == b.eps && a.centered == b.centered && a.causal == b.causal &&
+         a.scale == b.scale && a.soft_cap == b.soft_cap && a.route.experts == b.route.experts &&
+         a.route.used == b.route.used && a.route.normalized == b.route.normalized && a.rope == b.rope &&
+         a.route.sigmoid == b.route.sigmoid && a.route.scale == b.route.scale && a.activation == b.activation;
 }
 
 inline void expect_same(const Program& a, const Program& b) {

@@ -28,6 +28,14 @@ const RoleName* own_name(Role role, const Checkpoint& checkpoint) {
   return found == names.end() ? nullptr : &*found;
 }
 
+// Of attention and dense feed-forwards, all in one layout.
+bool is_product(Role role) {
+  constexpr std::array kProducts{Role::kAttentionQ,   Role::kAttentionK,   Role::kAttentionV,
+                                 Role::kAttentionQkv, Role::kAttentionOut, Role::kFfnGate,
+                                 Role::kFfnUp,        Role::kFfnGateUp,    Role::kFfnDown};
+  return std::find(kProducts.begin(), kProducts.end(), role) != kProducts.end();
+}
+
 }  // namespace
 
 std::span<const ArchSpec* const> archs() { return kArchs; }
@@ -67,8 +75,10 @@ std::string tensor_name(Role role, int32_t layer, const Checkpoint& checkpoint) 
 }
 
 StoredForm stored_form(Role role, const Checkpoint& checkpoint) {
-  const RoleName* name = checkpoint.kind == CheckpointKind::kGguf ? nullptr : own_name(role, checkpoint);
-  return name == nullptr ? StoredForm{} : name->hugging_face_form;
+  if (checkpoint.kind == CheckpointKind::kGguf) return {};
+  if (const RoleName* name = own_name(role, checkpoint)) return name->hugging_face_form;
+  const bool inferred = find_arch(checkpoint) == nullptr && checkpoint.metadata.boolean_or(kInferredTransposed, false);
+  return {.transposed = inferred && is_product(role)};
 }
 
 std::string inferred_name(Role role, int32_t layer) {

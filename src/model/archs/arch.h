@@ -63,6 +63,9 @@ StoredForm stored_form(Role role, const Checkpoint& checkpoint);
 // beside its layer; @ for the expert is left in it.
 std::string inferred_name(Role role, int32_t layer);
 
+// A key of the metadata of such a view, of a Hugging Face folder: matrices lie a column an output.
+inline constexpr std::string_view kInferredTransposed = "inferred.transposed";
+
 // Reads and validates the facts.
 ModelConfig model_config(const Checkpoint& checkpoint);
 

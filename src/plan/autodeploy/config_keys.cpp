@@ -28,6 +28,9 @@ constexpr Alias kAliases[] = {
     {"n_positions", "max_position_embeddings"},
     {"max_seq_len", "max_position_embeddings"},
     {"activation_function", "hidden_act"},
+    {"n_inner", "intermediate_size"},
+    {"norm_epsilon", "layer_norm_eps"},
+    {"layer_norm_epsilon", "layer_norm_eps"},
 };
 
 constexpr std::string_view kRead[] = {"num_hidden_layers",
@@ -38,11 +41,15 @@ constexpr std::string_view kRead[] = {"num_hidden_layers",
                                       "head_dim",
                                       "max_position_embeddings",
                                       "rms_norm_eps",
+                                      "layer_norm_eps",
+                                      "norm_eps",
                                       "hidden_act",
                                       "hidden_activation",
                                       "tie_word_embeddings",
                                       "vocab_size",
                                       "attention_bias",
+                                      "mlp_bias",
+                                      "use_bias",
                                       "rope_theta",
                                       "rope_local_base_freq",
                                       "partial_rotary_factor",
@@ -62,7 +69,8 @@ constexpr std::string_view kRead[] = {"num_hidden_layers",
                                       "embedding_multiplier",
                                       "attention_multiplier",
                                       "residual_multiplier",
-                                      "logits_scaling"};
+                                      "logits_scaling",
+                                      "logit_scale"};
 
 // Said of one rotation, under rope_scaling, rope_parameters and rope_parameters.full_attention.
 constexpr std::string_view kReadOfRope[] = {"rope_theta",
@@ -99,6 +107,8 @@ constexpr std::string_view kHarmless[] = {"architectures",
                                           "hidden_dropout",
                                           "embd_pdrop",
                                           "resid_pdrop",
+                                          "embedding_dropout",
+                                          "residual_dropout",
                                           "attn_pdrop",
                                           "output_router_logits",
                                           "router_aux_loss_coef",
@@ -108,7 +118,7 @@ constexpr std::string_view kHarmless[] = {"architectures",
                                           "sliding_window_pattern",
                                           "_sliding_window_pattern"};
 constexpr std::string_view kHarmlessGroups[] = {"__metadata__.", "generation_config.", "tokenizer_config.",
-                                                "tokenizer.", "auto_map."};
+                                                "tokenizer.",    "auto_map.",          "summary_"};
 
 constexpr std::string_view kReadOfGguf[] = {"block_count",
                                             "context_length",
@@ -119,6 +129,7 @@ constexpr std::string_view kReadOfGguf[] = {"block_count",
                                             "attention.key_length",
                                             "attention.value_length",
                                             "attention.layer_norm_rms_epsilon",
+                                            "attention.layer_norm_epsilon",
                                             "attention.sliding_window",
                                             "attention.scale",
                                             "rope.freq_base",
@@ -159,10 +170,17 @@ bool reads_of_rope(std::string_view key) {
   });
 }
 
+// Keys of features that are off where they are false.
+constexpr std::string_view kFlags[] = {"use_bidirectional_attention", "use_qk_norm", "add_cross_attention",
+                                       "scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn"};
+
 // Keys of features that are off at these values, and are not read otherwise.
 bool off(const Metadata& metadata, const std::string& key) {
-  if (key == "mlp_bias" || key == "use_bidirectional_attention") return !metadata.boolean(key);
+  if (in(kFlags, key)) return !metadata.boolean(key);
+  if (key == "scale_attn_weights") return metadata.boolean(key);
   if (key == "pretraining_tp" || key == "decoder_sparse_step") return metadata.integer(key, 0, INT32_MAX) == 1;
+  if (key == "rotary_pct") return metadata.number(key) == 1;
+  if (key == "n_ctx") return metadata.integer(key, 0, INT32_MAX) == metadata.integer_or("n_positions", 0, 0, INT32_MAX);
   return key == "mlp_only_layers" && metadata.array_size(key) == 0;
 }
 

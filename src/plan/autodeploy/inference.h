@@ -40,12 +40,15 @@ struct TellableFact {
 };
 inline constexpr TellableFact kTellable[] = {
     {"rope_pairs", "halves or interleaved", "which elements of a head rotate together"},
-    {"activation", "silu, gelu or gelu_tanh", "of the feed-forward's gate"},
+    {"activation", "silu, gelu or gelu_tanh", "of the feed-forward, of its gate where it has one"},
+    {"norms", "rms or layer", "whether norms take away the mean (layer) or do not (rms)"},
+    {"qkv_rows", "q_k_v", "q, k and v in one tensor lie one behind the other, not head by head"},
+    {"logit_scale", "multiplies or divides", "what a GGUF file's logit_scale does to logits"},
     {"norm_plus", "0 or 1", "what is added to norm weights"},
     {"embedding_scale", "a number or sqrt_hidden", "what embeddings are multiplied by"},
     {"window_layers", "all, none or N: all but every N-th", "layers that sliding_window is of"},
     {"expert_weights", "sum_1 or softmax", "of a token's experts: their sum is 1, or as softmax over all leaves them"},
-    {"window_rope", "same or the base", "the rotation of layers with a window"},
+    {"window_rope", "same, alone or the base", "the rotation of layers with a window; alone: the others do not rotate"},
     {"unrotated_layers", "none or N: every N-th", "layers without rotary positions"},
 };
 

@@ -55,6 +55,7 @@ std::optional<RopeStyle> RopePairsMeasure::style() const {
 
 RopePairsMeasure measure_rope_pairs(const TensorRoles& roles, int64_t heads, int64_t kv_heads, int64_t head_dim,
                                     int64_t dims) {
+  if (roles.transposed) return {};
   Sums sums;
   for (int32_t layer = 0; layer < roles.layers; ++layer) {
     const TensorInfo* k = roles.find(Role::kAttentionK, layer);

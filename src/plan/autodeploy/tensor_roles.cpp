@@ -21,14 +21,17 @@ struct Word {
   Role role;
 };
 
-// Words that mean one thing wherever they are used. Fused projections whose rows lie in several orders in practice
-// (query_key_value, c_attn, wqkv) are not among them, nor are c_fc and c_proj, whose matrices may lie transposed.
+// Words that mean one thing wherever they are used. The rows of some (query_key_value, c_attn) lie in several orders in
+// practice, which the inference asks for.
 constexpr Word kWords[] = {
     {"embed_tokens", Where::kModel, Role::kTokenEmbedding},
     {"tok_embeddings", Where::kModel, Role::kTokenEmbedding},
     {"token_embd", Where::kModel, Role::kTokenEmbedding},
     {"word_embeddings", Where::kModel, Role::kTokenEmbedding},
     {"wte", Where::kModel, Role::kTokenEmbedding},
+    {"wpe", Where::kModel, Role::kPositions},
+    {"position_embd", Where::kModel, Role::kPositions},
+    {"position_embeddings", Where::kModel, Role::kPositions},
     {"norm", Where::kModel, Role::kOutputNorm},
     {"final_norm", Where::kModel, Role::kOutputNorm},
     {"norm_f", Where::kModel, Role::kOutputNorm},
@@ -54,10 +57,14 @@ constexpr Word kWords[] = {
     {"attn_q", Where::kAnywhere, Role::kAttentionQ},
     {"attn_k", Where::kAnywhere, Role::kAttentionK},
     {"attn_v", Where::kAnywhere, Role::kAttentionV},
+    {"c_attn", Where::kAttention, Role::kAttentionQkv},
+    {"query_key_value", Where::kAttention, Role::kAttentionQkv},
     {"qkv_proj", Where::kAttention, Role::kAttentionQkv},
     {"attn_qkv", Where::kAnywhere, Role::kAttentionQkv},
     {"o_proj", Where::kAttention, Role::kAttentionOut},
     {"out_proj", Where::kAttention, Role::kAttentionOut},
+    {"c_proj", Where::kAttention, Role::kAttentionOut},
+    {"dense", Where::kAttention, Role::kAttentionOut},
     {"wo", Where::kAttention, Role::kAttentionOut},
     {"attn_output", Where::kAnywhere, Role::kAttentionOut},
     {"q_norm", Where::kAttention, Role::kAttentionQNorm},
@@ -76,6 +83,12 @@ constexpr Word kWords[] = {
     {"gate_proj", Where::kFeedForward, Role::kFfnGate},
     {"up_proj", Where::kFeedForward, Role::kFfnUp},
     {"down_proj", Where::kFeedForward, Role::kFfnDown},
+    {"c_fc", Where::kFeedForward, Role::kFfnUp},
+    {"c_proj", Where::kFeedForward, Role::kFfnDown},
+    {"fc1", Where::kFeedForward, Role::kFfnUp},
+    {"fc2", Where::kFeedForward, Role::kFfnDown},
+    {"dense_h_to_4h", Where::kFeedForward, Role::kFfnUp},
+    {"dense_4h_to_h", Where::kFeedForward, Role::kFfnDown},
     {"w1", Where::kFeedForward, Role::kFfnGate},
     {"w2", Where::kFeedForward, Role::kFfnDown},
     {"w3", Where::kFeedForward, Role::kFfnUp},
@@ -150,8 +163,9 @@ Role expert_role(Role role) {
 }
 
 bool may_have_bias(Role role) {
-  return role == Role::kAttentionQ || role == Role::kAttentionK || role == Role::kAttentionV ||
-         role == Role::kAttentionOut;
+  constexpr std::array kWithout{Role::kTokenEmbedding, Role::kPositions,      Role::kOutput,
+                                Role::kRopeFactors,    Role::kAttentionQNorm, Role::kAttentionKNorm};
+  return std::find(kWithout.begin(), kWithout.end(), role) == kWithout.end();
 }
 
 Role role_of(const Parts& parts) {
@@ -195,6 +209,7 @@ void settle_post_attention_norm(TensorRoles& roles) {
   roles.tensors = std::move(settled);
   roles.pattern[Role::kFfnNorm] = roles.pattern[Role::kAttentionPostNorm];
   roles.pattern.erase(Role::kAttentionPostNorm);
+  if (roles.biased.erase(Role::kAttentionPostNorm) > 0) roles.biased.insert(Role::kFfnNorm);
 }
 
 // GGUF files call up and gate together ffn_up: no gate, and twice the rows that down has columns.
@@ -213,6 +228,49 @@ void settle_gate_up(TensorRoles& roles) {
   roles.pattern.erase(Role::kFfnUp);
 }
 
+// Whether every matrix that is not square has its inputs as rows, and some one is not square.
+bool lies_transposed(const TensorRoles& roles) {
+  const TensorInfo* embedding = roles.find(Role::kTokenEmbedding);
+  if (embedding == nullptr) return false;
+  const int64_t hidden = embedding->cols();
+  bool some = false;
+  for (const auto& [placed, tensor] : roles.tensors) {
+    if (placed.bias || tensor->shape.size() != 2 || tensor->rows() == tensor->cols()) continue;
+    const bool reads_hidden =
+        one_of(name_of(placed.role), {"attn_qkv", "attn_q", "attn_k", "attn_v", "ffn_gate", "ffn_up", "ffn_gate_up"});
+    if (!reads_hidden && !one_of(name_of(placed.role), {"attn_out", "ffn_down"})) continue;
+    const bool plain = (reads_hidden ? tensor->cols() : tensor->rows()) == hidden;
+    if (plain) return false;
+    some = true;
+  }
+  return some;
+}
+
+// Blocks that inference does not know, by a part of their tensors' names.
+struct Foreign {
+  std::string_view part, what;
+};
+constexpr Foreign kForeign[] = {
+    {"kv_a_", "latent attention: how its parts are scaled and rotate is not inferred"},
+    {"attn_kv_b", "latent attention: how its parts are scaled and rotate is not inferred"},
+    {"kv_b_proj", "latent attention: how its parts are scaled and rotate is not inferred"},
+    {".conv", "a short convolution: what it gates and keeps is not inferred"},
+    {"shortconv.", "a short convolution: what it gates and keeps is not inferred"},
+    {"A_log", "a recurrent state: how it is carried is not inferred"},
+    {"ssm_", "a recurrent state: how it is carried is not inferred"},
+    {"sinks", "attention sinks: what else comes with them is not inferred"},
+    {"shared_expert", "shared experts: how they are weighed is not inferred"},
+    {"shexp", "shared experts: how they are weighed is not inferred"},
+    {"exp_probs_b", "a bias of the choice of experts: how they are weighed is not inferred"},
+    {"e_score_correction_bias", "a bias of the choice of experts: how they are weighed is not inferred"},
+};
+
+std::string unexplained(std::string_view name) {
+  for (const Foreign& row : kForeign)
+    if (name.find(row.part) != std::string_view::npos) return std::string(row.what);
+  return "no role explains it";
+}
+
 // Factors of LongRoPE lie beside the weights and are read with the rotation.
 bool read_elsewhere(std::string_view name) {
   return one_of(name, {"rope_factors_long.weight", "rope_factors_short.weight"});
@@ -227,13 +285,16 @@ const TensorInfo* TensorRoles::find(Role role, int32_t layer, int32_t expert) co
 
 TensorRoles find_roles(const Checkpoint& checkpoint) {
   TensorRoles out;
+  std::set<std::string> reasons;
   for (const TensorInfo& tensor : checkpoint.tensors) {
     if (checkpoint.kind == CheckpointKind::kGguf && read_elsewhere(tensor.name)) continue;
     const Parts parts = take_apart(tensor.name);
     const Role role = role_of(parts);
     std::string pattern = pattern_of(tensor.name, parts);
     if (role == Role::kNone) {
-      out.doubts.push_back(fmt::format("tensor {}: no role explains it", printable(tensor.name)));
+      const std::string why = unexplained(tensor.name);
+      const bool first_of_its_kind = why == unexplained("") || reasons.insert(why).second;
+      if (first_of_its_kind) out.doubts.push_back(fmt::format("tensor {}: {}", printable(tensor.name), why));
       continue;
     }
     if (parts.bias) out.biased.insert(role);
@@ -247,6 +308,7 @@ TensorRoles find_roles(const Checkpoint& checkpoint) {
   }
   settle_post_attention_norm(out);
   settle_gate_up(out);
+  out.transposed = checkpoint.kind == CheckpointKind::kHuggingFace && lies_transposed(out);
   return out;
 }
 

@@ -26,6 +26,7 @@ struct TensorRoles {
   std::map<Role, std::string> pattern;  // the name of one tensor of each role, # for the layer
   std::vector<std::string> doubts;      // tensors that no role explains, or that two claim
   int64_t layers = 0;                   // one more than the last
+  bool transposed = false;              // matrices lie a column an output
 
   const TensorInfo* find(Role role, int32_t layer = -1, int32_t expert = -1) const;
   std::set<Role> biased;
