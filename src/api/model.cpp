@@ -143,6 +143,8 @@ std::unique_ptr<Model> Model::load(const std::string& name, const LoadOptions& o
   const auto start = std::chrono::steady_clock::now();
   std::unique_ptr<Model> model(new Model);
   model->facts_ = ModelFacts::read(name, Weights::kReady, options.threads, options.infer);
+  const Checkpoint& files = *model->facts_.checkpoint;
+  if (options.notice && !files.left_out.empty()) options.notice(files.metadata.source() + ": " + files.left_out);
   if (!model->facts_.config.causal) {
     bad_input(model->facts_.checkpoint->metadata.source() + ": is an encoder, which makes vectors and no text");
   }

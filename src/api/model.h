@@ -58,8 +58,9 @@ struct LoadOptions {
   GpuQuantization gpu_quantization = GpuQuantization::kAuto;
   std::string chat_template;  // source that replaces the model's own; empty: the model's
   KernelSelection kernels = KernelSelection::from_environment();
-  PackCacheOptions pack_cache;  // default: packed at every start
-  InferModel infer;             // asked about unknown architectures; none: they are refused
+  PackCacheOptions pack_cache;                          // default: packed at every start
+  InferModel infer;                                     // asked about unknown architectures; none: they are refused
+  std::function<void(const std::string& line)> notice;  // told what of the model is left out; may be none
 };
 
 // Of a GGUF file, or of the folder that safetensors lie in. Throws a bad-input line when there is none that tern reads.

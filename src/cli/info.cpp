@@ -43,6 +43,7 @@ nlohmann::ordered_json facts_json(const ModelFacts& facts) {
   out["weight_bytes_per_token"] = weight_bytes_per_token(facts.lowered, weights);
   out["formats"] = formats;
   if (!facts.checkpoint->notes.empty()) out["quantization"] = facts.checkpoint->notes;
+  if (!facts.checkpoint->left_out.empty()) out["left_out"] = facts.checkpoint->left_out;
   out["layers"] = c.layers;
   out["hidden"] = c.hidden;
   out["heads"] = c.heads;

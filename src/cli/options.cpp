@@ -177,6 +177,7 @@ int64_t ModelOptions::parsed_gpu_layers() const {
 
 LoadOptions ModelOptions::load_options(int64_t sequences) const {
   LoadOptions options;
+  options.notice = [](const std::string& line) { std::fprintf(stderr, "tern: %s\n", line.c_str()); };
   options.gpu_layers = parsed_gpu_layers();
   if (options.gpu_layers != 0) options.device = choose_device(device);
   options.gpu_memory_share = gpu_memory_share;

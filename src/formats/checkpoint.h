@@ -49,6 +49,7 @@ class Checkpoint {
   std::vector<TensorInfo> tensors;   // in file order
   std::vector<StoredTensor> stored;  // likewise
   std::vector<std::string> notes;    // what opening it decided, a line each
+  std::string left_out;              // of a folder with more than text, a line (text_part.h)
   std::vector<std::shared_ptr<MappedFile>> files;
   // Storage behind string views of metadata that do not lie in a mapping (JSON strings).
   std::vector<std::shared_ptr<const std::string>> strings;

@@ -10,6 +10,7 @@
 #include "formats/hf_config.h"
 #include "formats/safetensors.h"
 #include "formats/shards.h"
+#include "formats/text_part.h"
 
 namespace tern {
 namespace {
@@ -53,7 +54,7 @@ Checkpoint with_config(Checkpoint checkpoint, const fs::path& folder, const std:
     add_config(folder / kQuantizeConfig, kQuantization, checkpoint);
     checkpoint.metadata.set(std::string(kQuantization) + "quant_method", {std::string_view("gptq")});
   }
-  return checkpoint;
+  return text_part(std::move(checkpoint));
 }
 
 Checkpoint open_safetensors(std::shared_ptr<MappedFile> weights, const fs::path& folder, const std::string& path) {

@@ -147,7 +147,10 @@ TEST_P(GoldenModel, TruncatedIsRefused) {
 std::vector<std::string> golden_models() {
   std::vector<std::string> names;
   std::error_code absent;
-  for (const auto& entry : fs::directory_iterator(models_folder(), absent)) names.push_back(entry.path().filename());
+  for (const auto& entry : fs::directory_iterator(models_folder(), absent)) {
+    // Models that see are folders alone.
+    if (!entry.path().filename().string().ends_with("-image-tiny")) names.push_back(entry.path().filename());
+  }
   std::ranges::sort(names);
   if (names.empty()) names.push_back("none");
   return names;

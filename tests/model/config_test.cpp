@@ -65,6 +65,43 @@ TEST(ModelConfig, ReadsAPlainLlama) {
   EXPECT_EQ(c.rope.style, RopeStyle::kInterleaved);
 }
 
+// What the text_config of Gemma 3 4B says, and what its class adds.
+TEST(ModelConfig, FactsThatAreNotSaidAreThoseOfTheClass) {
+  Checkpoint checkpoint = checkpoint_with({});
+  checkpoint.kind = CheckpointKind::kHuggingFace;
+  checkpoint.tensors[0].name = "model.embed_tokens.weight";
+  checkpoint.index_tensors();
+  checkpoint.metadata = Metadata("[hf] test");
+  MetadataArray name;
+  name.strings = {"Gemma3ForConditionalGeneration"};
+  name.size = 1;
+  checkpoint.metadata.set("architectures", {name});
+  checkpoint.metadata.set("hidden_size", integer(2560));
+  checkpoint.metadata.set("intermediate_size", integer(10240));
+  checkpoint.metadata.set("num_hidden_layers", integer(34));
+  checkpoint.metadata.set("rope_scaling.factor", number(8));
+  checkpoint.metadata.set("rope_scaling.rope_type", text("linear"));
+  checkpoint.metadata.set("sliding_window", integer(1024));
+  const ModelConfig c = model_config(checkpoint);
+  EXPECT_EQ(c.heads, 8);
+  EXPECT_EQ(c.kv_heads, 4);
+  EXPECT_EQ(c.head_dim, 256);
+  EXPECT_EQ(c.layers, 34);
+  EXPECT_EQ(c.hidden, 2560);
+  EXPECT_EQ(c.context, 131072);
+  EXPECT_EQ(c.rope.theta, 1e6);
+  EXPECT_EQ(c.rope.factor, 8);
+  EXPECT_EQ(c.local_rope.theta, 1e4);
+  EXPECT_FLOAT_EQ(c.attention_scale, 1.0f / 16);
+  EXPECT_EQ(c.attention_of(4).window, 1024);
+  EXPECT_EQ(c.attention_of(5).window, 0);
+  EXPECT_TRUE(c.tied_embeddings);
+  checkpoint.metadata.set("num_key_value_heads", integer(2));
+  checkpoint.metadata.set("rope_parameters.full_attention.rope_theta", number(5e5));
+  EXPECT_EQ(model_config(checkpoint).kv_heads, 2);
+  EXPECT_EQ(model_config(checkpoint).rope.theta, 5e5);
+}
+
 TEST(ModelConfig, RefusalsNameFileFieldAndReason) {
   struct Case {
     const char* key;

@@ -28,6 +28,16 @@ const RoleName* own_name(Role role, const Checkpoint& checkpoint) {
   return found == names.end() ? nullptr : &*found;
 }
 
+// The same checkpoint with keys that it lacks.
+Checkpoint with_defaults(Checkpoint checkpoint, std::span<const FactDefault> defaults) {
+  for (const FactDefault& row : defaults) {
+    if (checkpoint.metadata.has(row.key)) continue;
+    std::visit([&](const auto& value) { checkpoint.metadata.set(std::string(row.key), {value}); }, row.value);
+  }
+  checkpoint.index_tensors();
+  return checkpoint;
+}
+
 // Of attention and dense feed-forwards, all in one layout.
 bool is_product(Role role) {
   constexpr std::array kProducts{Role::kAttentionQ,   Role::kAttentionK,   Role::kAttentionV,
@@ -89,7 +99,8 @@ std::string inferred_name(Role role, int32_t layer) {
 
 ModelConfig model_config(const Checkpoint& checkpoint) {
   const ArchSpec& arch = arch_of(checkpoint);
-  ModelConfig config = arch.config(checkpoint);
+  const bool fills = checkpoint.kind == CheckpointKind::kHuggingFace && !arch.defaults.empty();
+  ModelConfig config = fills ? arch.config(with_defaults(checkpoint, arch.defaults)) : arch.config(checkpoint);
   config.architecture = std::string(arch.name);
   validate(config, checkpoint.metadata.source());
   return config;

@@ -6,12 +6,22 @@
 
 #include <span>
 #include <string_view>
+#include <variant>
 
 #include "formats/checkpoint.h"
 #include "model/config.h"
 #include "model/program.h"
 
 namespace tern {
+
+// A fact that Hugging Face files leave out where it is what the class of their configuration has.
+struct FactDefault {
+  std::string_view key;
+  std::variant<int64_t, double> value;
+  constexpr FactDefault(std::string_view name, int64_t integer) : key(name), value(integer) {}
+  constexpr FactDefault(std::string_view name, int integer) : key(name), value(int64_t{integer}) {}
+  constexpr FactDefault(std::string_view name, double number) : key(name), value(number) {}
+};
 
 struct ArchSpec {
   std::string_view name;
@@ -22,6 +32,7 @@ struct ArchSpec {
   std::string_view models;                // what people call those that it covers
   std::span<const RoleName> names = {};   // where they differ from most
   std::string_view optional_prefix = {};  // of names in Hugging Face files, which some lack
+  std::span<const FactDefault> defaults = {};
 };
 
 extern const ArchSpec kArchLlama;

@@ -11,7 +11,8 @@ namespace tern {
 namespace {
 
 constexpr std::array<std::string_view, 1> kGgufNames{"llama"};
-constexpr std::array<std::string_view, 2> kHuggingFaceNames{"LlamaForCausalLM", "MistralForCausalLM"};
+constexpr std::array<std::string_view, 3> kHuggingFaceNames{"LlamaForCausalLM", "MistralForCausalLM",
+                                                            "Mistral3ForConditionalGeneration"};
 
 ModelConfig config(const Checkpoint& checkpoint) {
   ModelConfig c = decoder_config(checkpoint);
@@ -22,6 +23,8 @@ ModelConfig config(const Checkpoint& checkpoint) {
     c.qkv_bias = c.output_bias = checkpoint.metadata.boolean_or("attention_bias", false);
     if (checkpoint.metadata.boolean_or("mlp_bias", false))
       checkpoint.metadata.refuse("mlp_bias", "is not supported yet");
+    if (checkpoint.metadata.has("rope_parameters.llama_4_scaling_beta"))
+      checkpoint.metadata.refuse("rope_parameters.llama_4_scaling_beta", "is not supported yet");
     c.window = checkpoint.metadata.integer_or("sliding_window", 0, 0, 1 << 24);
   }
   return c;

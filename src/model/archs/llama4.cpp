@@ -11,7 +11,7 @@ namespace tern {
 namespace {
 
 constexpr std::array<std::string_view, 1> kGgufNames{"llama4"};
-constexpr std::array<std::string_view, 1> kHuggingFaceNames{"Llama4ForCausalLM"};
+constexpr std::array<std::string_view, 2> kHuggingFaceNames{"Llama4ForCausalLM", "Llama4ForConditionalGeneration"};
 constexpr std::string_view kBoth = "model.layers.#.feed_forward.experts.gate_up_proj";
 constexpr StoredForm kFront{.transposed = true, .step = 2, .first = 0, .by_turns = false};
 constexpr StoredForm kBack{.transposed = true, .step = 2, .first = 1, .by_turns = false};
@@ -31,6 +31,15 @@ constexpr std::array kNames{
     RoleName{Role::kSharedUp, "blk.#.ffn_up_shexp.weight", "model.layers.#.feed_forward.shared_expert.up_proj.weight"},
     RoleName{Role::kSharedDown, "blk.#.ffn_down_shexp.weight",
              "model.layers.#.feed_forward.shared_expert.down_proj.weight"},
+};
+// Of Llama4TextConfig in transformers.
+constexpr std::array kDefaults{
+    FactDefault{"num_attention_heads", 40}, FactDefault{"num_key_value_heads", 8},
+    FactDefault{"head_dim", 128},           FactDefault{"hidden_size", 5120},
+    FactDefault{"intermediate_size", 8192}, FactDefault{"intermediate_size_mlp", 16384},
+    FactDefault{"num_hidden_layers", 48},   FactDefault{"num_local_experts", 16},
+    FactDefault{"num_experts_per_tok", 1},  FactDefault{"max_position_embeddings", 131072},
+    FactDefault{"rms_norm_eps", 1e-5},      FactDefault{"rope_theta", 5e5},
 };
 constexpr int64_t kMax = 1 << 24, kChunk = 8192, kNormlessExperts = 128, kNoRopeStep = 4;
 constexpr double kQueryScale = 0.1;
@@ -88,6 +97,7 @@ ModelConfig config(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-constinit const ArchSpec kArchLlama4{"llama4", kGgufNames, kHuggingFaceNames, config, decoder, "Llama 4", kNames};
+constinit const ArchSpec kArchLlama4{"llama4", kGgufNames, kHuggingFaceNames, config, decoder, "Llama 4",
+                                     kNames,   "",         kDefaults};
 
 }  // namespace tern

@@ -11,6 +11,7 @@ std::shared_ptr<const Checkpoint> under_roles(const Checkpoint& from, Metadata m
   out->path = from.path;
   out->metadata = std::move(metadata);
   out->files = from.files;
+  out->left_out = from.left_out;
   out->strings = from.strings;
   const auto add = [&](std::string name, TensorInfo tensor) {
     out->strings.push_back(std::make_shared<const std::string>(std::move(name)));
