@@ -11,8 +11,10 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "model/archs/arch.h"
 #include "model/open_model.h"
 #include "model/rope_table.h"
+#include "model/synthetic/differing_facts.h"
 #include "model/synthetic/known_shapes.h"
 #include "model/synthetic/synthetic_model.h"
 #include "model/synthetic/vocabulary.h"
@@ -128,6 +130,50 @@ Format type_of(const char* type, const char* shape, Role role, int32_t layer) {
 }
 
 // As llama-quantize prints for the same shapes.
+// Every architecture is written so that it is read back as it was, or is refused in one line that names what differs.
+TEST(SyntheticShape, FactsThatCannotBeWrittenAreRefused) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"granite-tiny", "logit scale 1.25"},
+      {"command-r-tiny", "logit_scale"},
+      {"deepseek3-tiny", "kv_lora_rank"},
+      {"lfm2-tiny", "shortconv"},
+      {"llama4-tiny", "step of layers with experts 2"},
+      {"gemma3-image-tiny", "scale of scores 0.0625"},
+  };
+  for (const auto& [name, words] : cases) {
+    const std::string message = refusal("synth:" + kModels + name + "/hf:f32");
+    EXPECT_NE(message.find("cannot be written yet"), std::string::npos) << name << ": " << message;
+    EXPECT_NE(message.find(words), std::string::npos) << name << ": " << message;
+  }
+}
+
+TEST(SyntheticShape, CapsWindowsAndSharedTensorsSurviveTheWay) {
+  for (const char* name : {"gemma2-tiny", "gemma3-tiny", "gpt2-tiny", "phi3-tiny", "gptoss-tiny", "starcoder2-tiny",
+                           "mistral-window-tiny", "olmoe-tiny", "mistral3-image-tiny"}) {
+    const auto wanted = model_config(*open_checkpoint(kModels + name + "/hf"));
+    const auto made = open_model("synth:" + kModels + name + "/hf:f32", Weights::kUnread);
+    const ModelConfig read = model_config(*made);
+    EXPECT_EQ(differing_facts(wanted, read), std::vector<std::string>()) << name;
+    EXPECT_FLOAT_EQ(read.attention_soft_cap, wanted.attention_soft_cap) << name;
+    EXPECT_FLOAT_EQ(read.logit_soft_cap, wanted.logit_soft_cap) << name;
+    WeightMap(*made).check(arch_of(*made).program(read));
+  }
+}
+
+TEST(SyntheticFacts, ThatDifferAreNamed) {
+  const ModelConfig plain = model_config(*open_checkpoint(kModels + "gemma2-tiny/hf"));
+  ModelConfig other = plain;
+  other.logit_soft_cap = 0;
+  other.layer_attention[1].window = 7;
+  other.heads = 1;
+  EXPECT_EQ(differing_facts(plain, plain), std::vector<std::string>());
+  const std::vector<std::string> lines = differing_facts(plain, other);
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[0], "heads 2 (read back: 1)");
+  EXPECT_EQ(lines[1], "soft cap of logits 8 (read back: 0)");
+  EXPECT_EQ(lines[2], "windows and rotations of layers, from layer 1 on");
+}
+
 TEST(SyntheticType, SensitiveTensorsGetMoreBits) {
   EXPECT_EQ(type_of("q4_k_m", "llama-3.2-1b", Role::kAttentionQ, 0), Format::kQ4_K);
   EXPECT_EQ(type_of("q4_k_m", "llama-3.2-1b", Role::kAttentionV, 0), Format::kQ6_K);

@@ -1,5 +1,6 @@
 #include "model/synthetic/gguf_facts.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "model/rope_table.h"
@@ -10,6 +11,10 @@ namespace {
 void write_rope(GgufLayout& layout, const std::string& prefix, const RopeConfig& rope) {
   layout.integer(prefix + "rope.dimension_count", static_cast<uint64_t>(rope.dims));
   layout.number(prefix + "rope.freq_base", rope.theta);
+  if (rope.scaling == RopeScaling::kLong) {  // its factors are tensors
+    layout.integer(prefix + "rope.scaling.original_context_length", static_cast<uint64_t>(rope.original_context));
+    layout.number(prefix + "rope.scaling.attn_factor", rope.attention_factor);
+  }
   if (rope.scaling != RopeScaling::kLinear && rope.scaling != RopeScaling::kYarn) return;
   const bool yarn = rope.scaling == RopeScaling::kYarn;
   layout.string(prefix + "rope.scaling.type", yarn ? "yarn" : "linear");
@@ -38,7 +43,14 @@ void write_facts(GgufLayout& layout, std::string_view arch, const ModelConfig& c
   size("attention.key_length", config.head_dim);
   size("attention.value_length", config.head_dim);
   layout.number(prefix + "attention.layer_norm_rms_epsilon", static_cast<double>(config.norm_eps));
-  if (config.window > 0) size("attention.sliding_window", config.window);
+  int64_t window = config.window;
+  for (const LayerAttention& layer : config.layer_attention) window = std::max(window, layer.window);
+  if (window > 0) size("attention.sliding_window", window);
+  const auto cap = [&](const char* key, float value) {
+    if (value > 0) layout.number(prefix + key, static_cast<double>(value));
+  };
+  cap("attn_logit_softcapping", config.attention_soft_cap);
+  cap("final_logit_softcapping", config.logit_soft_cap);
   if (config.route.experts > 0) {
     size("expert_count", config.route.experts);
     size("expert_used_count", config.route.used);

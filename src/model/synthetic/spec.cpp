@@ -9,6 +9,7 @@
 #include "core/limits.h"
 #include "formats/gguf.h"
 #include "formats/hf_config.h"
+#include "formats/text_part.h"
 #include "model/synthetic/known_shapes.h"
 #include "model/synthetic/tensor_types.h"
 #include "model/weights.h"
@@ -45,10 +46,12 @@ SyntheticFacts facts_of_config(std::span<const std::byte> text, const std::strin
   checkpoint.path = path;
   checkpoint.metadata = Metadata("[config] " + printable(path, 4096));
   read_config(text, path, "", checkpoint);
-  const std::string name = tensor_name(Role::kTokenEmbedding, -1, checkpoint.kind);
+  checkpoint = text_part(std::move(checkpoint));
+  const std::string name = tensor_name(Role::kTokenEmbedding, -1, checkpoint);
   const Metadata& metadata = checkpoint.metadata;
   const int64_t rows = metadata.integer("vocab_size", 1, static_cast<int64_t>(Limits::kVocabulary));
-  const int64_t cols = metadata.integer("hidden_size", 1, static_cast<int64_t>(Limits::kModelDim));
+  const int64_t cols =
+      metadata.integer(metadata.has("n_embd") ? "n_embd" : "hidden_size", 1, static_cast<int64_t>(Limits::kModelDim));
   checkpoint.tensors.push_back({.name = name, .format = Format::kF32, .shape = {rows, cols}, .data = {}});
   checkpoint.index_tensors();
   return facts_of(checkpoint);

@@ -10,8 +10,10 @@
 #include "core/host_memory.h"
 #include "core/rng.h"
 #include "formats/gguf.h"
+#include "model/synthetic/differing_facts.h"
 #include "model/synthetic/gguf_facts.h"
 #include "model/synthetic/vocabulary.h"
+#include "model/weights.h"
 #include "quant/random_blocks.h"
 
 namespace tern {
@@ -49,9 +51,25 @@ bool adds_to_residual(Role role) {
   return role == Role::kAttentionOut || role == Role::kFfnDown || role == Role::kExpertDown;
 }
 
-std::string name_of_tensor(const WeightUse& use) { return tensor_name(use.role, use.layer, CheckpointKind::kGguf); }
+// Rows of tensors that several uses share, by role; elements of their biases are as many.
+std::map<Role, int64_t> shared_rows(const Program& program) {
+  std::map<Role, int64_t> rows;
+  for (const Op& op : program.ops) {
+    for (const WeightUse& use : op.weights) {
+      if (use.first_row >= 0) rows[use.role] = std::max(rows[use.role], use.first_row + use.rows);
+    }
+  }
+  return rows;
+}
 
 }  // namespace
+
+std::string SyntheticModel::name_of_tensor(const WeightUse& use) const {
+  for (const RoleName& own : facts_.arch->names) {
+    if (own.role == use.role && !own.gguf.empty()) return layer_name(own.gguf, use.layer);
+  }
+  return tensor_name(use.role, use.layer, CheckpointKind::kGguf);
+}
 
 SyntheticModel::SyntheticModel(const SyntheticSpec& spec)
     : spec_(spec), mix_(mix_of(spec.type)), facts_(synthetic_facts(spec.config)), layout_(to_string(spec)) {
@@ -67,8 +85,29 @@ SyntheticModel::SyntheticModel(const SyntheticSpec& spec)
   write_facts(layout_, arch, facts_.config);
   write_vocabulary();
   const Program program = facts_.arch->program(facts_.config);
+  shared_rows_ = shared_rows(program);
   for (const Op& op : program.ops) add_op(op);
   add_rope_factors();
+  check_facts();
+}
+
+void SyntheticModel::check_facts() const {
+  const std::string whose =
+      fmt::format("[synth] {}: as a GGUF file of {} it cannot be written yet: ", printable(spec_.config, 200),
+                  facts_.arch->gguf_names[0]);
+  std::vector<std::string> lines;
+  try {
+    const auto file = open(false, 1);
+    const ModelConfig read = model_config(*file);
+    lines = differing_facts(facts_.config, read);
+    if (lines.empty()) WeightMap(*file).check(facts_.arch->program(read));
+  } catch (const Error& error) {
+    bad_input(whose + error.what());
+  }
+  if (lines.empty()) return;
+  std::string all;
+  for (const std::string& line : lines) all += (all.empty() ? "" : "; ") + line;
+  bad_input(whose + all);
 }
 
 void SyntheticModel::write_vocabulary() {
@@ -97,7 +136,9 @@ void SyntheticModel::add_matrix(const WeightUse& use, double deviation) {
 }
 
 void SyntheticModel::add_op(const Op& op) {
-  for (const WeightUse& use : op.weights) {
+  for (WeightUse use : op.weights) {
+    if (use.role == Role::kNone || use.first_row > 0) continue;  // a tensor that uses share is added with the first
+    if (use.first_row == 0) use.rows = shared_rows_.at(use.role);
     const double per_input = 1.0 / std::sqrt(static_cast<double>(use.cols));
     const bool tied = facts_.config.tied_embeddings;
     if (op.kind == OpKind::kEmbed) {
@@ -114,17 +155,27 @@ void SyntheticModel::add_op(const Op& op) {
     }
   }
   for (const WeightUse& use : op.biases) {
-    if (use.role != Role::kNone) add(bias_name(name_of_tensor(use)), {use.cols}, Format::kF32, kBiasDeviation);
+    if (use.role == Role::kNone || use.first_row > 0) continue;
+    std::vector<int64_t> shape{use.first_row == 0 ? shared_rows_.at(use.role) : use.cols};
+    if (use.experts > 0) shape.insert(shape.begin(), use.experts);
+    add(bias_name(name_of_tensor(use)), std::move(shape), Format::kF32, kBiasDeviation);
   }
 }
 
 void SyntheticModel::add_rope_factors() {
-  std::vector<float> factors = facts_.rope_factors;
-  if (facts_.config.rope.scaling == RopeScaling::kLlama3) factors = rope_divisors(facts_.config.rope);
-  if (factors.empty()) return;
-  add(tensor_name(Role::kRopeFactors, -1, CheckpointKind::kGguf), {static_cast<int64_t>(factors.size())}, Format::kF32,
-      0);
-  tensors_.back().values = std::move(factors);
+  const auto add_values = [&](const std::string& name, std::vector<float> values) {
+    if (values.empty()) return;
+    add(name, {static_cast<int64_t>(values.size())}, Format::kF32, 0);
+    tensors_.back().values = std::move(values);
+  };
+  const RopeConfig& rope = facts_.config.rope;
+  if (rope.scaling == RopeScaling::kLong) {
+    add_values("rope_factors_long.weight", rope.long_factors);
+    return add_values("rope_factors_short.weight", rope.short_factors);
+  }
+  const bool by_formula = rope.scaling == RopeScaling::kLlama3;
+  add_values(tensor_name(Role::kRopeFactors, -1, CheckpointKind::kGguf),
+             by_formula ? rope_divisors(rope) : facts_.rope_factors);
 }
 
 // Makes the tensor's bytes from `begin`, the start of a chunk, on. Each worker makes whole chunks.

@@ -8,6 +8,7 @@
 // Immutable after construction.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,7 +24,7 @@ namespace tern {
 
 class SyntheticModel {
  public:
-  // Throws bad-input lines for an unknown CONFIG or TYPE.
+  // Throws bad-input lines for an unknown CONFIG or TYPE, and for facts that no key is written for.
   explicit SyntheticModel(const SyntheticSpec& spec);
 
   // Without weights the tensors read as zeros and take no memory: for what only looks at the facts.
@@ -45,13 +46,16 @@ class SyntheticModel {
   void add_matrix(const WeightUse& use, double deviation);
   void add_op(const Op& op);
   void add_rope_factors();
+  std::string name_of_tensor(const WeightUse& use) const;
   void write_vocabulary();
+  void check_facts() const;  // throws a bad-input line where the file says other facts than CONFIG
   void fill(const Tensor& tensor, uint64_t begin, std::span<std::byte> out, const Team& team) const;
 
   SyntheticSpec spec_;
   const TypeMix* mix_;
   SyntheticFacts facts_;
   GgufLayout layout_;
+  std::map<Role, int64_t> shared_rows_;
   std::vector<Tensor> tensors_;
 };
 

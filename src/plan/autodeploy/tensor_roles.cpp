@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "plan/autodeploy/foreign_blocks.h"
 
 namespace tern {
 namespace {
@@ -246,31 +247,6 @@ bool lies_transposed(const TensorRoles& roles) {
   return some;
 }
 
-// Blocks that inference does not know, by a part of their tensors' names.
-struct Foreign {
-  std::string_view part, what;
-};
-constexpr Foreign kForeign[] = {
-    {"kv_a_", "latent attention: how its parts are scaled and rotate is not inferred"},
-    {"attn_kv_b", "latent attention: how its parts are scaled and rotate is not inferred"},
-    {"kv_b_proj", "latent attention: how its parts are scaled and rotate is not inferred"},
-    {".conv", "a short convolution: what it gates and keeps is not inferred"},
-    {"shortconv.", "a short convolution: what it gates and keeps is not inferred"},
-    {"A_log", "a recurrent state: how it is carried is not inferred"},
-    {"ssm_", "a recurrent state: how it is carried is not inferred"},
-    {"sinks", "attention sinks: what else comes with them is not inferred"},
-    {"shared_expert", "shared experts: how they are weighed is not inferred"},
-    {"shexp", "shared experts: how they are weighed is not inferred"},
-    {"exp_probs_b", "a bias of the choice of experts: how they are weighed is not inferred"},
-    {"e_score_correction_bias", "a bias of the choice of experts: how they are weighed is not inferred"},
-};
-
-std::string unexplained(std::string_view name) {
-  for (const Foreign& row : kForeign)
-    if (name.find(row.part) != std::string_view::npos) return std::string(row.what);
-  return "no role explains it";
-}
-
 // Factors of LongRoPE lie beside the weights and are read with the rotation.
 bool read_elsewhere(std::string_view name) {
   return one_of(name, {"rope_factors_long.weight", "rope_factors_short.weight"});
@@ -285,15 +261,15 @@ const TensorInfo* TensorRoles::find(Role role, int32_t layer, int32_t expert) co
 
 TensorRoles find_roles(const Checkpoint& checkpoint) {
   TensorRoles out;
-  std::set<std::string> reasons;
+  std::set<std::string_view> reasons;
   for (const TensorInfo& tensor : checkpoint.tensors) {
     if (checkpoint.kind == CheckpointKind::kGguf && read_elsewhere(tensor.name)) continue;
     const Parts parts = take_apart(tensor.name);
     const Role role = role_of(parts);
     std::string pattern = pattern_of(tensor.name, parts);
     if (role == Role::kNone) {
-      const std::string why = unexplained(tensor.name);
-      const bool first_of_its_kind = why == unexplained("") || reasons.insert(why).second;
+      const std::string_view why = why_refused(tensor.name);
+      const bool first_of_its_kind = why == kUnexplained || reasons.insert(why).second;
       if (first_of_its_kind) out.doubts.push_back(fmt::format("tensor {}: {}", printable(tensor.name), why));
       continue;
     }
