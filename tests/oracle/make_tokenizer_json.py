@@ -194,6 +194,11 @@ def cases():
                                                 {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}))
     yield "unigram_rules", rules
     yield "delimiter", word_level({"type": "CharDelimiterSplit", "delimiter": " "})
+    yield "fixed_length", byte_level(sequence("p", {"type": "FixedLength", "length": 3}, BYTE_LEVEL), 300)
+    regexes = sentencepiece_like()
+    regexes["decoder"] = sequence("d", {"type": "Replace", "pattern": {"Regex": f"{SPACE}+|[aeiou]$"}, "content": "_"},
+                                  {"type": "Replace", "pattern": {"Regex": "(?<=t)h|n(?=d)|$(?<=_)"}, "content": "-+"}, {"type": "ByteFallback"}, {"type": "Fuse"})
+    yield "decoder_regex", regexes
 
 
 def texts():

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <array>
+#include <memory>
 #include <utility>
 
 #include "core/error.h"
@@ -82,6 +83,24 @@ void Decoder::add_strip(const JsonNode& node) {
       node);
 }
 
+void Decoder::add_replace(const JsonNode& node) {
+  const JsonNode pattern = node.at("pattern");
+  if (const auto literal = pattern.find("String"); literal && literal->string().empty()) literal->refuse("is empty");
+  // Patterns match characters, of which a token's bytes may be a part.
+  if ((reads_alphabet_ || reads_bytes_) && !pattern.find("String"))
+    pattern.refuse("matches bytes, behind a ByteLevel or ByteFallback, which is not read");
+  const auto matches = std::make_shared<const Matches>(Matches::from(pattern));
+  push(
+      [matches, to = node.at("content").string()](std::string_view piece) {
+        std::vector<Stretch> stretches;
+        matches->find(piece, stretches);
+        std::string made;
+        for (const Stretch& part : stretches) made += part.hit ? to : piece.substr(part.begin, part.end - part.begin);
+        return made;
+      },
+      node);
+}
+
 void Decoder::add_word_piece(const JsonNode& node) {
   const std::string prefix = node.string_or("prefix", "##");
   const bool cleanup = node.boolean_or("cleanup", true);
@@ -104,10 +123,7 @@ void Decoder::add(const JsonNode& node) {
     reads_alphabet_ = true;
     push([](std::string_view piece) { return byte_level_decode(piece).value_or(std::string(piece)); }, node);
   } else if (type == "Replace") {
-    const JsonNode pattern = node.at("pattern");
-    const std::string from = pattern.find("String") ? pattern.at("String").string() : "";
-    if (from.empty()) pattern.refuse("of a decoder is not a string, which is not read");
-    push([from, to = node.at("content").string()](std::string_view piece) { return replaced(piece, from, to); }, node);
+    add_replace(node);
   } else if (type == "ByteFallback") {
     reads_bytes_ = true;
   } else if (type == "Fuse") {

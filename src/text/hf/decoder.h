@@ -29,6 +29,7 @@ class Decoder {
   void add(const JsonNode& node);
   void push(Step step, const JsonNode& node);
   void add_strip(const JsonNode& node);
+  void add_replace(const JsonNode& node);
   void add_word_piece(const JsonNode& node);
 
   std::vector<Step> steps_;

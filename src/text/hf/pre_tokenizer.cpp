@@ -12,6 +12,7 @@
 #include "text/hf/regex.h"
 #include "text/hf/split.h"
 #include "text/hf/unicode.h"
+#include "text/utf8.h"
 
 namespace tern::hf {
 namespace {
@@ -35,6 +36,31 @@ class Rewrite : public Step {
   std::function<std::string(std::string_view)> rewritten_;
 };
 
+// A step that cuts words into so many characters each.
+class FixedLength : public Step {
+ public:
+  explicit FixedLength(int64_t length) : length_(length) {}
+  void apply(Words& words) const override {
+    std::vector<Words::Word> cut;
+    for (const Words::Word& word : words.words) {
+      int64_t points = 0;
+      size_t begin = 0;
+      for (size_t at = 0; at < word.text.size();) {
+        at += code_point_at(word.text, at).bytes;
+        if (++points % length_ != 0 && at < word.text.size()) continue;
+        cut.push_back({word.text.substr(begin, at - begin), word.first && begin == 0});
+        begin = at;
+      }
+    }
+    words.words = std::move(cut);
+  }
+
+ private:
+  int64_t length_;
+};
+
+constexpr int64_t kLongestCut = 1'000'000, kUsualCut = 5;
+
 std::unique_ptr<const Step> split_at(bool (*is)(char32_t), Behavior behavior) {
   return std::make_unique<const Split>(Matches(is), behavior);
 }
@@ -56,7 +82,7 @@ struct Row {
   Make make;
 };
 
-const std::array<Row, 7> kRows{{
+const std::array<Row, 8> kRows{{
     {"Split",
      [](const JsonNode& node) -> std::unique_ptr<const Step> {
        return std::make_unique<const Split>(Matches::from(node.at("pattern")), behavior_from(node.at("behavior")),
@@ -72,6 +98,11 @@ const std::array<Row, 7> kRows{{
     {"WhitespaceSplit", [](const JsonNode&) { return split_at(is_white_space, Behavior::kRemoved); }},
     {"Punctuation",
      [](const JsonNode& node) { return split_at(is_punctuation, behavior_or(node, Behavior::kIsolated)); }},
+    {"FixedLength",
+     [](const JsonNode& node) -> std::unique_ptr<const Step> {
+       const auto length = node.find("length");
+       return std::make_unique<const FixedLength>(length ? length->integer(1, kLongestCut) : kUsualCut);
+     }},
     {"CharDelimiterSplit",
      [](const JsonNode& node) -> std::unique_ptr<const Step> {
        return std::make_unique<const Split>(Matches(node.at("delimiter").string()), Behavior::kRemoved);

@@ -59,6 +59,11 @@ TEST(HostileTokenizerJson, Documents) {
                  "normalizers[1] has no type");
   expect_refused(with(R"("pre_tokenizer": {"type": "UnicodeScripts"})"), "UnicodeScripts");
   expect_refused(with(R"("decoder": {"type": "CTC"})"), "CTC");
+  expect_refused(with(R"("pre_tokenizer": {"type": "FixedLength", "length": 0})"), "length");
+  expect_refused(with(R"("decoder": {"type": "Replace", "pattern": {"String": ""}, "content": ""})"), "is empty");
+  expect_refused(with(R"("decoder": {"type": "Sequence", "decoders": [{"type": "ByteLevel"}, )"
+                      R"({"type": "Replace", "pattern": {"Regex": "a+"}, "content": ""}]})"),
+                 "behind a ByteLevel");
   expect_refused(with(R"("post_processor": {"type": "Odd"})"), "Odd");
   expect_refused(with(R"("post_processor": {"type": "TemplateProcessing", "single": []})"), "no place");
   expect_refused(with(R"("post_processor": {"type": "BertProcessing", "cls": ["a", 9], "sep": ["a", 0]})"), "9");
