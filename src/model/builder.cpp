@@ -193,6 +193,41 @@ Operand ProgramBuilder::short_conv(Operand in, int64_t length, int32_t layer, in
   return out;
 }
 
+Operand ProgramBuilder::first_columns(Operand in, int64_t heads, int64_t cols, int32_t layer, std::string name) {
+  const Operand out = new_buffer(std::move(name), cols, rows_of(in));
+  Op& op = append(OpKind::kHeadColumns, layer);
+  op.inputs = {in};
+  op.outputs = {out};
+  op.head_columns.heads = heads;
+  return out;
+}
+
+Operand ProgramBuilder::sigmoid_gate(Operand in, Operand gate, int64_t heads, int32_t layer) {
+  const Operand out = new_buffer("gated", in.cols, rows_of(in));
+  Op& op = append(OpKind::kSigmoidGate, layer);
+  op.inputs = {in, gate};
+  op.outputs = {out};
+  op.head_columns.heads = heads;
+  if (gate.cols > 1) op.head_columns.begin = (gate.cols - in.cols) / heads;
+  return out;
+}
+
+Operand ProgramBuilder::gated_delta(std::vector<Operand> ins, int32_t layer, int32_t cache_group) {
+  const DeltaFacts& delta = config_.delta;
+  const Operand out = new_buffer("delta", delta.values(), rows_of(ins[0]));
+  Op& op = append(OpKind::kGatedDelta, layer);
+  op.inputs = std::move(ins);
+  op.outputs = {out};
+  op.weights = {{Role::kDeltaConv, layer, delta.channels(), delta.conv_length},
+                {Role::kDeltaDecay, layer, 1, delta.value_heads},
+                {Role::kDeltaBias, layer, 1, delta.value_heads},
+                {Role::kDeltaNorm, layer, 1, delta.value_dim}};
+  op.delta = delta;
+  op.eps = config_.norm_eps;
+  op.cache_group = cache_group;
+  return out;
+}
+
 Operand ProgramBuilder::latent_key(Operand in, Role norm, int64_t rank, int32_t layer) {
   const Operand out = new_buffer("latent", in.cols, rows_of(in));
   Op& op = append(OpKind::kLatentKey, layer);

@@ -33,6 +33,12 @@ class ProgramBuilder {
   // See OpKind. `matrix`: of one head.
   Operand head_product(Operand in, WeightUse matrix, const HeadColumns& columns, std::string name);
   Operand short_conv(Operand in, int64_t length, int32_t layer, int32_t cache_group);
+  // The first columns of each head, as many of them as make `cols` together.
+  Operand first_columns(Operand in, int64_t heads, int64_t cols, int32_t layer, std::string name);
+  // gate: one column for all, or `in`'s columns are those behind the first ones of each of its `heads`.
+  Operand sigmoid_gate(Operand in, Operand gate, int64_t heads, int32_t layer);
+  // ins: see OpKind.
+  Operand gated_delta(std::vector<Operand> ins, int32_t layer, int32_t cache_group);
   Operand latent_key(Operand in, Role norm, int64_t rank, int32_t layer);
   Operand mul(Operand a, Operand b, int32_t layer);
   Operand add(Operand a, Operand b, int32_t layer);

@@ -69,6 +69,15 @@ void validate(const ModelConfig& c, const std::string& source) {
   if (std::any_of(c.layer_attention.begin(), c.layer_attention.end(), [](const auto& layer) { return layer.conv; })) {
     require(c.conv_length >= 2 && c.conv_length <= kMaxShortConv, source, "length of convolutions is out of range");
   }
+  if (std::any_of(c.layer_attention.begin(), c.layer_attention.end(), [](const auto& layer) { return layer.delta; })) {
+    in_range(c.delta.key_heads, 4096, source, "key head count");
+    in_range(c.delta.value_heads, 4096, source, "value head count");
+    in_range(c.delta.key_dim, kMaxDeltaDim, source, "key head size");
+    in_range(c.delta.value_dim, kMaxDeltaDim, source, "value head size");
+    require(c.delta.value_heads % c.delta.key_heads == 0, source, "value heads are not a multiple of key heads");
+    require(c.delta.conv_length >= 2 && c.delta.conv_length <= kMaxShortConv, source,
+            "length of convolutions is out of range");
+  }
   if (c.latent.rank > 0) {
     in_range(c.latent.plain, 1024, source, "unrotated size of a query");
     in_range(c.latent.value, 1024, source, "value size");

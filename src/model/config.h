@@ -8,6 +8,7 @@
 
 #include "kernels/activation/glu.h"
 #include "kernels/conv/short_conv.h"
+#include "kernels/delta/gated_delta.h"
 #include "kernels/moe/route.h"
 #include "kernels/rope/rope.h"
 
@@ -48,6 +49,7 @@ struct LayerAttention {
   int64_t window = 0;    // keys further back are not seen; 0: all
   int32_t rope = 0;      // 0: ModelConfig::rope, 1: local_rope, -1: positions are not rotated
   bool conv = false;     // a short convolution stands in the place of attention
+  bool delta = false;    // a gated delta net does
   bool chunked = false;  // windows are multiples of `window`: a token sees its own alone
 };
 
@@ -81,10 +83,13 @@ struct ModelConfig {
   bool output_bias = false;  // bias on the attention's output projection
   bool router_bias = false, expert_bias = false;
   bool choice_bias = false;      // added where experts are chosen
+  bool shared_gate = false;      // what shared experts add is weighed by a sigmoid
+  bool attention_gate = false;   // attention is weighed by one: queries and gates of a head are one behind the other
   bool attention_sinks = false;  // a score of each head that adds no value
   int64_t window = 0;            // keys further back are not seen; 0: all
   Activation activation = Activation::kSilu;
   LatentFacts latent;
+  DeltaFacts delta;         // of layers that say so
   int64_t conv_length = 0;  // tokens that a short convolution reaches
   RopeConfig rope;
   RopeConfig local_rope;                        // of layers that say so

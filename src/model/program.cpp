@@ -9,10 +9,12 @@
 namespace tern {
 namespace {
 
-constexpr std::array<std::string_view, 23> kOpNames{
-    "embed",  "rms_norm",    "linear",       "rope",       "kv_write",     "attention", "activation", "mul",
-    "add",    "select_rows", "head_norm",    "scale",      "route",        "experts",   "soft_cap",   "position_scale",
-    "hidden", "latent_key",  "head_product", "short_conv", "add_rms_norm", "rope_kv",   "glu"};
+constexpr std::array<std::string_view, 26> kOpNames{
+    "embed",        "rms_norm",   "linear",       "rope",           "kv_write",    "attention",
+    "activation",   "mul",        "add",          "select_rows",    "head_norm",   "scale",
+    "route",        "experts",    "soft_cap",     "position_scale", "hidden",      "latent_key",
+    "head_product", "short_conv", "head_columns", "sigmoid_gate",   "gated_delta", "add_rms_norm",
+    "rope_kv",      "glu"};
 
 std::string operand_text(const Program& program, const Operand& operand) {
   const VirtualBuffer& buffer = program.buffers[static_cast<size_t>(operand.buffer)];
@@ -63,7 +65,7 @@ std::string_view name_of(OpKind kind) { return kOpNames.at(static_cast<size_t>(k
 
 std::string short_name(const Op& op) {
   if (op.weights.empty() || op.kind == OpKind::kEmbed || op.kind == OpKind::kRopeKv || op.kind == OpKind::kExperts ||
-      op.kind == OpKind::kAttention || op.kind == OpKind::kShortConv) {
+      op.kind == OpKind::kAttention || op.kind == OpKind::kShortConv || op.kind == OpKind::kGatedDelta) {
     return std::string(name_of(op.kind));
   }
   const Role first = op.weights[0].role;

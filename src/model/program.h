@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/activation/glu.h"
+#include "kernels/delta/gated_delta.h"
 #include "kernels/moe/route.h"
 #include "kernels/rope/rope.h"
 #include "model/roles.h"
@@ -40,7 +41,14 @@ enum class OpKind : uint8_t {
   kLatentKey,  // out = the last columns of in, then rms_norm of the first ones * weight
   // out = of each head: columns of in's head that are kept as they are, then others * the head's matrix
   kHeadProduct,
-  kShortConv,  // out = c * conv(b * x), in = b | c | x side by side; cache[layer] is its past
+  kShortConv,    // out = c * conv(b * x), in = b | c | x side by side; cache[layer] is its past
+  kHeadColumns,  // out = of each head: columns of in's head
+  // out = in0 * sigmoid(in1); in1 has them among the columns of each of its heads, or one for all columns
+  kSigmoidGate,
+  // out = gated_delta(in0 = q | k | v, in1 = z, or in0 = both by key head; last: b | a by key head); cache[layer] is
+  // its
+  // past; weights: convolution, decay, bias, norm
+  kGatedDelta,
   // Fused ops, written by passes.
   kAddRmsNorm,  // out0 = in0 + in1, out1 = rms_norm(out0) * weight
   // out = rotate(q), cache[layer] <- (rotate(k), v); in0 = q | k | v side by side, or in0 = q, in1 = k, in2 = v; with
@@ -77,10 +85,11 @@ struct WeightUse {
   bool bias = false;       // the vector beside the role's weight (bias_name())
 };
 
-// Columns of a head of kHeadProduct's input, whose heads lie side by side.
+// Columns of each head of an input (kHeadProduct, kHeadColumns, the gate of kSigmoidGate), whose heads lie side by
+// side.
 struct HeadColumns {
   int64_t heads = 0;
-  int64_t begin = 0;       // those that are multiplied, as many as the matrices have columns
+  int64_t begin = 0;       // those that are taken, as many as a head's matrix, or result, has columns
   int64_t kept_begin = 0;  // those that are copied in front of the result
   int64_t kept = 0;
 };
@@ -100,9 +109,10 @@ struct Op {
   int64_t scale_length = 0;  // kPositionScale
   float soft_cap = 0;        // kSoftCap; kAttention: of the scores, 0: none
   RouteFacts route;          // kRoute, kExperts
-  HeadColumns head_columns;  // kHeadProduct
-  bool causal = true;        // kAttention: otherwise every token sees all of its sequence
-  int32_t rope = 0;          // kRope: which of the model's rotations, -1: none at all
+  HeadColumns head_columns;
+  DeltaFacts delta;    // kGatedDelta
+  bool causal = true;  // kAttention: otherwise every token sees all of its sequence
+  int32_t rope = 0;    // kRope: which of the model's rotations, -1: none at all
   // kAttention: it waits for the KV heads of the op before it one by one, so it may begin while others are still in
   // that op.
   bool by_head = false;

@@ -46,6 +46,14 @@ constexpr std::array kRoles{
     RoleRow{Role::kConvIn, "conv_in", "blk.#.shortconv.in_proj.weight", "model.layers.#.conv.in_proj.weight"},
     RoleRow{Role::kConv, "conv", "blk.#.shortconv.conv.weight", "model.layers.#.conv.conv.weight"},
     RoleRow{Role::kConvOut, "conv_out", "blk.#.shortconv.out_proj.weight", "model.layers.#.conv.out_proj.weight"},
+    RoleRow{Role::kDeltaIn, "delta_in", "blk.#.attn_qkv.weight", "model.layers.#.linear_attn.in_proj_qkvz.weight"},
+    RoleRow{Role::kDeltaGate, "delta_gate", "blk.#.attn_gate.weight", ""},
+    RoleRow{Role::kDeltaRates, "delta_rates", "blk.#.ssm_ba.weight", "model.layers.#.linear_attn.in_proj_ba.weight"},
+    RoleRow{Role::kDeltaConv, "delta_conv", "blk.#.ssm_conv1d.weight", "model.layers.#.linear_attn.conv1d.weight"},
+    RoleRow{Role::kDeltaDecay, "delta_decay", "blk.#.ssm_a", "model.layers.#.linear_attn.A_log"},
+    RoleRow{Role::kDeltaBias, "delta_rates.bias", "blk.#.ssm_dt.bias", "model.layers.#.linear_attn.dt_bias"},
+    RoleRow{Role::kDeltaNorm, "delta_norm", "blk.#.ssm_norm.weight", "model.layers.#.linear_attn.norm.weight"},
+    RoleRow{Role::kDeltaOut, "delta_out", "blk.#.ssm_out.weight", "model.layers.#.linear_attn.out_proj.weight"},
     RoleRow{Role::kFfnNorm, "ffn_norm", "blk.#.ffn_norm.weight", "model.layers.#.post_attention_layernorm.weight"},
     RoleRow{Role::kFfnGate, "ffn_gate", "blk.#.ffn_gate.weight", "model.layers.#.mlp.gate_proj.weight"},
     RoleRow{Role::kFfnUp, "ffn_up", "blk.#.ffn_up.weight", "model.layers.#.mlp.up_proj.weight"},
@@ -68,6 +76,8 @@ constexpr std::array kRoles{
             "model.layers.#.mlp.shared_experts.up_proj.weight"},
     RoleRow{Role::kSharedDown, "ffn_down_shared", "blk.#.ffn_down_shexp.weight",
             "model.layers.#.mlp.shared_experts.down_proj.weight"},
+    RoleRow{Role::kSharedRouter, "ffn_router_shared", "blk.#.ffn_gate_inp_shexp.weight",
+            "model.layers.#.mlp.shared_expert_gate.weight"},
     RoleRow{Role::kRopeFactors, "rope_freqs", "rope_freqs.weight", ""},
 };
 

@@ -37,6 +37,14 @@ enum class Role : uint8_t {
   kConvIn,
   kConv,
   kConvOut,
+  kDeltaIn,
+  kDeltaGate,
+  kDeltaRates,
+  kDeltaConv,
+  kDeltaDecay,
+  kDeltaBias,
+  kDeltaNorm,
+  kDeltaOut,
   kFfnNorm,
   kFfnGate,
   kFfnUp,
@@ -51,6 +59,7 @@ enum class Role : uint8_t {
   kSharedGate,
   kSharedUp,
   kSharedDown,
+  kSharedRouter,
   kRopeFactors,
 };
 

@@ -32,6 +32,7 @@ TEST(GpuSupport, RefusalsNameTheOp) {
   EXPECT_EQ(refusal("gpt2-tiny"), "op embed has no table of positions");
   EXPECT_EQ(refusal("command-r-tiny"), "op layer_norm has no CUDA kernel");
   EXPECT_EQ(refusal("lfm2-tiny"), "op short_conv has no CUDA kernel");
+  EXPECT_EQ(refusal("qwen3next-tiny"), "op gated_delta has no CUDA kernel");
 }
 
 }  // namespace

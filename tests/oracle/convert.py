@@ -43,6 +43,7 @@ def main(hugging_face, gguf_path, name, pre, facts):
     from conversion import get_model_class
     from conversion.base import ModelBase, TextModel
     hparams = ModelBase.load_hparams(Path(hugging_face), False)
+    ModelBase.no_mtp = True  # the fixtures have no drafter's layers
     TextModel.get_vocab_base_pre = lambda self, tokenizer: pre
     model = get_model_class(hparams["architectures"][0])(
         Path(hugging_face), gguf.LlamaFileType.ALL_F32, Path(gguf_path), model_name=name, hparams=hparams)

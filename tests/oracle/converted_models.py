@@ -58,6 +58,14 @@ MODELS = {
         intermediate_size=32, intermediate_size_mlp=48, num_local_experts=4, num_experts_per_tok=1,
         interleave_moe_layer_step=2, attention_chunk_size=40, floor_scale=100, attn_scale=0.4,
         tie_word_embeddings=False, rope_parameters=DEFAULT_ROPE), "smollm"),
+    # Gated delta nets of two value heads a key head around attention with a gate, a quarter of whose heads rotates.
+    "qwen3next-tiny": ("Qwen3Next", dict(
+        num_hidden_layers=3, hidden_size=32, head_dim=16, num_attention_heads=2, num_key_value_heads=1,
+        intermediate_size=32, rms_norm_eps=1e-6, linear_num_key_heads=2, linear_num_value_heads=4,
+        linear_key_head_dim=16, linear_value_head_dim=8, linear_conv_kernel_dim=4, num_experts=4, num_experts_per_tok=2,
+        moe_intermediate_size=16, shared_expert_intermediate_size=24, norm_topk_prob=True, tie_word_embeddings=True,
+        layer_types=["linear_attention", "full_attention", "linear_attention"],
+        rope_parameters={**DEFAULT_ROPE, "partial_rotary_factor": 0.25}), "smollm"),
 }
 
 # What GGUF has keys for and the converter leaves out, since released models have one value.

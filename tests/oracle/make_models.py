@@ -110,6 +110,7 @@ for _name, (_family, _options, _pre) in converted_models.MODELS.items():
 MODELS["mistral-window-tiny"] = (MistralConfig, MistralForCausalLM, dict(
     num_key_value_heads=1, intermediate_size=64, sliding_window=40, head_dim=16, rope_parameters=DEFAULT_ROPE), "smollm", False)
 MODELS["llama4-tiny"] = MODELS.pop("llama4-tiny")  # a place in the order is a seed: new ones go last
+MODELS["qwen3next-tiny"] = MODELS.pop("qwen3next-tiny")
 
 # transformers chooses factors by the length at hand: longer than the original context.
 LENGTHS = {"phi3-long-tiny": (18, 40, 300)}
@@ -129,13 +130,17 @@ def weights_of(model):
 def randomize(model, generator, gain=1.6):
     """Weights that matter everywhere: norms around 1, non-zero biases, logits spread over several units."""
     gemma = "Gemma" in type(model).__name__
+    from_one = gemma or "Qwen3Next" in type(model).__name__  # norms that are kept as their distance from 1
     for name, weight in weights_of(model):
         noise = torch.randn(weight.shape, generator=generator)
         if name.endswith("bias"):
             value = 0.5 * noise
         elif "norm" in name.lower() or ".ln_" in name:
             # Gemma keeps the distance from 1. Its layers must outweigh its scaled embeddings, or a tied head repeats.
-            value = (1.5 * ("post_" in name) if gemma else 1.0) + 0.25 * noise
+            kept = 0.0 if from_one and "linear_attn" not in name else 1.0
+            value = (1.5 * ("post_" in name) if gemma else kept) + 0.25 * noise
+        elif name.endswith("A_log"):  # a token keeps from nearly all to little of the state
+            value = noise - 1.5
         elif "embed_tokens" in name or ".wte" in name or ".wpe" in name:
             value = noise * (0.15 if gemma else 0.35)   # also the head where the two are tied
         elif "lm_head" in name:

@@ -191,6 +191,12 @@ std::unique_ptr<CpuStep> CpuExecutable::bind_step(const Op& op) {
     case OpKind::kShortConv:
       return std::make_unique<ShortConvStep>(decode_tensor(weights_.tensor(op.weights[0])), kv_.state(op),
                                              static_cast<size_t>(op.cache_group), place_in(op, 0), place_out(op, 0));
+    case OpKind::kHeadColumns:
+      return std::make_unique<HeadColumnsStep>(op.head_columns, place_in(op, 0), place_out(op, 0));
+    case OpKind::kSigmoidGate:
+      return std::make_unique<SigmoidGateStep>(op.head_columns, place_in(op, 0), place_in(op, 1), place_out(op, 0));
+    case OpKind::kGatedDelta:
+      return bind_gated_delta(op);
     case OpKind::kLatentKey:
       return std::make_unique<LatentKeyStep>(RmsNorm(options_.kernels), weights_.vector(op.weights[0]), op.eps,
                                              place_in(op, 0), place_out(op, 0));
@@ -212,6 +218,13 @@ std::unique_ptr<CpuStep> CpuExecutable::bind_step(const Op& op) {
   }
   TERN_CHECK(false, std::string(name_of(op.kind)) + " is left unfused in the lowered program");
   return nullptr;
+}
+
+std::unique_ptr<CpuStep> CpuExecutable::bind_gated_delta(const Op& op) const {
+  GatedDeltaStep::Inputs in{.qkv = place_in(op, 0), .z = {}, .ba = place_in(op, op.inputs.size() - 1)};
+  if (op.inputs.size() == 3) in.z = place_in(op, 1);
+  return std::make_unique<GatedDeltaStep>(op.delta, GatedDeltaStep::Weights(weights_, op), op.eps, kv_.state(op),
+                                          static_cast<size_t>(op.cache_group), in, place_out(op, 0));
 }
 
 std::unique_ptr<CpuStep> CpuExecutable::bind_embed(const Op& op) const {

@@ -11,6 +11,8 @@
 #include "device/buffer.h"
 #include "engine/runner/cpu_arena.h"
 #include "engine/runner/cpu_experts.h"
+#include "engine/runner/cpu_gated_delta.h"
+#include "engine/runner/cpu_gates.h"
 #include "engine/runner/cpu_kv_pool.h"
 #include "engine/runner/cpu_latent.h"
 #include "engine/runner/cpu_short_conv.h"
@@ -54,6 +56,7 @@ class CpuExecutable {
   std::unique_ptr<CpuStep> bind_head_product(const Op& op);
   void reserve_workspace();
   std::unique_ptr<CpuStep> bind_step(const Op& op);
+  std::unique_ptr<CpuStep> bind_gated_delta(const Op& op) const;
   std::unique_ptr<CpuStep> bind_embed(const Op& op) const;
   std::unique_ptr<NormStep> bind_norm(const Op& op) const;
   std::unique_ptr<RopeKvStep> bind_rope_kv(const Op& op);

@@ -9,7 +9,7 @@
 #include "engine/batch.h"
 #include "engine/kv/kv_cache.h"
 #include "engine/runner/cpu_steps.h"
-#include "kernels/conv/short_conv.h"
+#include "kernels/state_view.h"
 #include "model/program.h"
 
 namespace tern {

@@ -16,4 +16,8 @@ void soft_cap_row(const float* in, float cap, float* out, int64_t cols) {
   for (int64_t i = 0; i < cols; ++i) out[i] = cap * std::tanh(in[i] / cap);
 }
 
+void sigmoid_gate_row(const float* in, const float* gate, float* out, int64_t cols) {
+  for (int64_t i = 0; i < cols; ++i) out[i] = in[i] / (1 + std::exp(-gate[i]));
+}
+
 }  // namespace tern

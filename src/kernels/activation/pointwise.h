@@ -11,4 +11,7 @@ void scale_row(const float* in, float scale, float* out, int64_t cols);
 // cap * tanh(in / cap)
 void soft_cap_row(const float* in, float cap, float* out, int64_t cols);
 
+// in * sigmoid(gate)
+void sigmoid_gate_row(const float* in, const float* gate, float* out, int64_t cols);
+
 }  // namespace tern

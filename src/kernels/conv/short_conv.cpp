@@ -13,12 +13,6 @@ constexpr int64_t kLanes = 16;  // channels at a time: a cache line of each toke
 // The last values of some channels, oldest first.
 using State = float[kMaxShortConv][kLanes];
 
-float* stored(const ShortConvArgs& args, const SequenceSlice& sequence, int64_t position) {
-  const StateView& state = args.state;
-  const int64_t block = sequence.block_table[position / state.block_tokens];
-  return reinterpret_cast<float*>(state.pool + block * state.block_bytes + state.offset);
-}
-
 void copy_state(const ShortConvArgs& args, int64_t begin, int64_t count, const float* from, State& state) {
   for (int64_t i = 0; i + 1 < args.length; ++i) std::copy_n(from + i * args.channels + begin, count, state[i]);
 }
@@ -44,11 +38,11 @@ void one_token(const ShortConvArgs& args, int64_t token, int64_t begin, int64_t 
 void run_channels(const ShortConvArgs& args, const SequenceSlice& sequence, int64_t begin, int64_t count) {
   State state = {};
   const int64_t history = sequence.history_len, end = history + sequence.query_len;
-  if (history > 0) copy_state(args, begin, count, stored(args, sequence, history - 1), state);
+  if (history > 0) copy_state(args, begin, count, args.state.at(sequence, history - 1), state);
   for (int64_t position = history; position < end; ++position) {
     one_token(args, sequence.query_begin + position - history, begin, count, state);
     const bool last = position + 1 == end || (position + 1) % args.state.block_tokens == 0;
-    if (last) write_state(args, begin, count, state, stored(args, sequence, position));
+    if (last) write_state(args, begin, count, state, args.state.at(sequence, position));
   }
 }
 

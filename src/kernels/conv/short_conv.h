@@ -7,23 +7,15 @@
 // it. Bits: an element depends on its own channel's last values alone, however a prompt was cut.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "core/thread_pool.h"
 #include "kernels/batch_shape.h"
+#include "kernels/state_view.h"
 
 namespace tern {
 
 inline constexpr int64_t kMaxShortConv = 8;  // tokens that one sum reaches
-
-// One layer's states inside the blocks of a cache group.
-struct StateView {
-  std::byte* pool;
-  int64_t block_bytes;
-  int64_t offset;  // of the layer in a block: f32 [length - 1, channels]
-  int32_t block_tokens;
-};
 
 struct ShortConvArgs {
   const float* in;  // [tokens, in_stride]: b, then the gate, then x, `channels` each
@@ -32,8 +24,8 @@ struct ShortConvArgs {
   int64_t out_stride;
   const float* weight;  // [channels, length], of the newest token last
   int64_t channels;
-  int64_t length;  // 2 to kMaxShortConv
-  StateView state;
+  int64_t length;   // 2 to kMaxShortConv
+  StateView state;  // f32 [length - 1, channels]
   BatchShape batch;
 };
 

@@ -8,10 +8,10 @@
 namespace tern {
 namespace {
 
-constexpr std::array kArchs{&kArchLlama,    &kArchQwen2,  &kArchQwen3,     &kArchQwen3Moe, &kArchMixtral,
-                            &kArchPhi3,     &kArchGemma2, &kArchGemma3,    &kArchOlmo2,    &kArchSmollm3,
-                            &kArchGranite,  &kArchGptOss, &kArchDeepseek2, &kArchGpt2,     &kArchStarcoder2,
-                            &kArchCommandR, &kArchOlmoe,  &kArchBert,      &kArchLfm2,     &kArchLlama4};
+constexpr std::array kArchs{
+    &kArchLlama,      &kArchQwen2,    &kArchQwen3,   &kArchQwen3Moe, &kArchMixtral, &kArchPhi3,      &kArchGemma2,
+    &kArchGemma3,     &kArchOlmo2,    &kArchSmollm3, &kArchGranite,  &kArchGptOss,  &kArchDeepseek2, &kArchGpt2,
+    &kArchStarcoder2, &kArchCommandR, &kArchOlmoe,   &kArchBert,     &kArchLfm2,    &kArchLlama4,    &kArchQwen3Next};
 
 std::string_view declared_name(const Checkpoint& checkpoint) {
   if (checkpoint.kind == CheckpointKind::kGguf) return checkpoint.metadata.string("general.architecture");

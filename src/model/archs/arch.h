@@ -55,6 +55,7 @@ extern const ArchSpec kArchOlmoe;
 extern const ArchSpec kArchBert;
 extern const ArchSpec kArchLfm2;
 extern const ArchSpec kArchLlama4;
+extern const ArchSpec kArchQwen3Next;
 
 std::span<const ArchSpec* const> archs();
 

@@ -9,7 +9,10 @@ Operand mixture_of_experts(ProgramBuilder& b, const ModelConfig& c, Operand norm
   const Operand gate = b.linear(normed, Role::kSharedGate, false, layer, c.shared_ffn, "gate");
   const Operand up = b.linear(normed, Role::kSharedUp, false, layer, c.shared_ffn, "up");
   const Operand product = b.mul(b.activation(gate, layer), up, layer);
-  return b.add(routed, b.linear(product, Role::kSharedDown, false, layer, c.hidden, "shared_out"), layer);
+  Operand shared = b.linear(product, Role::kSharedDown, false, layer, c.hidden, "shared_out");
+  if (c.shared_gate)
+    shared = b.sigmoid_gate(shared, b.linear(normed, Role::kSharedRouter, false, layer, 1, "share"), 1, layer);
+  return b.add(routed, shared, layer);
 }
 
 }  // namespace tern

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/blocks/gated_delta.h"
 #include "model/blocks/latent_attention.h"
 #include "model/blocks/mixture.h"
 #include "model/blocks/short_conv.h"
@@ -22,6 +23,7 @@ Operand add_residual(ProgramBuilder& b, const ModelConfig& c, Operand hidden, Op
 
 struct Projections {
   Operand q, k, v;
+  Operand gate = {};  // beside q: where attention has one
 };
 
 Projections project(ProgramBuilder& b, const ModelConfig& c, Operand x, int32_t layer) {
@@ -31,13 +33,15 @@ Projections project(ProgramBuilder& b, const ModelConfig& c, Operand x, int32_t 
             b.linear_rows(x, Role::kAttentionQkv, q, layer, kv, "k", c.qkv_bias),
             b.linear_rows(x, Role::kAttentionQkv, q + kv, layer, kv, "v", c.qkv_bias)};
   }
-  return {b.linear(x, Role::kAttentionQ, c.qkv_bias, layer, q, "q"),
-          b.linear(x, Role::kAttentionK, c.qkv_bias, layer, kv, "k"),
-          b.linear(x, Role::kAttentionV, c.qkv_bias, layer, kv, "v")};
+  const Operand both = b.linear(x, Role::kAttentionQ, c.qkv_bias, layer, c.attention_gate ? 2 * q : q, "q");
+  const Operand k = b.linear(x, Role::kAttentionK, c.qkv_bias, layer, kv, "k");
+  const Operand v = b.linear(x, Role::kAttentionV, c.qkv_bias, layer, kv, "v");
+  if (!c.attention_gate) return {both, k, v};
+  return {b.first_columns(both, c.heads, q, layer, "queries"), k, v, both};
 }
 
 Operand grouped_attention(ProgramBuilder& b, const ModelConfig& c, Operand x, int32_t layer, int32_t cache) {
-  auto [q, k, v] = project(b, c, x, layer);
+  auto [q, k, v, gate] = project(b, c, x, layer);
   if (c.row_norms) {
     q = b.norm(q, Role::kAttentionQNorm, layer);
     k = b.norm(k, Role::kAttentionKNorm, layer);
@@ -53,7 +57,8 @@ Operand grouped_attention(ProgramBuilder& b, const ModelConfig& c, Operand x, in
   const Operand rotated_q = b.rope(q, layer, "rotated_q");
   const Operand rotated_k = b.rope(k, layer, "rotated_k");
   b.kv_write(rotated_k, v, layer, cache);
-  const Operand mixed = b.attention(b.scale_queries(rotated_q, layer), layer, cache);
+  Operand mixed = b.attention(b.scale_queries(rotated_q, layer), layer, cache);
+  if (c.attention_gate) mixed = b.sigmoid_gate(mixed, gate, c.heads, layer);
   return b.linear(mixed, Role::kAttentionOut, c.output_bias, layer, c.hidden, "attention_out");
 }
 
@@ -76,6 +81,7 @@ Operand dense(ProgramBuilder& b, const ModelConfig& c, Operand x, int32_t layer)
 
 Operand attention_delta(ProgramBuilder& b, const ModelConfig& c, Operand x, int32_t layer, int32_t cache) {
   if (c.attention_of(layer).conv) return short_convolution(b, c, x, layer, cache);
+  if (c.attention_of(layer).delta) return gated_delta_net(b, c, x, layer, cache);
   return c.latent.rank > 0 ? latent_attention(b, c, x, layer, cache) : grouped_attention(b, c, x, layer, cache);
 }
 
@@ -106,6 +112,7 @@ namespace {
 CacheGroup group_for(const ModelConfig& c, const LayerAttention& layer) {
   if (layer.conv)
     return {.kind = CacheKind::kState, .window = kStateReach, .state_floats = (c.conv_length - 1) * c.hidden};
+  if (layer.delta) return {.kind = CacheKind::kState, .window = kStateReach, .state_floats = c.delta.state_floats()};
   const CacheKind kind = c.latent.rank > 0  ? CacheKind::kLatent
                          : layer.window > 0 ? CacheKind::kSlidingWindow
                                             : CacheKind::kPagedTokens;
@@ -121,7 +128,8 @@ std::vector<int32_t> cache_groups(ProgramBuilder& b, const ModelConfig& c) {
   for (int32_t layer = 0; layer < static_cast<int32_t>(c.layers); ++layer) {
     CacheGroup wanted = group_for(c, c.attention_of(layer));
     auto at = std::find_if(groups.begin(), groups.end(), [&](const CacheGroup& g) {
-      return g.kind == wanted.kind && g.window == wanted.window && g.chunked == wanted.chunked;
+      return g.kind == wanted.kind && g.window == wanted.window && g.chunked == wanted.chunked &&
+             g.state_floats == wanted.state_floats;
     });
     if (at == groups.end()) at = groups.insert(groups.end(), std::move(wanted));
     at->layers.push_back(layer);

@@ -10,7 +10,8 @@ namespace {
 size_t last_mixing_op(const std::vector<Op>& ops) {
   for (size_t i = ops.size(); i-- > 0;) {
     const OpKind kind = ops[i].kind;
-    if (kind == OpKind::kAttention || kind == OpKind::kKvWrite || kind == OpKind::kRopeKv || kind == OpKind::kShortConv)
+    if (kind == OpKind::kAttention || kind == OpKind::kKvWrite || kind == OpKind::kRopeKv ||
+        kind == OpKind::kShortConv || kind == OpKind::kGatedDelta)
       return i;
   }
   return 0;
