@@ -46,6 +46,7 @@ void fill_defaults(LoadOptions& options, const ModelFacts& facts) {
     const bool f32 = options.kernels.ref_everywhere() || facts.commonest_format() == Format::kF32;
     options.kv_format = f32 ? Format::kF32 : Format::kF16;
   }
+  if (options.block_tokens == 0) options.block_tokens = default_block_tokens(facts.lowered, *options.kv_format);
 }
 
 std::string token_text(const Tokenizer& tokenizer, std::optional<int32_t> id) {

@@ -42,9 +42,9 @@ struct LoadOptions {
   uint64_t kv_cache_bytes = 0;  // 0: the smaller of a quarter of the memory and max_sequences full sequences
   int64_t max_sequences = 16;
   int64_t max_batched_tokens = 512;
-  int64_t max_rows = 0;  // 0: max_sequences
-  int64_t block_tokens = 16;
-  int64_t max_step_ms = 0;  // predicted time of a step beyond which no more of a prompt joins; 0: no limit
+  int64_t max_rows = 0;      // 0: max_sequences
+  int64_t block_tokens = 0;  // 0: as default_block_tokens() has them
+  int64_t max_step_ms = 0;   // predicted time of a step beyond which no more of a prompt joins; 0: no limit
   bool prefix_caching = true;
   SchedulingPolicy policy = SchedulingPolicy::kContinuous;
   // None: f16; f32 for weights in f32 and on the reference kernels; bf16 on a GPU.

@@ -18,7 +18,7 @@ int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1
 
 // Tokens of the KV pool: what the given bytes hold, or the default.
 int64_t kv_tokens(const LoadOptions& options, const Program& lowered) {
-  const auto per_token = static_cast<int64_t>(kv_bytes_per_token(lowered, *options.kv_format));
+  const auto per_token = static_cast<int64_t>(kv_bytes_per_token(lowered, *options.kv_format, options.block_tokens));
   if (options.kv_cache_bytes > 0) {
     const int64_t tokens =
         static_cast<int64_t>(options.kv_cache_bytes) / per_token / options.block_tokens * options.block_tokens;

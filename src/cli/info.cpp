@@ -54,9 +54,11 @@ nlohmann::ordered_json facts_json(const ModelFacts& facts) {
   out["context"] = c.context;
   out["rope_theta"] = c.rope.theta;
   out["tied_embeddings"] = c.tied_embeddings;
-  out["kv_bytes_per_token"] = {{"f32", kv_bytes_per_token(facts.lowered, Format::kF32)},
-                               {"f16", kv_bytes_per_token(facts.lowered, Format::kF16)},
-                               {"int8", kv_bytes_per_token(facts.lowered, kKvInt8)}};
+  const auto kv_bytes = [&](Format format) {
+    return kv_bytes_per_token(facts.lowered, format, default_block_tokens(facts.lowered, format));
+  };
+  out["kv_bytes_per_token"] = {
+      {"f32", kv_bytes(Format::kF32)}, {"f16", kv_bytes(Format::kF16)}, {"int8", kv_bytes(kKvInt8)}};
   return out;
 }
 

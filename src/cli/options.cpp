@@ -147,8 +147,9 @@ void ModelOptions::add_load(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 20))
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--max-num-seqs", max_sequences, "Sequences running at once")->check(CLI::Range(1, 1024));
-  app.add_option("--block-size", block_tokens, "Tokens of a KV block: 16, 32, 64 or 128")
-      ->check(CLI::IsMember({16, 32, 64, 128}));
+  app.add_option("--block-size", block_tokens,
+                 "Tokens of a KV block: 16, 32, 64 to 512; default: 16, more where it has a large state")
+      ->check(CLI::IsMember({16, 32, 64, 128, 256, 512}));
   app.add_flag("--enable-prefix-caching,!--no-enable-prefix-caching", prefix_caching,
                "Keep what prompts begin with, for others that begin the same; default: on");
   app.add_option("--scheduling-policy", policy,

@@ -32,6 +32,7 @@ struct Setup {
   Format kv_format = Format::kF32;
   std::string kernels;
   int64_t kv_tokens = 16'000;
+  int64_t block_tokens = 16;
 };
 
 struct Loaded {
@@ -53,6 +54,7 @@ Loaded load(const std::string& path, const Setup& setup) {
   options.max_rows = 512;
   options.max_model_len = kContext;
   options.kv_tokens = setup.kv_tokens;
+  options.block_tokens = setup.block_tokens;
   options.kv_format = setup.kv_format;
   options.kernels = KernelSelection::parse(setup.kernels);
   out.limits = {setup.max_batched_tokens, options.max_rows, options.block_tokens};
@@ -147,6 +149,16 @@ TEST_P(GoldenModels, SameBitsHoweverChunkedAndThreaded) {
   }
 }
 
+TEST_P(GoldenModels, SameBitsWhateverTheBlockLength) {
+  const auto prompt = expected_of(GetParam()).json["prompts"][2]["ids"].get<std::vector<int32_t>>();
+  Loaded usual = load(GetParam().path, {});
+  const auto wanted = all_logits(usual, prompt);
+  for (const int64_t block_tokens : {64, 512}) {
+    Loaded model = load(GetParam().path, {.max_batched_tokens = 100, .block_tokens = block_tokens});
+    EXPECT_TRUE(all_logits(model, prompt) == wanted) << block_tokens;
+  }
+}
+
 std::map<RequestId, std::vector<int32_t>> run_all(Engine& engine,
                                                   std::map<RequestId, std::vector<TokenLogprobs>>* logprobs) {
   std::map<RequestId, std::vector<int32_t>> answers;
@@ -177,6 +189,7 @@ Engine make_engine(const Golden& golden, const Setup& setup) {
   const int64_t vocabulary = model.config.vocabulary;
   return Engine(std::move(model.runner),
                 {.max_model_len = kContext,
+                 .block_tokens = setup.block_tokens,
                  .vocabulary = vocabulary,
                  .scheduler = {.max_batched_tokens = setup.max_batched_tokens, .max_sequences = 32}},
                 std::make_shared<SteadyClock>());
@@ -264,6 +277,35 @@ TEST_P(GoldenModels, SameBitsFromTheCacheAsAForkAndAfterPreemption) {
   for (const Format format : {Format::kF16, kKvInt8}) {
     expect_same_bits_whatever_the_blocks_history(GetParam(), format);
   }
+}
+
+// Blocks of a state that is worth more tokens than a usual block has.
+TEST(GoldenStates, PrefixesInLongBlocksGiveTheSameBits) {
+  const std::string folder = test::golden_dir() + "/models/qwen3next-tiny";
+  const Golden golden{"qwen3next-tiny", folder + "/model.gguf"};
+  const auto prompt = expected_of(golden).json["prompts"][2]["ids"].get<std::vector<int32_t>>();
+  Engine usual = make_engine(golden, {}), engine = make_engine(golden, {.block_tokens = 128});
+  const RequestId first = usual.submit(greedy_request(prompt, 24));
+  const auto wanted = run_all(usual, nullptr)[first];
+  for (int round = 0; round < 2; ++round) {
+    const RequestId id = engine.submit(greedy_request(prompt, 24));
+    EXPECT_EQ(run_all(engine, nullptr)[id], wanted) << round;
+  }
+  EXPECT_GT(engine.stats().prefix_cache_hits, 0);
+}
+
+// Two layers of 800 floats each beside one of 32 floats a token: 64 tokens outweigh them, 32 do not.
+TEST(GoldenStates, BlocksGrowUntilTheyOutweighTheirStates) {
+  const auto program = [](const std::string& model) {
+    const auto checkpoint = open_checkpoint(test::golden_dir() + "/models/" + model + "/model.gguf");
+    return lower(arch_of(*checkpoint).program(model_config(*checkpoint)));
+  };
+  const Program recurrent = program("qwen3next-tiny");
+  EXPECT_EQ(default_block_tokens(program("llama-tiny"), Format::kF32), 16);
+  EXPECT_EQ(default_block_tokens(recurrent, Format::kF32), 64);
+  const int64_t states = 2 * (3 * (2 * 32 + 32) + 4 * 16 * 8) * 4, token = 2 * 16 * 4;
+  EXPECT_EQ(kv_bytes_per_token(recurrent, Format::kF32, 16), static_cast<uint64_t>(token + states / 16));
+  EXPECT_EQ(kv_bytes_per_token(recurrent, Format::kF32, 64), static_cast<uint64_t>(token + states / 64));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenModels, testing::ValuesIn(test::goldens()),

@@ -12,16 +12,21 @@
 namespace tern {
 namespace {
 
-// Blocks of that many tokens have a state each, where nothing else is said.
-constexpr int64_t kStateTokens = 16;
+constexpr int64_t kLeastBlockTokens = 16;
+// Prefixes are found in whole blocks, and a sequence has one that is not full.
+constexpr int64_t kMostBlockTokens = 512;
 
 int64_t state_bytes(const CacheGroup& group) {
   return static_cast<int64_t>(group.layers.size()) * group.state_floats * static_cast<int64_t>(sizeof(float));
 }
 
-int64_t kv_bytes_per_token(const CacheGroup& group, Format kv_format) {
-  if (group.kind == CacheKind::kState) return (state_bytes(group) + kStateTokens - 1) / kStateTokens;
-  return group.heads_per_token() * kv_head_bytes(kv_format, group.head_dim);
+// Of keys and values.
+int64_t token_bytes(const CacheGroup& group, Format kv_format) {
+  return group.kind == CacheKind::kState ? 0 : group.heads_per_token() * kv_head_bytes(kv_format, group.head_dim);
+}
+
+int64_t block_bytes_of(const CacheGroup& group, Format kv_format, int64_t block_tokens) {
+  return group.kind == CacheKind::kState ? state_bytes(group) : token_bytes(group, kv_format) * block_tokens;
 }
 
 }  // namespace
@@ -44,10 +49,7 @@ std::vector<KvGroup> CpuKvPool::groups() const {
   return groups;
 }
 
-int64_t CpuKvPool::block_bytes(const CacheGroup& group) const {
-  if (group.kind == CacheKind::kState) return state_bytes(group);
-  return kv_bytes_per_token(group, format_) * block_tokens_;
-}
+int64_t CpuKvPool::block_bytes(const CacheGroup& group) const { return block_bytes_of(group, format_, block_tokens_); }
 
 CachePlace CpuKvPool::place(const Op& op) const {
   const auto index = static_cast<size_t>(op.cache_group);
@@ -85,10 +87,20 @@ uint64_t CpuKvPool::bytes() const {
   return bytes;
 }
 
-uint64_t kv_bytes_per_token(const Program& program, Format kv_format) {
+int64_t default_block_tokens(const Program& program, Format kv_format) {
+  int64_t states = 0, a_token = 0, tokens = kLeastBlockTokens;
+  for (const CacheGroup& group : program.caches) {
+    if (group.kind == CacheKind::kState) states += state_bytes(group);
+    a_token += token_bytes(group, kv_format);
+  }
+  while (tokens < kMostBlockTokens && states > a_token * tokens) tokens *= 2;
+  return tokens;
+}
+
+uint64_t kv_bytes_per_token(const Program& program, Format kv_format, int64_t block_tokens) {
   int64_t bytes = 0;
-  for (const CacheGroup& group : program.caches) bytes += kv_bytes_per_token(group, kv_format);
-  return static_cast<uint64_t>(bytes);
+  for (const CacheGroup& group : program.caches) bytes += block_bytes_of(group, kv_format, block_tokens);
+  return static_cast<uint64_t>((bytes + block_tokens - 1) / block_tokens);
 }
 
 }  // namespace tern

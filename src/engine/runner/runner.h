@@ -131,8 +131,10 @@ class Runner {
   const Batch* submitted_ = nullptr;
 };
 
-// Bytes of KV that one token takes in all layers.
-uint64_t kv_bytes_per_token(const Program& program, Format kv_format);
+// Tokens of a block where nothing is said: 16, and more where its states would outweigh its keys and values, up to 512.
+int64_t default_block_tokens(const Program& program, Format kv_format);
+// Bytes of cache that one token takes in all layers: its keys and values, and its part of its block's states.
+uint64_t kv_bytes_per_token(const Program& program, Format kv_format, int64_t block_tokens);
 
 // Keeps `checkpoint` alive while weights are used where they lie. Throws when a weight is missing or has another shape,
 // a shape has no kernel, or memory is short.
