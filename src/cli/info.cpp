@@ -80,10 +80,11 @@ void print_program(const InfoOptions& options, const std::string& path) {
   }
   const MemoryReport memory = model->runner().memory();
   std::printf("one decoded token: %.0f bytes, %.0f operations\n", total.bytes, total.ops);
-  std::printf("memory: packed weights %llu, mapped weights %llu, activations %llu, KV pool %llu bytes\n",
+  std::printf("memory: packed weights %llu, mapped weights %llu, activations %llu, draws %llu, KV pool %llu bytes\n",
               static_cast<unsigned long long>(memory.packed_weights),
               static_cast<unsigned long long>(memory.mapped_weights),
-              static_cast<unsigned long long>(memory.activations), static_cast<unsigned long long>(memory.kv_pool));
+              static_cast<unsigned long long>(memory.activations), static_cast<unsigned long long>(memory.draws),
+              static_cast<unsigned long long>(memory.kv_pool));
   const PackCacheReport packed = model->runner().pack_cache();
   std::printf("pack cache: %s, %llu bytes%s%s; loaded in %lld ms\n", name_of(packed.state).data(),
               static_cast<unsigned long long>(packed.bytes), packed.reason.empty() ? "" : ", ", packed.reason.c_str(),

@@ -8,6 +8,7 @@ void Batch::reserve(int64_t max_tokens, int64_t max_sequences) {
   wanted.reserve(static_cast<size_t>(max_sequences));
   wanted_sequence.reserve(static_cast<size_t>(max_sequences));
   draws.reserve(static_cast<size_t>(max_sequences));
+  counted.reserve(static_cast<size_t>(max_sequences));
 }
 
 void Batch::fill(const StepPlan& plan) {

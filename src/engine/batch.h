@@ -11,13 +11,23 @@
 
 namespace tern {
 
-// How a row's token is drawn: parameters without penalties, and which draw of its request it is.
+// How a row's token is drawn: parameters, which draw of its request it is, and what is told about it.
 struct TokenDraw {
   float temperature = 0;  // 0: the most probable token
   int32_t top_k = 0;      // 0: all
   float top_p = 1;
   float min_p = 0;
   uint64_t random = 0;  // 64 bits, uniform
+  float repetition_penalty = 1, presence_penalty = 0, frequency_penalty = 0;
+  int32_t count_slot = -1;                                // where its tokens are counted; -1: no penalties
+  std::span<const std::pair<int32_t, float>> logit_bias;  // distinct ids
+  int32_t logprobs = -1;                                  // that many of the most probable tokens; -1: no probabilities
+};
+
+// The tokens so far of a sequence that has got a slot of the runner's counts: written before the step draws.
+struct CountedTokens {
+  int32_t slot;
+  std::span<const int32_t> prompt, answer;
 };
 
 struct Batch {
@@ -27,6 +37,7 @@ struct Batch {
   std::vector<int32_t> wanted;                     // [rows] indices into `tokens` whose logits are wanted, ascending
   std::vector<Sequence*> wanted_sequence;          // [rows] whose they are
   std::vector<TokenDraw> draws;                    // [rows] what the runner shall draw; empty: nothing
+  std::vector<CountedTokens> counted;              // new in their slots
   bool logits_wanted = true;                       // of some row by others than the runner
   std::span<const float> hidden;                   // [tokens, hidden] what kHidden reads; empty: the program has none
 

@@ -20,6 +20,12 @@ KvOptions kv_options(const Runner& runner, const EngineOptions& options) {
           .model = options.model_name};
 }
 
+TokenLogprobs logprobs_of(const GpuLogprobs& row) {
+  TokenLogprobs out{.logprob = row.drawn, .top = {}};
+  for (int32_t i = 0; i < row.count; ++i) out.top.emplace_back(row.ids[i], row.values[i]);
+  return out;
+}
+
 }  // namespace
 
 Engine::Engine(std::unique_ptr<Runner> runner, const EngineOptions& options, std::shared_ptr<const Clock> clock)
@@ -28,6 +34,7 @@ Engine::Engine(std::unique_ptr<Runner> runner, const EngineOptions& options, std
       clock_(std::move(clock)),
       kv_(kv_options(*runner_, options)),
       scheduler_(options.scheduler, kv_),
+      count_slots_(runner_->count_slots()),
       energy_(options.energy),
       samplers_(static_cast<size_t>(runner_->pool() == nullptr ? 1 : runner_->pool()->size()),
                 Sampler(options.kernels)),
@@ -69,7 +76,7 @@ RequestId Engine::submit(Request request, RequestId sibling) {
   sequence->answer.reserve(static_cast<size_t>(request.max_tokens));
   sequence->report.submitted_ns = clock_->now_ns();
   sequence->report.prompt_tokens = static_cast<int64_t>(request.prompt.size());
-  sequence->drawn_by_runner = request.logprobs < 0 && runner_->draws(request.sampling);
+  sequence->drawn_by_runner = drawn_by_runner(request);
   sequence->request = std::move(request);
   const RequestId id = sequence->request.id;
   if (sequences_.empty()) energy_.resume(clock_->now_ns());
@@ -77,6 +84,13 @@ RequestId Engine::submit(Request request, RequestId sibling) {
   Sequence* const added = sequences_.emplace(id, std::move(sequence)).first->second.get();
   scheduler_.add(added, leader == sequences_.end() ? nullptr : leader->second.get());
   return id;
+}
+
+// Penalties need a slot for each sequence that a step in flight may draw for.
+bool Engine::drawn_by_runner(const Request& request) const {
+  const int64_t slots = runner_->depth() * options_.scheduler.max_sequences;
+  if (request.sampling.penalizes() && count_slots_.size() < slots) return false;
+  return runner_->draws(request.sampling, request.logprobs);
 }
 
 void Engine::cancel(RequestId id) {
@@ -134,22 +148,39 @@ void Engine::submit(Flight& flight) {
 }
 
 // What the runner shall draw, and whether anybody else needs logits: those who draw here, and forks of a row.
-void Engine::fill_draws(Batch& batch) const {
+void Engine::fill_draws(Batch& batch) {
   batch.draws.clear();
+  batch.counted.clear();
   batch.logits_wanted = true;
   const auto& sequences = batch.wanted_sequence;
   if (std::none_of(sequences.begin(), sequences.end(), [](const Sequence* s) { return s->drawn_by_runner; })) return;
   batch.logits_wanted = false;
-  for (const Sequence* sequence : sequences) {
-    const SamplingParams& params = sequence->request.sampling;
-    const auto index = static_cast<uint64_t>(static_cast<int64_t>(sequence->answer.size()) + sequence->sampling - 1);
+  for (Sequence* sequence : sequences) {
     batch.logits_wanted |= !sequence->drawn_by_runner || !sequence->followers.empty();
-    batch.draws.push_back({.temperature = params.temperature < kGreedyTemperature ? 0 : params.temperature,
-                           .top_k = params.top_k,
-                           .top_p = params.top_p,
-                           .min_p = params.min_p,
-                           .random = random_bits(params.seed, index)});
+    batch.draws.push_back(sequence->drawn_by_runner ? draw_of(*sequence, batch) : TokenDraw{});
   }
+}
+
+TokenDraw Engine::draw_of(Sequence& sequence, Batch& batch) {
+  const SamplingParams& params = sequence.request.sampling;
+  const auto index = static_cast<uint64_t>(static_cast<int64_t>(sequence.answer.size()) + sequence.sampling - 1);
+  TokenDraw draw{.temperature = params.temperature < kGreedyTemperature ? 0 : params.temperature,
+                 .top_k = params.top_k,
+                 .top_p = params.top_p,
+                 .min_p = params.min_p,
+                 .random = random_bits(params.seed, index),
+                 .logit_bias = params.logit_bias,
+                 .logprobs = sequence.request.logprobs};
+  if (!params.penalizes()) return draw;
+  if (count_slots_.place(sequence)) {
+    TERN_CHECK(sequence.sampling == 1);  // all its tokens are known
+    batch.counted.push_back({sequence.count_slot, sequence.request.prompt, sequence.answer});
+  }
+  draw.repetition_penalty = params.repetition_penalty;
+  draw.presence_penalty = params.presence_penalty;
+  draw.frequency_penalty = params.frequency_penalty;
+  draw.count_slot = sequence.count_slot;
+  return draw;
 }
 
 void Engine::finish_oldest(std::vector<TokenEvent>& events) {
@@ -166,7 +197,7 @@ void Engine::finish_oldest(std::vector<TokenEvent>& events) {
   count_energy(done.plan, step_ns);
   scheduler_.set_cost(cost_.cost());
   scheduler_.commit(done.plan);
-  collect_draws(done, result.tokens);
+  collect_draws(done, result);
   draw_all(result.logits);
   const int64_t drawn_ns = clock_->now_ns();
   totals_.sampler_ns += drawn_ns - end_ns;
@@ -178,12 +209,15 @@ void Engine::finish_oldest(std::vector<TokenEvent>& events) {
   count_step(done.plan.shape);
 }
 
-void Engine::collect_draws(const Flight& flight, std::span<const int32_t> tokens) {
+void Engine::collect_draws(const Flight& flight, const StepResult& result) {
   draws_.clear();
   for (size_t row = 0; row < flight.batch.wanted_sequence.size(); ++row) {
     Sequence* sequence = flight.batch.wanted_sequence[row];
     const bool drawn = sequence->drawn_by_runner;
-    draws_.push_back({sequence, row, drawn ? tokens[row] : -1, drawn});
+    draws_.push_back({sequence, row, drawn ? result.tokens[row] : -1, drawn});
+    if (drawn && draws_.back().token >= 0 && sequence->request.logprobs >= 0) {
+      draws_.back().logprobs = logprobs_of(result.logprobs[row]);
+    }
     for (const StepPlan::Fork& fork : flight.plan.forks) {
       if (fork.leader != sequence) continue;
       fork.follower->report.started_ns = sequence->report.started_ns;
@@ -315,7 +349,10 @@ void Engine::end_without_token(Sequence& sequence, FinishReason reason, std::vec
 void Engine::destroy_released() {
   released_.clear();
   scheduler_.take_released(released_);
-  for (const Sequence* sequence : released_) sequences_.erase(sequence->request.id);
+  for (Sequence* sequence : released_) {
+    count_slots_.release(*sequence);
+    sequences_.erase(sequence->request.id);
+  }
 }
 
 void Engine::count_step(const StepShape& shape) {

@@ -16,6 +16,7 @@
 
 #include "core/clock.h"
 #include "engine/batch.h"
+#include "engine/count_slots.h"
 #include "engine/energy_account.h"
 #include "engine/kv/kv_cache.h"
 #include "engine/request.h"
@@ -99,9 +100,11 @@ class Engine {
   void drop_cancelled(std::vector<TokenEvent>& events);
   bool schedule(std::vector<TokenEvent>& events);
   void submit(Flight& flight);
-  void fill_draws(Batch& batch) const;
+  bool drawn_by_runner(const Request& request) const;
+  void fill_draws(Batch& batch);
+  TokenDraw draw_of(Sequence& sequence, Batch& batch);
   void finish_oldest(std::vector<TokenEvent>& events);
-  void collect_draws(const Flight& flight, std::span<const int32_t> tokens);
+  void collect_draws(const Flight& flight, const StepResult& result);
   void draw_all(std::span<const float> logits);
   void draw(Draw& draw, std::span<const float> logits, Sampler& sampler) const;
   TokenEvent take_token(Draw& draw, int64_t time_ns);
@@ -121,6 +124,7 @@ class Engine {
   std::shared_ptr<const Clock> clock_;
   KvCache kv_;
   Scheduler scheduler_;
+  CountSlots count_slots_;
   StepCostFit cost_;
   EnergyAccount energy_;
   std::unordered_map<RequestId, std::unique_ptr<Sequence>> sequences_;

@@ -22,6 +22,9 @@ struct SamplingParams {
   float frequency_penalty = 0.0f;   // over the answer
   uint64_t seed = 0;
   std::vector<std::pair<int32_t, float>> logit_bias;  // added to the raw logits
+
+  // Whether a draw depends on the tokens so far.
+  bool penalizes() const { return repetition_penalty != 1.0f || presence_penalty != 0.0f || frequency_penalty != 0.0f; }
 };
 
 // What decides when a request runs, and with whom it may share cached prefixes.

@@ -79,7 +79,7 @@ void Sampler::apply_penalties(const SamplingParams& p, std::span<const int32_t> 
   for (const auto& [id, bias] : p.logit_bias) {
     if (id >= 0 && id < static_cast<int32_t>(logits_.size())) logits_[static_cast<size_t>(id)] += bias;
   }
-  if (p.repetition_penalty == 1.0f && p.presence_penalty == 0.0f && p.frequency_penalty == 0.0f) return;
+  if (!p.penalizes()) return;
   constexpr int32_t kPromptOnly = -1;
   counts_.resize(logits_.size(), 0);
   for (int32_t id : prompt) counts_[static_cast<size_t>(id)] = kPromptOnly;
@@ -211,9 +211,7 @@ int32_t Sampler::draw_from_row(float inverse, double unit) {
 int32_t Sampler::sample(std::span<const float> logits, const SamplingParams& p, std::span<const int32_t> prompt,
                         std::span<const int32_t> answer, std::span<const float> maxima) {
   if (!scan_row(logits, maxima)) return -1;
-  const bool changed = p.repetition_penalty != 1.0f || p.presence_penalty != 0.0f || p.frequency_penalty != 0.0f ||
-                       !p.logit_bias.empty();
-  if (changed) {
+  if (p.penalizes() || !p.logit_bias.empty()) {
     logits_.assign(logits.begin(), logits.end());
     apply_penalties(p, prompt, answer);
     if (!scan_row(logits_, {})) return -1;

@@ -28,6 +28,7 @@ struct Sequence {
   RequestReport report;
   bool cancelled = false;        // ends at the next step
   bool drawn_by_runner = false;  // which can then feed a token that the engine does not know yet
+  int32_t count_slot = -1;       // of the runner's counts (count_slots.h)
   // Tokens that no energy is charged for yet.
   int64_t uncharged_prompt = 0, uncharged_answer = 0;
   int32_t row = 0;  // of the logits of the last step that samples for it

@@ -27,7 +27,9 @@ class DrawingRunner final : public Runner {
     return finish().logits;
   }
   int depth() const override { return depth_; }
-  bool draws(const SamplingParams& params) const override { return params.repetition_penalty == 1.0f; }
+  bool draws(const SamplingParams& params, int32_t logprobs) const override {
+    return params.repetition_penalty == 1.0f && logprobs < 0;
+  }
 
   void submit(const Batch& batch) override {
     Step step;
@@ -49,7 +51,7 @@ class DrawingRunner final : public Runner {
   StepResult finish() override {
     done_ = std::move(steps_.front());
     steps_.pop_front();
-    return {done_.logits, done_.tokens};
+    return {.logits = done_.logits, .tokens = done_.tokens};
   }
 
   std::vector<KvGroup> kv_groups() const override { return {{64, 0}}; }

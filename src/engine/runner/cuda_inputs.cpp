@@ -26,6 +26,9 @@ CudaInputs::CudaInputs(const CudaInputLimits& limits) : limits_(limits) {
   sequences_ = append(end, limits.tokens, sizeof(int32_t));
   wanted_ = append(end, limits.rows, sizeof(int32_t));
   draws_ = append(end, limits.rows, sizeof(GpuDraw));
+  adjusts_ = append(end, limits.rows, sizeof(GpuAdjust));
+  logprobs_ = append(end, limits.rows, sizeof(int32_t));
+  biases_ = append(end, std::min(limits.rows, limits.sequences) * kGpuMostBiases, sizeof(GpuBias));
   for (const CudaAttentionLimits& attention : limits.attention) {
     Group& group = groups_.emplace_back();
     group.slots = append(end, limits.tokens, sizeof(int64_t));
@@ -115,6 +118,29 @@ void CudaInputs::fill_draws(const Batch& batch, int64_t rows) {
   }
   std::fill(draws, host<GpuDraw>(draws_) + rows, GpuDraw{});
   used(draws_, static_cast<size_t>(rows), sizeof(GpuDraw));
+  fill_adjusts(batch, rows);
+}
+
+// Padding rows and those of others are not changed, and nothing is wanted of them.
+void CudaInputs::fill_adjusts(const Batch& batch, int64_t rows) {
+  auto* adjusts = host<GpuAdjust>(adjusts_);
+  auto* logprobs = host<int32_t>(logprobs_);
+  std::fill(adjusts, adjusts + rows, GpuAdjust{});
+  std::fill(logprobs, logprobs + rows, -1);
+  int32_t biases = 0;
+  for (const TokenDraw& draw : batch.draws) {
+    *logprobs++ = draw.logprobs;
+    *adjusts++ = {.repetition_penalty = draw.repetition_penalty,
+                  .presence_penalty = draw.presence_penalty,
+                  .frequency_penalty = draw.frequency_penalty,
+                  .slot = draw.count_slot,
+                  .first_bias = biases,
+                  .biases = static_cast<int32_t>(draw.logit_bias.size())};
+    for (const auto& [id, bias] : draw.logit_bias) host<GpuBias>(biases_)[biases++] = {id, bias};
+  }
+  used(adjusts_, static_cast<size_t>(rows), sizeof(GpuAdjust));
+  used(logprobs_, static_cast<size_t>(rows), sizeof(int32_t));
+  used(biases_, static_cast<size_t>(biases), sizeof(GpuBias));
 }
 
 void CudaInputs::fill_units(const CudaAttentionPlan& plan, size_t group) {

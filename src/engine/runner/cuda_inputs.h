@@ -16,6 +16,7 @@
 #include "engine/batch.h"
 #include "engine/runner/cuda_attention.h"
 #include "kernels/sample/draw_gpu.h"
+#include "kernels/sample/logprobs_gpu.h"
 
 namespace tern {
 
@@ -40,6 +41,9 @@ class CudaInputs {
   const int32_t* sequences() const { return device<int32_t>(sequences_); }  // [tokens] rows of tables()
   const int32_t* wanted() const { return device<int32_t>(wanted_); }        // [rows]
   const GpuDraw* draws() const { return device<GpuDraw>(draws_); }          // [rows]
+  const GpuAdjust* adjusts() const { return device<GpuAdjust>(adjusts_); }  // [rows] where any row has some
+  const GpuBias* biases() const { return device<GpuBias>(biases_); }
+  const int32_t* logprobs() const { return device<int32_t>(logprobs_); }  // [rows] wanted, where any are; -1: none
   // Of a cache group: [tokens] and [sequences, table_stride].
   const int64_t* slots(size_t group) const { return device<int64_t>(groups_[group].slots); }
   const int32_t* tables(size_t group) const { return device<int32_t>(groups_[group].tables); }
@@ -58,6 +62,7 @@ class CudaInputs {
     return reinterpret_cast<const T*>(device_.data() + at);
   }
   void fill_draws(const Batch& batch, int64_t rows);
+  void fill_adjusts(const Batch& batch, int64_t rows);
   void fill_group(const std::vector<SequenceSlice>& slices, int64_t block_tokens, int64_t tokens, size_t group);
   void fill_units(const CudaAttentionPlan& plan, size_t group);
   void fill_token(int64_t token, int32_t id, int32_t position, int32_t sequence);
@@ -69,7 +74,7 @@ class CudaInputs {
   void used(int64_t at, size_t count, size_t element_bytes);
 
   // Byte offsets.
-  int64_t ids_ = 0, positions_ = 0, sequences_ = 0, wanted_ = 0, draws_ = 0;
+  int64_t ids_ = 0, positions_ = 0, sequences_ = 0, wanted_ = 0, draws_ = 0, adjusts_ = 0, logprobs_ = 0, biases_ = 0;
   struct Group {
     int64_t slots, tables, decode_units, prefill_units;
   };

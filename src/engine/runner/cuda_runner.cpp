@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "engine/runner/cuda_draws.h"
 #include "engine/runner/cuda_experts.h"
 #include "engine/runner/cuda_gaps.h"
 #include "engine/runner/cuda_kv_pool.h"
@@ -19,7 +20,6 @@
 #include "engine/runner/cuda_weights.h"
 #include "engine/runner/gpu_fusions.h"
 #include "engine/runner/gpu_support.h"
-#include "kernels/sample/draw_gpu.h"
 #include "model/passes/passes.h"
 #include "model/rope_table.h"
 
@@ -39,7 +39,8 @@ class CudaRunner final : public Runner {
 
   std::span<const float> execute(const Batch& batch) override;
   int depth() const override { return kDepth; }
-  bool draws(const SamplingParams& params) const override;
+  bool draws(const SamplingParams& params, int32_t logprobs) const override { return draws_.draws(params, logprobs); }
+  int64_t count_slots() const override { return draws_.slots(); }
   void submit(const Batch& batch) override;
   StepResult finish() override;
   std::vector<KvGroup> kv_groups() const override { return kv_.groups(); }
@@ -65,10 +66,8 @@ class CudaRunner final : public Runner {
 
   void bring_back(const Batch& batch);
   int64_t bucket_of(const Batch& batch) const;
-  enum class Drawing : uint8_t { kNone, kGreedy, kAny };
-  static Drawing drawing_of(const Batch& batch);
-  void run_steps(const CudaStepContext& context, Drawing drawing) const;
-  void run_step(const CudaStepContext& context, int64_t bucket, uint64_t plain, Drawing drawing);
+  void run_steps(const CudaStepContext& context, CudaDrawing drawing) const;
+  void run_step(const CudaStepContext& context, int64_t bucket, uint64_t plain, CudaDrawing drawing);
 
   int64_t begin_ns_ = SteadyClock().now_ns(), weights_ns_ = 0, start_ns_ = 0;
   std::shared_ptr<const Checkpoint> checkpoint_;
@@ -93,13 +92,13 @@ class CudaRunner final : public Runner {
   CudaInputs inputs_;
   std::vector<std::unique_ptr<CudaStep>> steps_;
   // Of a bucket, of the cache groups whose attention is the plain one, a bit each, and of what is drawn.
-  std::map<std::tuple<int64_t, uint64_t, Drawing>, CudaGraph> graphs_;
+  std::map<std::tuple<int64_t, uint64_t, CudaDrawing>, CudaGraph> graphs_;
   bool use_graphs_;
-  CudaMemory drawn_, draw_workspace_;
+  CudaDraws draws_;
   // What a step in flight brings back.
   struct Flight {
-    PinnedMemory logits, tokens;
-    uint64_t logit_count = 0, token_count = 0;
+    PinnedMemory logits;
+    uint64_t logit_count = 0;
     CudaEvent done;
   };
   std::array<Flight, kDepth> flights_;
@@ -146,6 +145,7 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
   weights_ns_ = SteadyClock().now_ns() - weights_ns;
   products_.reserve();
   visits_.reserve();
+  draws_ = CudaDraws(program_.vocabulary, options_.max_rows, options_.max_sequences, kDepth);
   kv_.reserve(options_.kv_tokens, device_.free_of_share(cuda.memory_share), device_.total_bytes());
   for (size_t i = 0; i < steps_.size(); ++i) {
     if (steps_[i] == nullptr) steps_[i] = bind_step(program_.ops[i]);
@@ -154,18 +154,15 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
   weights_.finish();
   device_.synchronize();
   const auto rows = static_cast<uint64_t>(options_.max_rows);
-  drawn_ = CudaMemory(rows * sizeof(int32_t), "drawn tokens");
-  const int64_t chunks = gpu_draw_chunks(program_.vocabulary);
-  draw_workspace_ = CudaMemory(rows * static_cast<uint64_t>(2 * chunks) * sizeof(uint64_t), "drawing tokens");
   for (Flight& flight : flights_) {
     flight.logits = PinnedMemory(rows * static_cast<uint64_t>(program_.vocabulary) * sizeof(float), "logits");
-    flight.tokens = PinnedMemory(rows * sizeof(int32_t), "drawn tokens");
   }
   uint64_t attention_bytes = 0;
   for (const CudaAttention& attention : attention_) attention_bytes += attention.bytes();
   memory_ = {.packed_weights = weights_.bytes(),
              .mapped_weights = 0,
              .activations = arena_.bytes() + inputs_.bytes() + attention_bytes + products_.bytes() + visits_.bytes(),
+             .draws = draws_.bytes(),
              .kv_pool = kv_.bytes()};
   start_ns_ = SteadyClock().now_ns() - begin_ns_;
 }
@@ -307,40 +304,16 @@ int64_t CudaRunner::bucket_of(const Batch& batch) const {
   return *bucket <= std::min(options_.max_rows, options_.max_batched_tokens) ? *bucket : 0;
 }
 
-// Penalties and biases need what the device does not have: the tokens so far.
-bool CudaRunner::draws(const SamplingParams& p) const {
-  return p.repetition_penalty == 1.0f && p.presence_penalty == 0.0f && p.frequency_penalty == 0.0f &&
-         p.logit_bias.empty() && program_.vocabulary < kGpuDrawVocabulary;
-}
-
-CudaRunner::Drawing CudaRunner::drawing_of(const Batch& batch) {
-  if (batch.draws.empty()) return Drawing::kNone;
-  const bool greedy =
-      std::all_of(batch.draws.begin(), batch.draws.end(), [](const TokenDraw& draw) { return draw.temperature <= 0; });
-  return greedy ? Drawing::kGreedy : Drawing::kAny;
-}
-
-void CudaRunner::run_steps(const CudaStepContext& context, Drawing drawing) const {
+void CudaRunner::run_steps(const CudaStepContext& context, CudaDrawing drawing) const {
   for (const auto& step : steps_) step->run(context);
-  if (drawing == Drawing::kNone) return;
-  const CudaPlace logits = arena_.place(program_.entries[0].result);
-  check_cuda(kGpuDrawSm80.run({.logits = logits.floats(),
-                               .draws = context.inputs.draws(),
-                               .tokens = reinterpret_cast<int32_t*>(drawn_.data()),
-                               .workspace = reinterpret_cast<uint64_t*>(draw_workspace_.data()),
-                               .rows = context.rows,
-                               .vocabulary = logits.cols,
-                               .greedy = drawing == Drawing::kGreedy,
-                               .overlap = context.overlap},
-                              context.stream),
-             "draw");
+  if (drawing.any) draws_.run(context, arena_.place(program_.entries[0].result).floats(), drawing);
 }
 
-void CudaRunner::run_step(const CudaStepContext& context, int64_t bucket, uint64_t plain, Drawing drawing) {
+void CudaRunner::run_step(const CudaStepContext& context, int64_t bucket, uint64_t plain, CudaDrawing drawing) {
   if (bucket == 0) return run_steps(context, drawing);
   CudaGraph& graph = graphs_[{bucket, plain, drawing}];
   if (!graph.ready()) {
-    run_steps(context, Drawing::kNone);  // what is loaded or chosen at a first launch is then there
+    run_steps(context, {});  // what is loaded or chosen at a first launch is then there
     device_.synchronize();
     CudaGraph::begin(context.stream);
     run_steps(context, drawing);
@@ -362,44 +335,45 @@ void CudaRunner::submit(const Batch& batch) {
   }
   const int64_t bucket = bucket_of(batch);
   const CudaStepContext context{.inputs = inputs_,
-                                .drawn = reinterpret_cast<const int32_t*>(drawn_.data()),
+                                .drawn = draws_.tokens(),
                                 .tokens = bucket > 0 ? bucket : shape.tokens,
                                 .rows = bucket > 0 ? bucket : shape.rows,
                                 .stream = device_.stream(),
                                 .overlap = true};
   inputs_.fill(batch, options_.block_tokens, context.tokens, context.rows, plans_);
   inputs_.copy(device_.stream());
+  draws_.fill_counts(batch.counted, device_.stream());
   if (program_.ops[0].kind == OpKind::kHidden) {
     copy_to_device(out(program_.ops[0], 0).data, batch.hidden.data(), batch.hidden.size_bytes(), device_.stream());
   }
   gaps_.begin(context.stream);
-  run_step(context, bucket, plain, drawing_of(batch));
+  run_step(context, bucket, plain, CudaDrawing::of(batch));
   gaps_.end(context.stream);
   bring_back(batch);
 }
 
 void CudaRunner::bring_back(const Batch& batch) {
-  Flight& flight = flights_[submitted_++ % kDepth];
+  const size_t turn = submitted_++ % kDepth;
+  Flight& flight = flights_[turn];
   const CudaPlace logits = arena_.place(program_.entries[0].result);
   const auto rows = static_cast<uint64_t>(batch.shape().rows);
   flight.logit_count = batch.logits_wanted ? rows * static_cast<uint64_t>(logits.cols) : 0;
-  flight.token_count = batch.draws.empty() ? 0 : rows;
   if (flight.logit_count > 0) {
     copy_to_host(flight.logits.data(), logits.data, flight.logit_count * sizeof(float), device_.stream());
   }
-  if (flight.token_count > 0) {
-    copy_to_host(flight.tokens.data(), drawn_.data(), rows * sizeof(int32_t), device_.stream());
-  }
+  draws_.bring_back(turn, batch.shape().rows, CudaDrawing::of(batch), device_.stream());
   flight.done.record(device_.stream());
 }
 
 StepResult CudaRunner::finish() {
   TERN_CHECK(finished_ < submitted_);
-  const Flight& flight = flights_[finished_++ % kDepth];
+  const size_t turn = finished_++ % kDepth;
+  const Flight& flight = flights_[turn];
   flight.done.wait();
   gaps_.finished();
-  return {.logits = {reinterpret_cast<const float*>(flight.logits.data()), flight.logit_count},
-          .tokens = {reinterpret_cast<const int32_t*>(flight.tokens.data()), flight.token_count}};
+  StepResult result{.logits = {reinterpret_cast<const float*>(flight.logits.data()), flight.logit_count}, .tokens = {}};
+  draws_.result(turn, result);
+  return result;
 }
 
 std::span<const float> CudaRunner::execute(const Batch& batch) {

@@ -16,6 +16,7 @@
 #include "engine/kv/kv_cache.h"
 #include "engine/request.h"
 #include "kernels/cost.h"
+#include "kernels/sample/logprobs_gpu.h"
 #include "kernels/selection.h"
 #include "model/config.h"
 #include "model/program.h"
@@ -59,6 +60,7 @@ struct MemoryReport {
   uint64_t packed_weights = 0;
   uint64_t mapped_weights = 0;  // used where they lie in the file
   uint64_t activations = 0;
+  uint64_t draws = 0;  // counts of tokens and changed logits, for penalties
   uint64_t kv_pool = 0;
 };
 
@@ -88,6 +90,7 @@ std::vector<OpReport> report_steps(const Program& program, const Steps& steps, c
 struct StepResult {
   std::span<const float> logits;    // of the wanted rows, [rows, vocabulary]; empty where the runner drew all tokens
   std::span<const int32_t> tokens;  // [rows], where the runner drew them; -1: the row has none. Empty: it drew none
+  std::span<const GpuLogprobs> logprobs = {};  // [rows], of those that want them; empty where none does
 };
 
 // Rows that a place in an arena has in a step: of its tokens, or those whose logits are wanted.
@@ -101,11 +104,16 @@ class Runner {
   virtual ~Runner() = default;
   // Steps that may be submitted before the oldest is finished.
   virtual int depth() const { return 1; }
-  // Whether it can draw tokens with these parameters itself (Batch::draws).
-  virtual bool draws(const SamplingParams& params) const { return (void)params, false; }
+  // Whether it can draw tokens with these parameters itself (Batch::draws), and report so many log-probabilities.
+  virtual bool draws(const SamplingParams& params, int32_t logprobs) const {
+    return (void)params, (void)logprobs, false;
+  }
+  // Sequences whose tokens it can count for penalties (count_slots.h); fewer than depth() steps draw for: it applies
+  // none.
+  virtual int64_t count_slots() const { return 0; }
   // submit() begins a step, finish() waits for the oldest one that was begun. Here: the whole work is in the second.
   virtual void submit(const Batch& batch) { submitted_ = &batch; }
-  virtual StepResult finish() { return {execute(*submitted_), {}}; }
+  virtual StepResult finish() { return {.logits = execute(*submitted_), .tokens = {}}; }
   // Logits of the batch's wanted rows: [rows, vocabulary], valid until the next call. Of the first half of a program
   // (split_at()) [tokens, hidden].
   virtual std::span<const float> execute(const Batch& batch) = 0;

@@ -15,7 +15,8 @@ class SplitRunner final : public Runner {
   }
 
   std::span<const float> execute(const Batch& batch) override { return second_->execute(through_first(batch)); }
-  bool draws(const SamplingParams& params) const override { return second_->draws(params); }
+  bool draws(const SamplingParams& params, int32_t logprobs) const override { return second_->draws(params, logprobs); }
+  int64_t count_slots() const override { return second_->count_slots(); }
   void submit(const Batch& batch) override { second_->submit(through_first(batch)); }
   StepResult finish() override { return second_->finish(); }
   std::span<const float> block_maxima() const override { return second_->block_maxima(); }
@@ -43,6 +44,7 @@ MemoryReport SplitRunner::memory() const {
   return {.packed_weights = a.packed_weights + b.packed_weights,
           .mapped_weights = a.mapped_weights + b.mapped_weights,
           .activations = a.activations + b.activations,
+          .draws = a.draws + b.draws,
           .kv_pool = a.kv_pool + b.kv_pool};
 }
 

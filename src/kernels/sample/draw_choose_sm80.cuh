@@ -50,6 +50,12 @@ __device__ inline uint64_t* weights(const GpuDrawArgs& args, int64_t row, int64_
   return best_keys(args, row, chunks) + chunks;
 }
 
+// What the row's token is drawn from.
+__device__ inline const float* logits_of(const GpuDrawArgs& args, int64_t row) {
+  const bool adjusted = args.adjusts != nullptr && is_adjusted(args.adjusts[row]);
+  return (adjusted ? args.adjusted : args.logits) + row * args.vocabulary;
+}
+
 // The same in all threads. `shared`: [Threads / 32], free again at the return.
 template <int Threads, typename Op>
 __device__ uint64_t block_reduce(uint64_t value, uint64_t* shared, Op op) {
@@ -106,7 +112,7 @@ __device__ inline uint32_t find_by_id(const GpuDrawArgs& args, int64_t row, int6
   const int64_t id = int64_t{s.count} * kGpuDrawChunk + threadIdx.x;
   target = s.found;
   __syncthreads();
-  const uint64_t weight = id < args.vocabulary ? scale.weight(args.logits[row * args.vocabulary + id]) : 0;
+  const uint64_t weight = id < args.vocabulary ? scale.weight(logits_of(args, row)[id]) : 0;
   const uint64_t sum = exclusive_sum(weight, s.reduce, &total);
   if (target >= sum && target - sum < weight) s.count = static_cast<uint32_t>(id);
   __syncthreads();
@@ -284,33 +290,13 @@ __device__ inline uint32_t choose(const GpuDrawArgs& args, int64_t row, int64_t 
     return find_by_id(args, row, chunks, scale, share_of(total, draw.random), s);
   }
   const Key end = guess_end(draw, best_keys(args, row, chunks), chunks, scale, s);
-  Rounds rounds(args.logits + row * args.vocabulary, args.vocabulary, scale, end, s);
+  Rounds rounds(logits_of(args, row), args.vocabulary, scale, end, s);
   const uint64_t most = draw.top_k > 0 ? static_cast<uint64_t>(draw.top_k) : ~uint64_t{0};
   uint64_t kept = total;
   if (draw.top_k > 0) rounds.walk(most, ~uint64_t{0}, &kept);
   if (draw.top_p < 1.0f) rounds.walk(most, top_p_target(kept, draw.top_p), &kept);
   uint64_t sum;
   return static_cast<uint32_t>(rounds.walk(most, share_of(kept, draw.random), &sum));
-}
-
-__global__ void __launch_bounds__(kThreads) choose_kernel(GpuDrawArgs args, int64_t chunks) {
-  launch::after_previous_launch();
-  __shared__ Shared s;
-  const int64_t row = blockIdx.x;
-  const GpuDraw draw = args.draws[row];
-  const Key* keys = best_keys(args, row, chunks);
-  Key best = threadIdx.x < chunks ? keys[threadIdx.x] : kNoKey;
-  best = block_reduce<kThreads>(best, s.reduce, [](uint64_t a, uint64_t b) { return min(a, b); });
-  const float logit = logit_of(best);
-  uint32_t token;
-  if (best == kNan || best == kNoKey || isinf(logit)) {
-    token = ~0u;
-  } else if (draw.inverse_temperature == 0) {
-    token = static_cast<uint32_t>(best);
-  } else {
-    token = choose(args, row, chunks, draw, Scale(draw, logit), s);
-  }
-  if (threadIdx.x == 0) args.tokens[row] = static_cast<int32_t>(token);
 }
 
 }  // namespace tern::draw

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "kernels/gpu_impl.h"
+#include "kernels/sample/adjust_gpu.h"
 
 namespace tern {
 
@@ -37,6 +38,11 @@ struct GpuDrawArgs {
   int64_t vocabulary;  // below kGpuDrawVocabulary
   bool greedy;         // all rows are: two launches and no exponential
   bool overlap;
+  // Of rows with biases or penalties (adjust_gpu.h), null where there are none: what the token is drawn from instead,
+  // and where it is counted then.
+  const GpuAdjust* adjusts = nullptr;  // [rows]
+  const float* adjusted = nullptr;     // [rows, vocabulary]
+  GpuTokenCount* counts = nullptr;     // [slots, vocabulary]
 };
 
 extern const GpuImpl<GpuDrawArgs> kGpuDrawSm80;
