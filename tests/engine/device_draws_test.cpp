@@ -216,6 +216,7 @@ struct DeviceDraws : testing::Test {
       }
     }
   }
+  int64_t slots() const { return device->count_slots(); }
   static constexpr int64_t kSequences = 4;
   std::unique_ptr<Engine> engine;
   EmulatedDevice* device = nullptr;
@@ -275,7 +276,7 @@ TEST_F(DeviceDraws, CancelledSequencesGiveTheirSlotsBack) {
     for (const RequestId id : gone) engine->cancel(id);
   }
   to_end();
-  EXPECT_GE(device->slots_written, 40);
+  EXPECT_GT(device->slots_written, 2 * slots()) << "each slot more than twice";
 }
 
 TEST_F(DeviceDraws, WithoutSlotsTheHostDrawsWhatHasPenalties) {

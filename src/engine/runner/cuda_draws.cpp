@@ -15,6 +15,13 @@ T* as(const CudaMemory& memory) {
   return reinterpret_cast<T*>(memory.data());
 }
 
+uint64_t count_row_bytes(int64_t vocabulary) { return static_cast<uint64_t>(vocabulary) * sizeof(GpuTokenCount); }
+
+// A step draws one row a sequence.
+uint64_t adjusted_bytes(int64_t vocabulary, int64_t rows, int64_t sequences) {
+  return static_cast<uint64_t>(std::min(rows, sequences) * vocabulary) * sizeof(float);
+}
+
 // Biases of one token twice would have no order on the device.
 bool distinct(const std::vector<std::pair<int32_t, float>>& biases) {
   std::vector<int32_t> ids;
@@ -55,19 +62,20 @@ CudaDraws::CudaDraws(int64_t vocabulary, int64_t rows, int64_t sequences, int de
     flight.tokens = PinnedMemory(count * sizeof(int32_t), "drawn tokens");
     flight.logprobs = PinnedMemory(count * sizeof(GpuLogprobs), "log-probabilities");
   }
-  const int64_t most_rows = std::min(rows, sequences);  // that are drawn: one a sequence
-  const uint64_t adjusted = static_cast<uint64_t>(most_rows * vocabulary) * sizeof(float);
-  const uint64_t row = static_cast<uint64_t>(vocabulary) * sizeof(GpuTokenCount);
-  const int64_t slots = depth * sequences;
-  if (vocabulary >= kGpuDrawVocabulary || adjusted + static_cast<uint64_t>(slots) * row > kMostPenaltyBytes) return;
-  slots_ = slots;
-  counts_ = CudaMemory(static_cast<uint64_t>(slots) * row, "counts of tokens");
-  adjusted_ = CudaMemory(adjusted, "changed logits");
+  if (penalty_bytes(vocabulary, rows, sequences, depth) == 0) return;
+  slots_ = depth * sequences;
+  const uint64_t row = count_row_bytes(vocabulary);
+  counts_ = CudaMemory(static_cast<uint64_t>(slots_) * row, "counts of tokens");
+  adjusted_ = CudaMemory(adjusted_bytes(vocabulary, rows, sequences), "changed logits");
   staging_ = std::vector<Staging>(kStagings);
   for (Staging& staging : staging_) staging.counts = PinnedMemory(row, "counts of tokens");
 }
 
-uint64_t CudaDraws::bytes() const { return counts_.bytes() + adjusted_.bytes(); }
+uint64_t CudaDraws::penalty_bytes(int64_t vocabulary, int64_t rows, int64_t sequences, int depth) {
+  const uint64_t bytes = adjusted_bytes(vocabulary, rows, sequences) +
+                         static_cast<uint64_t>(depth * sequences) * count_row_bytes(vocabulary);
+  return vocabulary < kGpuDrawVocabulary && bytes <= kMostPenaltyBytes ? bytes : 0;
+}
 
 bool CudaDraws::draws(const SamplingParams& params, int32_t logprobs) const {
   if (vocabulary_ >= kGpuDrawVocabulary || logprobs > kGpuMostLogprobs) return false;
@@ -76,7 +84,7 @@ bool CudaDraws::draws(const SamplingParams& params, int32_t logprobs) const {
 }
 
 void CudaDraws::fill_counts(std::span<const CountedTokens> counted, void* stream) {
-  const uint64_t row = static_cast<uint64_t>(vocabulary_) * sizeof(GpuTokenCount);
+  const uint64_t row = count_row_bytes(vocabulary_);
   for (const CountedTokens& tokens : counted) {
     Staging& staging = staging_[staged_++ % staging_.size()];
     staging.copied.wait();

@@ -38,9 +38,11 @@ class CudaDraws {
   // Rows of a step, sequences of a step, steps in flight.
   CudaDraws(int64_t vocabulary, int64_t rows, int64_t sequences, int depth);
 
+  // What counts and changed rows take; 0: too much.
+  static uint64_t penalty_bytes(int64_t vocabulary, int64_t rows, int64_t sequences, int depth);
   bool draws(const SamplingParams& params, int32_t logprobs) const;
   int64_t slots() const { return slots_; }
-  uint64_t bytes() const;  // of counts and changed rows
+  uint64_t bytes() const { return counts_.bytes() + adjusted_.bytes(); }
   const int32_t* tokens() const { return reinterpret_cast<const int32_t*>(tokens_.data()); }
 
   // The counts of sequences that are new in their slots; before the step.

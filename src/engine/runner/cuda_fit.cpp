@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <map>
 
+#include "engine/runner/cuda_draws.h"
+#include "engine/runner/cuda_gaps.h"
 #include "engine/runner/cuda_kv_pool.h"
 #include "engine/runner/cuda_linear.h"
 #include "engine/runner/cuda_runner.h"
@@ -49,6 +51,7 @@ uint64_t program_bytes(const Program& program, const WeightMap& weights, const R
                sizeof(float);
   for (const Op& op : program.ops) bytes += weight_bytes(op, program, weights, cuda, capability);
   const CudaKvPool kv(program, cuda_kv_format(options.kv_format), options.block_tokens);
+  bytes += CudaDraws::penalty_bytes(program.vocabulary, options.max_rows, options.max_sequences, CudaStepGaps::kDepth);
   return bytes + kBesideBytes + kv.bytes_for(std::min(options.kv_tokens, options.max_model_len));
 }
 
