@@ -241,8 +241,8 @@ TEST_F(DeviceDraws, SurvivePreemption) {
   EXPECT_EQ(device->host_rows, 0);
 }
 
-// More run by turns than there are slots.
-TEST_F(DeviceDraws, SlotsGoFromOneToAnother) {
+// Those of ended sequences serve the next ones.
+TEST_F(DeviceDraws, SlotsAreUsedAgain) {
   start(2 * kSequences, 2000);
   for (int32_t i = 0; i < 40; ++i) {
     Request request = request_of(5 * i, 3, 40);
