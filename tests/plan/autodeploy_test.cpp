@@ -68,8 +68,7 @@ struct Refused {
 constexpr Refused kRefused[] = {
     {"gemma3-image-tiny", "is not said"},  // what its class has by default
     {"gpt-oss", "attention sinks"},       {"deepseek2", "latent attention"}, {"bert", "no role explains it"},
-    {"lfm2", "a short convolution"},      {"llama4", "shared experts"},
-    {"qwen3next", "no role explains it"},
+    {"lfm2", "a short convolution"},      {"llama4", "shared experts"},      {"qwen3next", "no role explains it"},
 };
 
 // Every weight of `program` that is not of experts, as either checkpoint has it.

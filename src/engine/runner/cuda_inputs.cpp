@@ -93,8 +93,10 @@ void CudaInputs::fill_group(const std::vector<SequenceSlice>& slices, int64_t bl
     const SequenceSlice& slice = slices[s];
     const int64_t blocks = (slice.history_len + slice.query_len + block_tokens - 1) / block_tokens;
     TERN_CHECK(blocks <= limits_.table_stride);
-    std::memcpy(host<int32_t>(groups_[group].tables) + static_cast<int64_t>(s) * limits_.table_stride,
-                slice.block_table, static_cast<size_t>(blocks) * sizeof(int32_t));
+    // Blocks that a window has left are those of nobody (-1); padding tokens read the first entry all the same.
+    std::transform(slice.block_table, slice.block_table + blocks,
+                   host<int32_t>(groups_[group].tables) + static_cast<int64_t>(s) * limits_.table_stride,
+                   [](int32_t block) { return std::max(block, 0); });
     for (int32_t i = 0; i < slice.query_len; ++i) {
       const int64_t position = slice.history_len + i;
       slots[slice.query_begin + i] =
