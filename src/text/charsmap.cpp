@@ -81,10 +81,15 @@ std::optional<CharsMap::Match> CharsMap::match(std::string_view text, bool longe
   return found;
 }
 
-std::string CharsMap::apply(std::string_view text) const {
+std::string CharsMap::apply(std::string_view text, const SpecialTokens* kept) const {
   std::string out;
   out.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
+    if (const auto token = kept != nullptr ? kept->match_at(text, at, {}) : std::nullopt) {
+      out += text.substr(at, token->bytes);
+      at += token->bytes;
+      continue;
+    }
     const auto rule = match(text.substr(at), true);
     const size_t bytes = rule ? rule->bytes : code_point_at(text, at).bytes;
     out += rule ? rule->replacement : text.substr(at, bytes);

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "text/special_tokens.h"
+
 namespace tern {
 
 class CharsMap {
@@ -18,8 +20,8 @@ class CharsMap {
   // Empty: nothing is replaced. Throws one bad-input line that begins with `source` for a blob that is none.
   CharsMap(std::string_view blob, const std::string& source);
 
-  // As SentencePiece does. `text` is valid UTF-8.
-  std::string apply(std::string_view text) const;
+  // As SentencePiece does, which leaves user-defined tokens as they are. `text` is valid UTF-8.
+  std::string apply(std::string_view text, const SpecialTokens* kept = nullptr) const;
   // As Hugging Face's tokenizers do: of a short grapheme the first part that has a rule stands for all of it, of others
   // each character alone.
   std::string apply_by_grapheme(std::string_view text) const;

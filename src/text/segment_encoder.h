@@ -30,6 +30,9 @@ class SegmentEncoder {
   virtual void encode_segment(const Segment& segment, std::vector<int32_t>& ids) const { encode(segment.text, ids); }
   // What the stored string of a normal or user-defined token stands for.
   virtual std::string bytes_of(std::string_view piece, bool user_defined) const = 0;
+  // Whether encode() finds user-defined tokens in the text. Otherwise the text is cut at them first, as it is at
+  // control tokens in any case.
+  virtual bool finds_user_defined() const { return false; }
   // Whether encode() put a space before the text that decode() takes away again.
   virtual bool adds_space() const { return false; }
   // Takes from a whole text, made of its tokens' bytes, what encode() put around it.

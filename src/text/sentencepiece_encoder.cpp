@@ -31,7 +31,9 @@ struct SentencePieceEncoder::Symbols {
 
 SentencePieceEncoder::SentencePieceEncoder(const Vocabulary& vocabulary, std::span<const double> scores,
                                            Options options, const std::string& source)
-    : vocabulary_(vocabulary), options_(options) {
+    : vocabulary_(vocabulary),
+      user_defined_(vocabulary, source, SpecialTokens::Which::kUserDefined),
+      options_(options) {
   if (scores.size() != static_cast<size_t>(vocabulary.size())) {
     bad_input(fmt::format("{}: tokenizer.ggml.scores has {} entries for {} tokens", source, scores.size(),
                           vocabulary.size()));
@@ -56,8 +58,7 @@ void SentencePieceEncoder::rank_by_score(std::span<const double> scores) {
   better.erase(std::unique(better.begin(), better.end()), better.end());
   ranks_.assign(scores.size(), kNoRank);
   for (int32_t id = 0; id < vocabulary_.size(); ++id) {
-    const TokenType type = vocabulary_.type(id);
-    if (type != TokenType::kNormal && type != TokenType::kUserDefined) continue;
+    if (vocabulary_.type(id) != TokenType::kNormal) continue;
     const auto at = std::lower_bound(better.begin(), better.end(), scores[id], std::greater<>());
     ranks_[id] = static_cast<uint32_t>(at - better.begin());
   }
@@ -82,8 +83,18 @@ void SentencePieceEncoder::encode(std::string_view text, std::vector<int32_t>& i
   const std::string_view all = marked;
   Symbols symbols;
   for (size_t at = 0; at < all.size();) {
-    const size_t end = cuts_at_spaces_ ? word_end(all, at) : all.size();
-    encode_word(all.substr(at, end - at), symbols, ids);
+    const auto token = user_defined_.find(all, at, {});
+    encode_words(all.substr(at, token ? token->at - at : all.npos), symbols, ids);
+    if (!token) break;
+    ids.push_back(token->id);
+    at = token->at + token->bytes;
+  }
+}
+
+void SentencePieceEncoder::encode_words(std::string_view text, Symbols& symbols, std::vector<int32_t>& ids) const {
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = cuts_at_spaces_ ? word_end(text, at) : text.size();
+    encode_word(text.substr(at, end - at), symbols, ids);
     at = end;
   }
 }

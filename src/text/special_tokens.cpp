@@ -7,11 +7,13 @@
 
 namespace tern {
 
-SpecialTokens::SpecialTokens(const Vocabulary& vocabulary, const std::string& source) {
+SpecialTokens::SpecialTokens(const Vocabulary& vocabulary, const std::string& source, Which which) {
   roots_.fill(-1);
   for (int32_t id = 0; id < vocabulary.size(); ++id) {
-    if (vocabulary.is_special(id)) {
-      add(vocabulary.piece(id), id, vocabulary.type(id) == TokenType::kUserDefined, source + ": tokenizer.ggml.tokens");
+    const bool user_defined = vocabulary.type(id) == TokenType::kUserDefined;
+    const bool wanted = which == Which::kAll || (which == Which::kUserDefined) == user_defined;
+    if (wanted && vocabulary.is_special(id)) {
+      add(vocabulary.piece(id), id, user_defined, source + ": tokenizer.ggml.tokens");
     }
   }
 }
@@ -23,7 +25,7 @@ SpecialTokens::SpecialTokens(std::span<const Entry> entries, const std::string& 
 
 void SpecialTokens::add(std::string_view piece, int32_t id, bool user_defined, const std::string& source) {
   if (piece.size() > Limits::kSpecialTokenBytes) {
-    bad_input(fmt::format("{}[{}] is a control token of {} bytes, more than {}", source, id, piece.size(),
+    bad_input(fmt::format("{}[{}] is a special token of {} bytes, more than {}", source, id, piece.size(),
                           Limits::kSpecialTokenBytes));
   }
   if (!piece.empty()) insert(piece, id, user_defined);

@@ -1,5 +1,5 @@
 // Finds whole tokens (control, unknown, user-defined) inside text before it is split: the longest at the leftmost
-// place.
+// place. SentencePiece's encoders find user-defined ones themselves, with a table of those alone.
 //
 // A trie over the tokens' bytes; each place costs at most the length of the longest token, which is bounded, so the
 // time is linear in the text. Owned by the Tokenizer; immutable, any thread.
@@ -19,8 +19,9 @@ namespace tern {
 
 class SpecialTokens {
  public:
+  enum class Which : uint8_t { kAll, kAllButUserDefined, kUserDefined };
   // Throws one bad-input line that begins with `source` when such a token is longer than Limits::kSpecialTokenBytes.
-  SpecialTokens(const Vocabulary& vocabulary, const std::string& source);
+  SpecialTokens(const Vocabulary& vocabulary, const std::string& source, Which which = Which::kAll);
   struct Entry {
     std::string piece;  // empty: never found
     int32_t id;
@@ -41,6 +42,8 @@ class SpecialTokens {
   };
   // The first match at or after byte `from`.
   std::optional<Match> find(std::string_view text, size_t from, Control control) const;
+  // The longest that begins at byte `at`.
+  std::optional<Match> match_at(std::string_view text, size_t at, Control control) const;
 
  private:
   struct Node {
@@ -53,7 +56,6 @@ class SpecialTokens {
   void add(std::string_view piece, int32_t id, bool user_defined, const std::string& source);
   void insert(std::string_view piece, int32_t id, bool user_defined);
   int32_t child(int32_t node, uint8_t byte) const;
-  std::optional<Match> match_at(std::string_view text, size_t at, Control control) const;
 
   std::array<int32_t, 256> roots_;  // -1: no token begins with the byte
   std::vector<Node> nodes_;

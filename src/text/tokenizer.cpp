@@ -61,6 +61,7 @@ std::unique_ptr<SegmentEncoder> unigram_encoder(const Metadata& metadata, const 
   constexpr std::string_view kRules = "tokenizer.ggml.precompiled_charsmap";
   return std::make_unique<UnigramEncoder>(
       Unigram(vocabulary, metadata.numbers("tokenizer.ggml.scores"), options, metadata.source()),
+      SpecialTokens(vocabulary, metadata.source(), SpecialTokens::Which::kUserDefined),
       CharsMap(bytes_of(metadata, kRules), metadata.source()),
       UnigramEncoder::Options{
           .add_space_prefix = metadata.boolean_or("tokenizer.ggml.add_space_prefix", true),
@@ -138,11 +139,13 @@ std::shared_ptr<const Tokenizer> Tokenizer::from_metadata(const Metadata& metada
   const int32_t size = parts.vocabulary->size();
   parts.bos = token_id(metadata, "tokenizer.ggml.bos_token_id", size);
   parts.eos = token_id(metadata, "tokenizer.ggml.eos_token_id", size);
-  parts.special = std::make_unique<const AddedTokens>(SpecialTokens(*parts.vocabulary, metadata.source()));
   for (const auto key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
     if (const auto id = token_id(metadata, key, size)) parts.ends.push_back(*id);
   }
   choose_encoder(metadata, parts);
+  using Which = SpecialTokens::Which;
+  const Which which = parts.encoder->finds_user_defined() ? Which::kAllButUserDefined : Which::kAll;
+  parts.special = std::make_unique<const AddedTokens>(SpecialTokens(*parts.vocabulary, metadata.source(), which));
   return std::make_shared<const Tokenizer>(std::move(parts));
 }
 

@@ -14,6 +14,7 @@ namespace tern {
 namespace {
 
 constexpr double kUnknownPenalty = 10;
+constexpr double kUserDefinedScore = -0.1;  // SentencePiece's, whatever the file says
 constexpr int32_t kUnknown = -1;
 
 }  // namespace
@@ -39,10 +40,13 @@ Unigram::Unigram(const Vocabulary& vocabulary, std::span<const double> scores, O
     const TokenType type = vocabulary.type(id);
     if ((type != TokenType::kNormal && type != TokenType::kUserDefined) || vocabulary.piece(id).empty()) continue;
     sorted_.push_back(id);
+    const bool preferred = options.as_sentencepiece && type == TokenType::kUserDefined;
+    scores_[static_cast<size_t>(id)] = kept(preferred ? kUserDefinedScore : score);
+    if (preferred) continue;
     least = any ? std::min(least, score) : score;
     any = true;
   }
-  unknown_score_ = sum(least, -kUnknownPenalty);
+  unknown_score_ = kept(kept(least) - kUnknownPenalty);
   std::sort(sorted_.begin(), sorted_.end(),
             [&](int32_t a, int32_t b) { return vocabulary.piece(a) < vocabulary.piece(b); });
   for (int byte = 0; byte < 256; ++byte) {
@@ -54,7 +58,7 @@ Unigram::Unigram(const Vocabulary& vocabulary, std::span<const double> scores, O
 // All pieces that begin at `from`, the shortest first, and the character there if it is none.
 void Unigram::extend(std::string_view text, size_t from, std::vector<Cut>& cuts) const {
   const auto reach = [&](size_t end, double score, int32_t id) {
-    const double total = sum(score, cuts[from].score);
+    const double total = kept(cuts[from].score + score);
     if (total > cuts[end].score) cuts[end] = {total, from, id};
   };
   const size_t character = code_point_at(text, from).bytes;

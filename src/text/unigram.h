@@ -22,8 +22,10 @@ class Unigram {
  public:
   struct Options {
     std::optional<int32_t> unknown;  // nothing: what is unknown is dropped
-    bool single_precision = true;    // sums as SentencePiece has them; otherwise as Hugging Face does
-    bool byte_tokens = true;         // what is unknown becomes its bytes' tokens "<0xAB>" where all of them are there
+    // Scores and sums as SentencePiece has them, where user-defined tokens cost next to nothing; otherwise as Hugging
+    // Face does, which knows no types here.
+    bool as_sentencepiece = true;
+    bool byte_tokens = true;  // what is unknown becomes its bytes' tokens "<0xAB>" where all of them are there
   };
   // One score a token. Throws one bad-input line that begins with `source`.
   Unigram(const Vocabulary& vocabulary, std::span<const double> scores, Options options, const std::string& source);
@@ -34,13 +36,13 @@ class Unigram {
  private:
   struct Cut;
   void extend(std::string_view text, size_t from, std::vector<Cut>& cuts) const;
-  double sum(double a, double b) const { return options_.single_precision ? float(float(a) + float(b)) : a + b; }
+  double kept(double sum) const { return options_.as_sentencepiece ? float(sum) : sum; }
   void push_unknown(std::string_view text, std::vector<int32_t>& ids) const;
 
   const Vocabulary& vocabulary_;
   Options options_;
   std::vector<int32_t> sorted_;     // pieces of text in the order of their bytes: what begins alike lies together
-  std::vector<double> scores_;      // [id]
+  std::vector<double> scores_;      // [id], as they count
   double unknown_score_ = 0;        // of a character
   std::array<int32_t, 256> bytes_;  // -1: none
 };

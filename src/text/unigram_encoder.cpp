@@ -18,9 +18,12 @@ std::string without_extra_spaces(std::string_view text) {
 }  // namespace
 
 void UnigramEncoder::encode(std::string_view text, std::vector<int32_t>& ids) const {
-  std::string normal = rules_.apply(replace_invalid_utf8(text));
+  std::string normal = rules_.apply(replace_invalid_utf8(text), &user_defined_);
   if (options_.remove_extra_spaces) normal = without_extra_spaces(normal);
-  if (!normal.empty()) pieces_.encode(with_spaces_marked(normal, options_.add_space_prefix), ids);
+  if (normal.empty()) return;
+  std::string_view marked = normal = with_spaces_marked(normal, options_.add_space_prefix);
+  while (options_.remove_extra_spaces && marked.ends_with(kMarkedSpace)) marked.remove_suffix(kMarkedSpace.size());
+  pieces_.encode(marked, ids);
 }
 
 std::string UnigramEncoder::bytes_of(std::string_view piece, bool) const { return with_spaces_back(piece); }

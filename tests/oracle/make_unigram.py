@@ -15,9 +15,12 @@ from sentencepiece import sentencepiece_model_pb2
 import awkward
 import corpus
 import fixture
-from make_sentencepiece import CONTROLS, encode, vocabulary_of
+from make_sentencepiece import CONTROLS, SYMBOLS, encode, vocabulary_of, with_symbols
 from make_tokenizers import write_metadata_gguf
 
+# Without two marked spaces: whether these or one come first in three is a tie of rounded sums, which sentencepiece decides
+# otherwise than tern now and then.
+UNIGRAM_SYMBOLS = [symbol for symbol in SYMBOLS if symbol != "▁▁"]
 RULES = {"ﬁ": "fi", "ß": "ss", "…": "...", "é": "e", "e\u0301": "e", "\t": " ", "\n": " ", "\u3000": " ", "\u200b": "",
          "ａ": "a", "ａｂ": "AB", "㍿": "株式会社", "カ\u3099": "ガ", "カ": "か"}
 
@@ -27,7 +30,8 @@ def train(byte_fallback, **options):
     texts = corpus.english() + corpus.OTHER_SCRIPTS * 2 + corpus.CODE * 2
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts), model_writer=model, model_type="unigram", vocab_size=1100 if byte_fallback else 800,
-        byte_fallback=byte_fallback, control_symbols=CONTROLS[2:], character_coverage=0.98, num_threads=1, minloglevel=2,
+        byte_fallback=byte_fallback, control_symbols=CONTROLS[2:], user_defined_symbols=UNIGRAM_SYMBOLS,
+        character_coverage=0.98, num_threads=1, minloglevel=2,
         hard_vocab_limit=False, **options)
     return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
 
@@ -49,7 +53,8 @@ def write(name, model, count, limit):
         vocabulary.keys["precompiled_charsmap"] = description.precompiled_charsmap
     write_metadata_gguf(name.with_suffix(".gguf"), vocabulary)
     texts = [text for text in awkward.texts(CONTROLS, count, seed=29) if limit is None or len(text.encode()) <= limit]
-    texts += ["ﬁn ａｂｃ ａ カ\u3099カ", "  two  spaces  ", "e\u0301e\u0301"]
+    texts += with_symbols(200 if limit else count, seed=30)
+    texts += ["a foo b", "ｆoo é the カ\u3099", "ﬁn ａｂｃ ａ カ\u3099カ", "  two  spaces  ", "e\u0301e\u0301"]
     texts = [text for text in texts if "\0" not in text]  # where the trained rules end a text
     fixture.write_jsonl(name.with_suffix(".jsonl"),
                         ({"text": text, "ids": encode(model, text), "plain_ids": model.encode(text)} for text in texts))

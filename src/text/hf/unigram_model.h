@@ -12,7 +12,7 @@ class UnigramModel : public WordModel {
       : unknown_(unknown_of(file)),
         pieces_(vocabulary, scores_of(file, vocabulary),
                 {.unknown = unknown_,
-                 .single_precision = false,
+                 .as_sentencepiece = false,
                  .byte_tokens = file.node().at("model").boolean_or("byte_fallback", false)},
                 file.source) {}
 
