@@ -10,6 +10,7 @@
 
 #include "core/clock.h"
 #include "core/rng.h"
+#include "engine/batch_position.h"
 #include "engine/engine.h"
 
 namespace tern {
@@ -62,7 +63,7 @@ class EmulatedDevice final : public Runner {
       const auto at = static_cast<size_t>(batch.wanted[row]);
       const int32_t id = batch.tokens[at];
       const auto logits =
-          row_of(id >= 0 ? id : drawn_.at(static_cast<size_t>(-1 - id)), position_of(batch, batch.wanted[row]));
+          row_of(id >= 0 ? id : drawn_.at(static_cast<size_t>(-1 - id)), test::position_of(batch, batch.wanted[row]));
       step.logits.insert(step.logits.end(), logits.begin(), logits.end());
       if (batch.draws.empty()) continue;
       const TokenDraw& draw = batch.draws[row];
@@ -100,12 +101,6 @@ class EmulatedDevice final : public Runner {
     std::vector<int32_t> tokens;
     std::vector<GpuLogprobs> logprobs;
   };
-  static int32_t position_of(const Batch& batch, int32_t at) {
-    for (const SequenceSlice& slice : batch.slices[0]) {
-      if (at < slice.query_begin + slice.query_len) return slice.history_len + at - slice.query_begin;
-    }
-    return -1;
-  }
   void count(const CountedTokens& tokens) {
     GpuTokenCount* counts = counts_.data() + tokens.slot * kVocabulary;
     std::fill_n(counts, kVocabulary, GpuTokenCount{0});

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "core/clock.h"
+#include "engine/batch_position.h"
 #include "engine/engine.h"
 
 namespace tern {
@@ -38,7 +39,7 @@ class DrawingRunner final : public Runner {
       const int32_t at = batch.wanted[row];
       int32_t token = batch.tokens[static_cast<size_t>(at)];
       if (token < 0) token = before.at(static_cast<size_t>(-1 - token));
-      step.tokens.push_back(token < 0 ? -1 : next_token(token, position_of(batch, at)));
+      step.tokens.push_back(token < 0 ? -1 : next_token(token, test::position_of(batch, at)));
       if (step.tokens.back() == fails_at) step.tokens.back() = -1;
     }
     drawn_ = batch.draws.empty() ? std::vector<int32_t>() : step.tokens;
@@ -66,12 +67,6 @@ class DrawingRunner final : public Runner {
     std::vector<float> logits;
     std::vector<int32_t> tokens;
   };
-  static int32_t position_of(const Batch& batch, int32_t at) {
-    for (const SequenceSlice& slice : batch.slices[0]) {
-      if (at < slice.query_begin + slice.query_len) return slice.history_len + at - slice.query_begin;
-    }
-    return -1;
-  }
   static std::vector<float> logits_of(const std::vector<int32_t>& tokens) {
     std::vector<float> logits(tokens.size() * kVocabulary, 0.0f);
     for (size_t row = 0; row < tokens.size(); ++row) {

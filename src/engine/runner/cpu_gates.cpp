@@ -1,10 +1,10 @@
 #include "engine/runner/cpu_gates.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "engine/runner/runner.h"
 #include "kernels/activation/pointwise.h"
+#include "kernels/activation/sigmoid.h"
 
 namespace tern {
 
@@ -31,7 +31,7 @@ void SigmoidGateStep::run(const StepContext& context, const Team& team) const {
     const float* gate = gate_.data + t * gate_.stride + columns_.begin;
     float* out = out_.data + t * out_.stride;
     if (gate_.cols == 1) {
-      scale_row(in, 1 / (1 + std::exp(-gate[0])), out, out_.cols);
+      scale_row(in, sigmoid(gate[0]), out, out_.cols);
       continue;
     }
     for (int64_t head = 0; head < columns_.heads; ++head) {

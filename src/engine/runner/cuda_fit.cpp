@@ -43,9 +43,8 @@ int32_t layers_of(const Program& program) {
 uint64_t program_bytes(const Program& program, const WeightMap& weights, const RunnerOptions& options,
                        const CudaOptions& cuda, int capability) {
   const auto any = [](const Op&) { return true; };
-  const GpuFusions fusions = cuda.fusions && !cuda.deterministic
-                                 ? find_gpu_fusions(program, cuda_kv_format(options.kv_format), any)
-                                 : no_gpu_fusions(program);
+  const GpuFusions fusions =
+      cuda.fuses() ? find_gpu_fusions(program, cuda_kv_format(options.kv_format), any) : no_gpu_fusions(program);
   const MemoryPlan plan = plan_memory(with_fused_lifetimes(program, fusions));
   auto bytes = static_cast<uint64_t>(plan.token_cols * options.max_batched_tokens + plan.row_cols * options.max_rows) *
                sizeof(float);

@@ -125,8 +125,8 @@ void CudaProducts::run_fp8_blocks(const MatmulShape& shape, const MatmulOperands
   matmul_.run(shape, decoded, stream);
 }
 
-void CudaProducts::run_w4(const MatmulShape& shape, const MatmulOperands& operands, bool offsets, bool overlap,
-                          void* stream) {
+void CudaProducts::run_w4_decoded(const MatmulShape& shape, const MatmulOperands& operands, bool offsets, bool overlap,
+                                  void* stream) {
   check_cuda(kGpuW4UnpackSm90.run({.weights = operands.w,
                                    .out = matrix_.data(),
                                    .rows = shape.rows,
@@ -205,9 +205,9 @@ void CudaLinearStep::run_many(int64_t tokens, const CudaStepContext& context) co
     case DecodeWeight::kFp8Block:
       return products_.run_fp8_blocks(shape, operands, context.overlap, context.stream);
     case DecodeWeight::kW4Block32:
-      return products_.run_w4(shape, operands, false, context.overlap, context.stream);
+      return products_.run_w4_decoded(shape, operands, false, context.overlap, context.stream);
     case DecodeWeight::kW4Block32Offset:
-      return products_.run_w4(shape, operands, true, context.overlap, context.stream);
+      return products_.run_w4_decoded(shape, operands, true, context.overlap, context.stream);
     default:
       TERN_CHECK(false, "weights that no step is bound with");
   }

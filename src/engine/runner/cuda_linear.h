@@ -53,8 +53,9 @@ class CudaProducts {
   void run_fp8(const MatmulShape& shape, const MatmulOperands& operands, bool overlap, void* stream);
   // operands.w is e4m3 with a scale for 128 x 128.
   void run_fp8_blocks(const MatmulShape& shape, const MatmulOperands& operands, bool overlap, void* stream);
-  // operands.w is packed (w4_block32.h).
-  void run_w4(const MatmulShape& shape, const MatmulOperands& operands, bool offsets, bool overlap, void* stream);
+  // operands.w is packed (w4_block32.h), and decoded to bf16 first.
+  void run_w4_decoded(const MatmulShape& shape, const MatmulOperands& operands, bool offsets, bool overlap,
+                      void* stream);
 
  private:
   CudaMatmul matmul_;

@@ -64,7 +64,7 @@ class CudaRunner final : public Runner {
   CudaPlace in(const Op& op, size_t i) const { return arena_.place(op.inputs[i]); }
   CudaPlace out(const Op& op, size_t i) const { return arena_.place(op.outputs[i]); }
 
-  void bring_back(const Batch& batch);
+  void bring_back(const Batch& batch, CudaDrawing drawing);
   int64_t bucket_of(const Batch& batch) const;
   void run_steps(const CudaStepContext& context, CudaDrawing drawing) const;
   void run_step(const CudaStepContext& context, int64_t bucket, uint64_t plain, CudaDrawing drawing);
@@ -116,7 +116,7 @@ CudaRunner::CudaRunner(std::shared_ptr<const Checkpoint> checkpoint, const Model
       pool_(options.threads, options.pool),
       device_(cuda.device),
       cuda_(cuda),
-      fusions_(find_fusions(cuda.fusions && !cuda.deterministic)),
+      fusions_(find_fusions(cuda.fuses())),
       products_(cuda.deterministic),
       arena_(program_, plan_memory(with_fused_lifetimes(program_, fusions_)), options.max_batched_tokens,
              options.max_rows),
@@ -346,13 +346,14 @@ void CudaRunner::submit(const Batch& batch) {
   if (program_.ops[0].kind == OpKind::kHidden) {
     copy_to_device(out(program_.ops[0], 0).data, batch.hidden.data(), batch.hidden.size_bytes(), device_.stream());
   }
+  const CudaDrawing drawing = CudaDrawing::of(batch);
   gaps_.begin(context.stream);
-  run_step(context, bucket, plain, CudaDrawing::of(batch));
+  run_step(context, bucket, plain, drawing);
   gaps_.end(context.stream);
-  bring_back(batch);
+  bring_back(batch, drawing);
 }
 
-void CudaRunner::bring_back(const Batch& batch) {
+void CudaRunner::bring_back(const Batch& batch, CudaDrawing drawing) {
   const size_t turn = submitted_++ % kDepth;
   Flight& flight = flights_[turn];
   const CudaPlace logits = arena_.place(program_.entries[0].result);
@@ -361,7 +362,7 @@ void CudaRunner::bring_back(const Batch& batch) {
   if (flight.logit_count > 0) {
     copy_to_host(flight.logits.data(), logits.data, flight.logit_count * sizeof(float), device_.stream());
   }
-  draws_.bring_back(turn, batch.shape().rows, CudaDrawing::of(batch), device_.stream());
+  draws_.bring_back(turn, batch.shape().rows, drawing, device_.stream());
   flight.done.record(device_.stream());
 }
 

@@ -26,6 +26,8 @@ struct CudaOptions {
   // One product and one attention kernel for every number of tokens, so that a token's bits depend on its sequence
   // alone. Weights of 4 bits, and of FP8 with a scale for 128 x 128, become bf16; there are no fusions.
   bool deterministic = false;
+
+  bool fuses() const { return fusions && !deterministic; }
   GpuQuantization quantization = GpuQuantization::kAuto;
 };
 

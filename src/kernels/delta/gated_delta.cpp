@@ -4,13 +4,13 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "kernels/activation/sigmoid.h"
 
 namespace tern {
 namespace {
 
 using Vector = float[kMaxDeltaDim];
 
-float sigmoid(float x) { return 1 / (1 + std::exp(-x)); }
 float silu(float x) { return x * sigmoid(x); }
 // Above 20 the sum with 1 is x's exponential itself.
 float softplus(float x) { return x > 20 ? x : std::log1p(std::exp(x)); }

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/activation/sigmoid.h"
+
 namespace tern {
 namespace {
 
 // What is no number comes last, so that a token's experts are different ones whatever the scores.
 float rank(float score) { return score == score ? score : -INFINITY; }
-
-float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
 
 // The next of `count` behind `last`, by falling value and rising index; last < 0: the first one.
 int64_t next_best(const float* values, int64_t count, int64_t last) {

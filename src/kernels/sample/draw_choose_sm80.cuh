@@ -43,10 +43,13 @@ struct Scale {
   }
 };
 
-__device__ inline Key* best_keys(const GpuDrawArgs& args, int64_t row, int64_t chunks) {
+// Two words a chunk of a row: the best keys of all chunks, then a sum of each.
+template <typename Args>
+__device__ Key* best_keys(const Args& args, int64_t row, int64_t chunks) {
   return args.workspace + 2 * row * chunks;
 }
-__device__ inline uint64_t* weights(const GpuDrawArgs& args, int64_t row, int64_t chunks) {
+template <typename Args>
+__device__ uint64_t* weights(const Args& args, int64_t row, int64_t chunks) {
   return best_keys(args, row, chunks) + chunks;
 }
 
@@ -66,6 +69,16 @@ __device__ uint64_t block_reduce(uint64_t value, uint64_t* shared, Op op) {
   for (int warp = 1; warp < Threads / 32; ++warp) value = op(value, shared[warp]);
   __syncthreads();
   return value;
+}
+
+// The best key of columns [begin, end), in all threads.
+template <int Threads>
+__device__ Key best_of(const float* logits, int64_t begin, int64_t end, uint64_t* shared) {
+  Key best = kNoKey;
+  for (int64_t i = begin + threadIdx.x; i < end; i += Threads) {
+    best = min(best, key_of(logits[i], static_cast<uint32_t>(i)));
+  }
+  return block_reduce<Threads>(best, shared, [](Key a, Key b) { return min(a, b); });
 }
 
 struct Shared {

@@ -17,12 +17,7 @@ __global__ void __launch_bounds__(kChunkThreads) best_kernel(GpuDrawArgs args, i
   __shared__ Key shared[kChunkThreads / 32];
   const int64_t row = blockIdx.y, begin = int64_t{blockIdx.x} * kGpuDrawChunk;
   const int64_t end = min(begin + kGpuDrawChunk, args.vocabulary);
-  const float* logits = draw::logits_of(args, row);
-  Key best = draw::kNoKey;
-  for (int64_t i = begin + threadIdx.x; i < end; i += kChunkThreads) {
-    best = min(best, draw::key_of(logits[i], static_cast<uint32_t>(i)));
-  }
-  best = draw::block_reduce<kChunkThreads>(best, shared, [](Key a, Key b) { return min(a, b); });
+  const Key best = draw::best_of<kChunkThreads>(draw::logits_of(args, row), begin, end, shared);
   if (threadIdx.x == 0) draw::best_keys(args, row, chunks)[blockIdx.x] = best;
 }
 

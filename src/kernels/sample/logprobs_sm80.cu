@@ -20,12 +20,6 @@ __device__ double block_sum(double value, uint64_t* shared) {
       bits_of(value), shared, [](uint64_t a, uint64_t b) { return bits_of(double_of(a) + double_of(b)); }));
 }
 
-__device__ Key* best_keys(const GpuLogprobsArgs& args, int64_t row, int64_t chunks) {
-  return args.workspace + 2 * row * chunks;
-}
-__device__ uint64_t* sums(const GpuLogprobsArgs& args, int64_t row, int64_t chunks) {
-  return best_keys(args, row, chunks) + chunks;
-}
 __device__ bool is_wanted(const GpuLogprobsArgs& args, int64_t row) {
   return args.wanted[row] >= 0 && args.tokens[row] >= 0;
 }
@@ -37,11 +31,7 @@ __global__ void __launch_bounds__(kChunkThreads) sum_kernel(GpuLogprobsArgs args
   if (!is_wanted(args, row)) return;
   const int64_t end = min(begin + kGpuDrawChunk, args.vocabulary);
   const float* logits = args.logits + row * args.vocabulary;
-  Key best = draw::kNoKey;
-  for (int64_t i = begin + threadIdx.x; i < end; i += kChunkThreads) {
-    best = min(best, draw::key_of(logits[i], static_cast<uint32_t>(i)));
-  }
-  best = draw::block_reduce<kChunkThreads>(best, shared, [](Key a, Key b) { return min(a, b); });
+  const Key best = draw::best_of<kChunkThreads>(logits, begin, end, shared);
   const float largest = draw::logit_of(best);
   double sum = 0;
   if (!isinf(largest)) {  // else nothing in it has a weight
@@ -49,8 +39,8 @@ __global__ void __launch_bounds__(kChunkThreads) sum_kernel(GpuLogprobsArgs args
   }
   sum = block_sum<kChunkThreads>(sum, shared);
   if (threadIdx.x == 0) {
-    best_keys(args, row, chunks)[blockIdx.x] = best;
-    sums(args, row, chunks)[blockIdx.x] = bits_of(sum);
+    draw::best_keys(args, row, chunks)[blockIdx.x] = best;
+    draw::weights(args, row, chunks)[blockIdx.x] = bits_of(sum);
   }
 }
 
@@ -58,7 +48,7 @@ __global__ void __launch_bounds__(kChunkThreads) sum_kernel(GpuLogprobsArgs args
 __device__ void load_first(const GpuLogprobsArgs& args, int64_t row, int64_t chunks, uint32_t wanted,
                            const draw::Scale& scale, draw::Shared& s) {
   const float* logits = args.logits + row * args.vocabulary;
-  const Key* keys = best_keys(args, row, chunks);
+  const Key* keys = draw::best_keys(args, row, chunks);
   Key end = draw::kNoKey;
   if (wanted <= chunks) {
     if (threadIdx.x < chunks) {
@@ -81,10 +71,10 @@ __global__ void __launch_bounds__(draw::kThreads) logprobs_kernel(GpuLogprobsArg
   __shared__ draw::Shared s;
   const int64_t row = blockIdx.x;
   if (!is_wanted(args, row)) return;
-  const Key mine = threadIdx.x < chunks ? best_keys(args, row, chunks)[threadIdx.x] : draw::kNoKey;
+  const Key mine = threadIdx.x < chunks ? draw::best_keys(args, row, chunks)[threadIdx.x] : draw::kNoKey;
   const Key first = draw::block_reduce<draw::kThreads>(mine, s.reduce, [](Key a, Key b) { return min(a, b); });
   const float best = draw::logit_of(first);
-  double sum = threadIdx.x < chunks ? double_of(sums(args, row, chunks)[threadIdx.x]) : 0;
+  double sum = threadIdx.x < chunks ? double_of(draw::weights(args, row, chunks)[threadIdx.x]) : 0;
   if (sum > 0) sum *= exp(double{draw::logit_of(mine)} - double{best});
   const double log_sum = double{best} + log(block_sum<draw::kThreads>(sum, s.reduce));
   const auto wanted = static_cast<uint32_t>(min(int64_t{args.wanted[row]}, args.vocabulary));

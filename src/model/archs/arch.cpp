@@ -20,10 +20,9 @@ std::string_view declared_name(const Checkpoint& checkpoint) {
   return names[0];
 }
 
-// Where the checkpoint's architecture has one.
-const RoleName* own_name(Role role, const Checkpoint& checkpoint) {
-  const ArchSpec* arch = find_arch(checkpoint);
-  const std::span<const RoleName> names = arch == nullptr ? std::span<const RoleName>() : arch->names;
+// Where the architecture has one.
+const RoleName* own_name(Role role, const ArchSpec& arch) {
+  const std::span<const RoleName> names = arch.names;
   const auto found = std::find_if(names.begin(), names.end(), [&](const RoleName& name) { return name.role == role; });
   return found == names.end() ? nullptr : &*found;
 }
@@ -74,20 +73,29 @@ const ArchSpec& arch_of(const Checkpoint& checkpoint) {
 }
 
 std::string tensor_name(Role role, int32_t layer, const Checkpoint& checkpoint) {
-  if (find_arch(checkpoint) == nullptr) return inferred_name(role, layer);
-  const RoleName* name = own_name(role, checkpoint);
+  const ArchSpec* arch = find_arch(checkpoint);
+  if (arch == nullptr) return inferred_name(role, layer);
+  if (checkpoint.kind == CheckpointKind::kGguf) return gguf_name(role, layer, *arch);
+  const RoleName* name = own_name(role, *arch);
   if (name == nullptr) return tensor_name(role, layer, checkpoint.kind);
-  if (checkpoint.kind == CheckpointKind::kGguf) return layer_name(name->gguf, layer);
   std::string full = layer_name(name->hugging_face, layer);
-  const std::string_view prefix = arch_of(checkpoint).optional_prefix;
+  const std::string_view prefix = arch->optional_prefix;
   const bool lacks = !prefix.empty() && full.starts_with(prefix) && checkpoint.find(full) == nullptr;
   return lacks ? full.substr(prefix.size()) : full;
 }
 
+std::string gguf_name(Role role, int32_t layer, const ArchSpec& arch) {
+  const RoleName* name = own_name(role, arch);
+  const bool own = name != nullptr && !name->gguf.empty();
+  return own ? layer_name(name->gguf, layer) : tensor_name(role, layer, CheckpointKind::kGguf);
+}
+
 StoredForm stored_form(Role role, const Checkpoint& checkpoint) {
   if (checkpoint.kind == CheckpointKind::kGguf) return {};
-  if (const RoleName* name = own_name(role, checkpoint)) return name->hugging_face_form;
-  const bool inferred = find_arch(checkpoint) == nullptr && checkpoint.metadata.boolean_or(kInferredTransposed, false);
+  const ArchSpec* arch = find_arch(checkpoint);
+  const RoleName* name = arch == nullptr ? nullptr : own_name(role, *arch);
+  if (name != nullptr) return name->hugging_face_form;
+  const bool inferred = arch == nullptr && checkpoint.metadata.boolean_or(kInferredTransposed, false);
   return {.transposed = inferred && is_product(role)};
 }
 

@@ -68,6 +68,9 @@ const ArchSpec& arch_of(const Checkpoint& checkpoint);
 // The tensor's name as the checkpoint's architecture has it; inferred_name() where that has no row.
 std::string tensor_name(Role role, int32_t layer, const Checkpoint& checkpoint);
 
+// What GGUF files of the architecture call it.
+std::string gguf_name(Role role, int32_t layer, const ArchSpec& arch);
+
 // How the role's matrix lies in that tensor.
 StoredForm stored_form(Role role, const Checkpoint& checkpoint);
 

@@ -65,10 +65,7 @@ std::map<Role, int64_t> shared_rows(const Program& program) {
 }  // namespace
 
 std::string SyntheticModel::name_of_tensor(const WeightUse& use) const {
-  for (const RoleName& own : facts_.arch->names) {
-    if (own.role == use.role && !own.gguf.empty()) return layer_name(own.gguf, use.layer);
-  }
-  return tensor_name(use.role, use.layer, CheckpointKind::kGguf);
+  return gguf_name(use.role, use.layer, *facts_.arch);
 }
 
 SyntheticModel::SyntheticModel(const SyntheticSpec& spec)
